@@ -1,0 +1,5 @@
+//! breed.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;

@@ -1,0 +1,16 @@
+//! JSON: a canonical writer for what the engine reports and a strict reader for what it is told.
+//!
+//! RFC 8259 without extensions. The writer keeps the order of calls and prints every number in one
+//! way, so that the same report is the same bytes everywhere; the reader refuses what parsers are
+//! known to disagree about: duplicate keys, lone surrogates, deep nesting, numbers out of range.
+
+mod error;
+mod number;
+mod reader;
+mod value;
+mod writer;
+
+pub use error::{JsonError, JsonErrorKind};
+pub use reader::{DEPTH_MAX, parse};
+pub use value::JsonValue;
+pub use writer::JsonWriter;

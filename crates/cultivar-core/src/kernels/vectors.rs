@@ -1,0 +1,185 @@
+//! What both SIMD backends share: f32 dot products with 16 partial sums in four vectors, and the
+//! quantization of activations. Equal to `scalar.rs` bit for bit.
+
+use super::lanes::{load_bytes, load_f32, load_u16, store_f32};
+use super::scalar::{self, ACTIVATION_FLOOR};
+use super::{BLOCK_LEN, PARTIAL_SUMS};
+use crate::tensor::half::{bf16_to_f32, f16_to_f32};
+use core::arch::wasm32::*;
+
+/// See [`scalar::quantize_block`].
+pub fn quantize_block(codes: &mut [i8; BLOCK_LEN], x: &[f32; BLOCK_LEN]) -> f32 {
+    let (quads, _) = x.as_chunks::<4>();
+    let mask = u32x4_splat(0x7fff_ffff);
+    let mut max = u32x4_splat(0);
+    for quad in quads {
+        max = i32x4_max(max, v128_and(load_f32(quad), mask));
+    }
+    max = i32x4_max(max, i32x4_shuffle::<2, 3, 0, 1>(max, max));
+    max = i32x4_max(max, i32x4_shuffle::<1, 0, 3, 2>(max, max));
+    let amax = f32x4_extract_lane::<0>(max);
+    // Written so that NaN takes the specification's slow path.
+    if !(ACTIVATION_FLOOR..f32::INFINITY).contains(&amax) {
+        return scalar::quantize_block(codes, x);
+    }
+    let inverse = f32x4_splat(127.0 / amax);
+    let magic = f32x4_splat(scalar::ROUNDING_MAGIC);
+    let (outputs, _) = codes.as_chunks_mut::<4>();
+    for (output, quad) in outputs.iter_mut().zip(quads) {
+        // The rounded integer stands in the low mantissa bits.
+        let sum = f32x4_add(f32x4_mul(load_f32(quad), inverse), magic);
+        let byte = |bits: u32| bits as u8 as i8;
+        *output = [
+            byte(u32x4_extract_lane::<0>(sum)),
+            byte(u32x4_extract_lane::<1>(sum)),
+            byte(u32x4_extract_lane::<2>(sum)),
+            byte(u32x4_extract_lane::<3>(sum)),
+        ];
+    }
+    amax / 127.0
+}
+
+/// Adds the 16 partial sums held in four vectors: halves until one is left.
+#[inline(always)]
+fn sum_tree(s: [v128; 4]) -> f32 {
+    let quarter = f32x4_add(f32x4_add(s[0], s[2]), f32x4_add(s[1], s[3]));
+    let pair = f32x4_add(quarter, i32x4_shuffle::<2, 3, 2, 3>(quarter, quarter));
+    f32x4_extract_lane::<0>(pair) + f32x4_extract_lane::<1>(pair)
+}
+
+/// 16 partial sums over whole groups of 16, then the tail by element, then the tree.
+/// `quad(g, q)` gives the products of elements `16g + 4q ..`, `product(i)` that of element `i`.
+#[inline(always)]
+fn dot_with(
+    len: usize,
+    quad: impl Fn(usize, usize) -> v128,
+    product: impl Fn(usize) -> f32,
+) -> f32 {
+    let mut s = [f32x4_splat(0.0); 4];
+    for g in 0..len / PARTIAL_SUMS {
+        for (q, sum) in s.iter_mut().enumerate() {
+            *sum = f32x4_add(*sum, quad(g, q));
+        }
+    }
+    let tail = len / PARTIAL_SUMS * PARTIAL_SUMS;
+    if tail < len {
+        let mut sums = [0.0; PARTIAL_SUMS];
+        let (quads, _) = sums.as_chunks_mut::<4>();
+        for (four, vector) in quads.iter_mut().zip(s) {
+            *four = store_f32(vector);
+        }
+        for i in tail..len {
+            sums[i - tail] += product(i);
+        }
+        return scalar::sum_tree(sums);
+    }
+    sum_tree(s)
+}
+
+/// See [`scalar::dot`].
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let b = &b[..a.len()];
+    let ((qa, _), (qb, _)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    dot_with(
+        a.len(),
+        |g, q| f32x4_mul(load_f32(&qa[4 * g + q]), load_f32(&qb[4 * g + q])),
+        |i| a[i] * b[i],
+    )
+}
+
+/// Four f16 in the low lanes as f32, infinities and NaN included.
+#[inline(always)]
+fn widen_f16(low: v128) -> v128 {
+    let half = u32x4_extend_low_u16x8(low);
+    let sign = u32x4_shl(v128_and(half, u32x4_splat(0x8000)), 16);
+    let magnitude = u32x4_shl(v128_and(half, u32x4_splat(0x7fff)), 13);
+    let is_special = u32x4_ge(magnitude, u32x4_splat(0x7c00 << 13));
+    let rebias = i32x4_add(
+        u32x4_splat(112 << 23),
+        v128_and(is_special, u32x4_splat(112 << 23)),
+    );
+    let normal = i32x4_add(magnitude, rebias);
+    let tiny = f32x4_sub(
+        i32x4_add(magnitude, u32x4_splat(113 << 23)),
+        f32x4_splat(f32::from_bits(113 << 23)),
+    );
+    let is_tiny = u32x4_lt(magnitude, u32x4_splat(1 << 23));
+    v128_or(v128_bitselect(tiny, normal, is_tiny), sign)
+}
+
+/// The high four of eight 16-bit lanes, moved down.
+#[inline(always)]
+fn high_half(v: v128) -> v128 {
+    i64x2_shuffle::<1, 1>(v, v)
+}
+
+/// See [`scalar::dot_f16`].
+pub fn dot_f16(a: &[f32], b: &[u16]) -> f32 {
+    let b = &b[..a.len()];
+    let ((qa, _), (eights, _)) = (a.as_chunks::<4>(), b.as_chunks::<8>());
+    dot_with(
+        a.len(),
+        |g, q| {
+            let eight = load_u16(&eights[2 * g + q / 2]);
+            let four = if q % 2 == 0 { eight } else { high_half(eight) };
+            f32x4_mul(load_f32(&qa[4 * g + q]), widen_f16(four))
+        },
+        |i| a[i] * f16_to_f32(b[i]),
+    )
+}
+
+/// See [`scalar::dot_i8`].
+pub fn dot_i8(a: &[f32], b: &[i8]) -> f32 {
+    let b = &b[..a.len()];
+    let ((qa, _), (qb, _)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    dot_with(
+        a.len(),
+        |g, q| {
+            let four = qb[4 * g + q].map(f32::from);
+            f32x4_mul(load_f32(&qa[4 * g + q]), load_f32(&four))
+        },
+        |i| a[i] * f32::from(b[i]),
+    )
+}
+
+/// See [`scalar::dot_f32_bytes`].
+pub fn dot_f32_bytes(row: &[u8], x: &[f32]) -> f32 {
+    let ((elements, _), (vectors, _)) = (row.as_chunks::<4>(), row.as_chunks::<16>());
+    let (quads, _) = x.as_chunks::<4>();
+    dot_with(
+        x.len(),
+        |g, q| f32x4_mul(load_bytes(&vectors[4 * g + q]), load_f32(&quads[4 * g + q])),
+        |i| f32::from_le_bytes(elements[i]) * x[i],
+    )
+}
+
+/// See [`scalar::dot_f16_bytes`].
+pub fn dot_f16_bytes(row: &[u8], x: &[f32]) -> f32 {
+    let ((elements, _), (vectors, _)) = (row.as_chunks::<2>(), row.as_chunks::<16>());
+    let (quads, _) = x.as_chunks::<4>();
+    dot_with(
+        x.len(),
+        |g, q| {
+            let eight = load_bytes(&vectors[2 * g + q / 2]);
+            let four = if q % 2 == 0 { eight } else { high_half(eight) };
+            f32x4_mul(widen_f16(four), load_f32(&quads[4 * g + q]))
+        },
+        |i| f16_to_f32(u16::from_le_bytes(elements[i])) * x[i],
+    )
+}
+
+/// See [`scalar::dot_bf16_bytes`].
+pub fn dot_bf16_bytes(row: &[u8], x: &[f32]) -> f32 {
+    let ((elements, _), (vectors, _)) = (row.as_chunks::<2>(), row.as_chunks::<16>());
+    let (quads, _) = x.as_chunks::<4>();
+    dot_with(
+        x.len(),
+        |g, q| {
+            let eight = load_bytes(&vectors[2 * g + q / 2]);
+            let four = if q % 2 == 0 { eight } else { high_half(eight) };
+            let wide = u32x4_shl(u32x4_extend_low_u16x8(four), 16);
+            f32x4_mul(wide, load_f32(&quads[4 * g + q]))
+        },
+        |i| bf16_to_f32(u16::from_le_bytes(elements[i])) * x[i],
+    )
+}

@@ -1,0 +1,285 @@
+//! Key/value cache: fixed pages of positions, shared by reference between sequences.
+//!
+//! A sequence is a list of pages and a committed length. Fork shares pages; the first write to a
+//! shared page copies it; rewind gives pages back. New positions become visible only by `commit`,
+//! so a token is in the cache wholly or not at all. Pages are allocated when a sequence is opened,
+//! forked or rewound, never while tokens are computed.
+
+mod error;
+mod page;
+mod pool;
+
+pub use error::{KvError, KvErrorKind};
+pub use page::{KvFormat, KvShape, PAGE_LEN};
+
+use crate::kernels::{Backend, elementwise};
+use alloc::vec::Vec;
+use pool::PagePool;
+
+/// Names a sequence of one cache; never reused, so a stale one is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SequenceId(u64);
+
+/// One row of positions: its pages in order, how many positions are committed, and its limit.
+struct Sequence {
+    id: SequenceId,
+    format: KvFormat,
+    pages: Vec<u32>,
+    len: usize,
+    max_len: usize,
+}
+
+/// Which stored vectors to read: one layer's key/value head of one sequence.
+#[derive(Clone, Copy)]
+pub struct HeadAddress {
+    /// The sequence.
+    pub sequence: SequenceId,
+    /// Layer index.
+    pub layer: usize,
+    /// Key/value head index.
+    pub kv_head: usize,
+}
+
+/// The keys and values of all sequences of one model.
+///
+/// Sequences of all storage formats live side by side; each format has pages of its own.
+pub struct KvCache {
+    pools: [PagePool; KvFormat::ALL.len()],
+    sequences: Vec<Sequence>,
+    next_id: u64,
+}
+
+impl KvCache {
+    /// An empty cache for heads of this shape.
+    pub fn new(shape: KvShape) -> Self {
+        Self {
+            pools: KvFormat::ALL.map(|format| PagePool::new(shape, format)),
+            sequences: Vec::new(),
+            next_id: 1,
+        }
+    }
+
+    /// Bytes of the pages now allocated, in use or waiting.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.pools.iter().map(PagePool::allocated_bytes).sum()
+    }
+
+    /// Bytes of the pages that hold at least one committed or prepared position.
+    pub fn used_bytes(&self) -> u64 {
+        self.pools.iter().map(PagePool::used_bytes).sum()
+    }
+
+    /// Opens an empty sequence with room for `max_len` positions, stored in `format`.
+    pub fn open(&mut self, max_len: usize, format: KvFormat) -> Result<SequenceId, KvError> {
+        let id = self.insert(Vec::new(), 0, max_len, format)?;
+        self.balance_or_undo(id)
+    }
+
+    /// Opens a sequence that shares all committed positions of `source`.
+    pub fn fork(&mut self, source: SequenceId) -> Result<SequenceId, KvError> {
+        let original = self.get(source)?;
+        let (len, max_len, format) = (original.len, original.max_len, original.format);
+        let mut pages = Vec::new();
+        let used = &original.pages[..len.div_ceil(PAGE_LEN)];
+        pages.try_reserve_exact(max_len.div_ceil(PAGE_LEN)).map_err(|_| KvError::memory())?;
+        pages.extend_from_slice(used);
+        for &page in &pages {
+            self.pools[format.index()].share(page);
+        }
+        let id = self.insert(pages, len, max_len, format)?;
+        self.balance_or_undo(id)
+    }
+
+    /// Forgets a sequence; pages that no other sequence shares are freed.
+    pub fn close(&mut self, id: SequenceId) {
+        if let Some(index) = self.sequences.iter().position(|s| s.id == id) {
+            let sequence = self.sequences.swap_remove(index);
+            for page in sequence.pages {
+                self.pools[sequence.format.index()].release(page);
+            }
+            // Only gives memory back: nothing new is needed, so this cannot fail.
+            let _ = self.balance();
+        }
+    }
+
+    /// Committed positions of a sequence.
+    pub fn len(&self, id: SequenceId) -> Result<usize, KvError> {
+        Ok(self.get(id)?.len)
+    }
+
+    /// Positions that a sequence can hold.
+    pub fn max_len(&self, id: SequenceId) -> Result<usize, KvError> {
+        Ok(self.get(id)?.max_len)
+    }
+
+    /// Goes back to the first `len` positions.
+    pub fn rewind(&mut self, id: SequenceId, len: usize) -> Result<(), KvError> {
+        let sequence = self.get_mut(id)?;
+        if len > sequence.len {
+            return Err(KvError::new(KvErrorKind::RewindForward, len as u64, sequence.len as u64));
+        }
+        sequence.len = len;
+        let index = self.index_of(id)?;
+        let Sequence { pages, format, .. } = &mut self.sequences[index];
+        for page in pages.drain(len.div_ceil(PAGE_LEN).min(pages.len())..) {
+            self.pools[format.index()].release(page);
+        }
+        self.balance()
+    }
+
+    /// Makes the next `n` positions of a sequence writable: takes pages, copies a shared one.
+    /// They stay invisible to [`KvCache::len`] until [`KvCache::commit`]. Does not allocate.
+    pub fn prepare(&mut self, id: SequenceId, n: usize) -> Result<(), KvError> {
+        let index = self.index_of(id)?;
+        let sequence = &mut self.sequences[index];
+        let pool = &mut self.pools[sequence.format.index()];
+        let end = sequence.len + n;
+        if end > sequence.max_len {
+            let (end, max) = (end as u64, sequence.max_len as u64);
+            return Err(KvError::new(KvErrorKind::SequenceFull, end, max));
+        }
+        if n > 0
+            && let Some(last) = sequence.pages.get_mut(sequence.len / PAGE_LEN)
+        {
+            *last = pool.make_own(*last)?;
+        }
+        while sequence.pages.len() < end.div_ceil(PAGE_LEN) {
+            sequence.pages.push(pool.take()?);
+        }
+        Ok(())
+    }
+
+    /// Stores key and value of one prepared position: `key, value: [head_dim]`, rounded to the
+    /// cache's format.
+    pub fn write(
+        &mut self,
+        at: HeadAddress,
+        position: usize,
+        key: &[f32],
+        value: &[f32],
+    ) -> Result<(), KvError> {
+        let index = self.index_of(at.sequence)?;
+        let Sequence { pages, format, .. } = &self.sequences[index];
+        let Some(&page) = pages.get(position / PAGE_LEN) else {
+            let prepared = pages.len() * PAGE_LEN;
+            let kind = KvErrorKind::NotPrepared;
+            return Err(KvError::new(kind, position as u64, prepared as u64));
+        };
+        let pool = &mut self.pools[format.index()];
+        pool.write(page, at.layer, at.kv_head, position % PAGE_LEN, key, value);
+        Ok(())
+    }
+
+    /// Makes `n` prepared positions part of the sequence.
+    pub fn commit(&mut self, id: SequenceId, n: usize) -> Result<(), KvError> {
+        let sequence = self.get_mut(id)?;
+        let end = sequence.len + n;
+        let prepared = sequence.pages.len() * PAGE_LEN;
+        if end > prepared {
+            return Err(KvError::new(KvErrorKind::NotPrepared, end as u64, prepared as u64));
+        }
+        sequence.len = end;
+        Ok(())
+    }
+
+    /// Attention of one query head over positions `0..n` (Vaswani et al., 2017).
+    ///
+    /// `out, query: [head_dim]`, `scores`: room for `n`. Scores are `dot(query, key) * scale`,
+    /// read as stored; `out = sum_p exp(score_p - max) * value_p / sum_p exp(score_p - max)`,
+    /// positions ascending, so the result does not depend on pages or on what else is computed.
+    pub fn attend(
+        &self,
+        backend: Backend,
+        out: &mut [f32],
+        query: &[f32],
+        at: HeadAddress,
+        scores: &mut [f32],
+        scale: f32,
+    ) -> Result<(), KvError> {
+        let sequence = self.get(at.sequence)?;
+        let prepared = sequence.pages.len() * PAGE_LEN;
+        if scores.len() > prepared {
+            let kind = KvErrorKind::NotPrepared;
+            return Err(KvError::new(kind, scores.len() as u64, prepared as u64));
+        }
+        let pool = &self.pools[sequence.format.index()];
+        for (chunk, &page) in scores.chunks_mut(PAGE_LEN).zip(&sequence.pages) {
+            pool.scores(backend, page, chunk, query, (at.layer, at.kv_head), scale);
+        }
+        let max = elementwise::max(scores);
+        let sum = elementwise::exp_sum(scores, max, 0);
+        out.fill(0.0);
+        for (chunk, &page) in scores.chunks(PAGE_LEN).zip(&sequence.pages) {
+            pool.add_values(page, out, chunk, (at.layer, at.kv_head));
+        }
+        let inverse = 1.0 / sum;
+        for v in out {
+            *v *= inverse;
+        }
+        Ok(())
+    }
+
+    fn insert(
+        &mut self,
+        mut pages: Vec<u32>,
+        len: usize,
+        max_len: usize,
+        format: KvFormat,
+    ) -> Result<SequenceId, KvError> {
+        let id = SequenceId(self.next_id);
+        let room = max_len.div_ceil(PAGE_LEN).saturating_sub(pages.len());
+        let reserved = pages.try_reserve_exact(room).and(self.sequences.try_reserve(1));
+        if reserved.is_err() {
+            for page in pages {
+                self.pools[format.index()].release(page);
+            }
+            return Err(KvError::memory());
+        }
+        self.next_id += 1;
+        self.sequences.push(Sequence { id, format, pages, len, max_len });
+        Ok(id)
+    }
+
+    fn balance_or_undo(&mut self, id: SequenceId) -> Result<SequenceId, KvError> {
+        match self.balance() {
+            Ok(()) => Ok(id),
+            Err(error) => {
+                self.close(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Brings the free pages to what all sequences may still ask for: every page up to their
+    /// limits, and one more for a shared page that is not full, which the next write copies.
+    fn balance(&mut self) -> Result<(), KvError> {
+        let mut needed = [0; KvFormat::ALL.len()];
+        for sequence in &self.sequences {
+            let index = sequence.format.index();
+            needed[index] += sequence.max_len.div_ceil(PAGE_LEN) - sequence.pages.len();
+            if let Some(&page) = sequence.pages.get(sequence.len / PAGE_LEN) {
+                needed[index] += usize::from(self.pools[index].is_shared(page));
+            }
+        }
+        self.pools.iter_mut().zip(needed).try_for_each(|(pool, n)| pool.balance(n))
+    }
+
+    fn index_of(&self, id: SequenceId) -> Result<usize, KvError> {
+        self.sequences
+            .iter()
+            .position(|s| s.id == id)
+            .ok_or(KvError::new(KvErrorKind::UnknownSequence, id.0, 0))
+    }
+
+    fn get(&self, id: SequenceId) -> Result<&Sequence, KvError> {
+        Ok(&self.sequences[self.index_of(id)?])
+    }
+
+    fn get_mut(&mut self, id: SequenceId) -> Result<&mut Sequence, KvError> {
+        let index = self.index_of(id)?;
+        Ok(&mut self.sequences[index])
+    }
+}
+
+#[cfg(test)]
+mod tests;

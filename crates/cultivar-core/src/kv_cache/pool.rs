@@ -1,0 +1,155 @@
+//! The pages of a cache: which are in use, how many sequences share each, which wait.
+
+use super::error::{KvError, KvErrorKind};
+use super::page::{KvFormat, KvShape, Page, Run};
+use crate::kernels::Backend;
+use alloc::vec::Vec;
+
+/// A page and the number of sequences that hold it; without storage while unallocated.
+struct Slot {
+    page: Option<Page>,
+    n_holders: u32,
+}
+
+/// All pages of one storage format.
+pub(super) struct PagePool {
+    shape: KvShape,
+    format: KvFormat,
+    slots: Vec<Slot>,
+    /// Allocated pages that nobody holds.
+    free: Vec<u32>,
+    /// Slots without storage.
+    empty: Vec<u32>,
+}
+
+impl PagePool {
+    pub fn new(shape: KvShape, format: KvFormat) -> Self {
+        Self { shape, format, slots: Vec::new(), free: Vec::new(), empty: Vec::new() }
+    }
+
+    /// Bytes of the pages that have storage.
+    pub fn allocated_bytes(&self) -> u64 {
+        let n = self.slots.len() - self.empty.len();
+        n as u64 * self.shape.page_bytes(self.format)
+    }
+
+    /// Bytes of the pages that a sequence holds.
+    pub fn used_bytes(&self) -> u64 {
+        self.allocated_bytes() - self.free.len() as u64 * self.shape.page_bytes(self.format)
+    }
+
+    /// Allocates or frees storage until exactly `n` pages wait.
+    pub fn balance(&mut self, n: usize) -> Result<(), KvError> {
+        while self.free.len() > n {
+            if let Some(index) = self.free.pop() {
+                self.slots[index as usize].page = None;
+                self.empty.push(index);
+            }
+        }
+        while self.free.len() < n {
+            let page = Page::new(self.shape, self.format).ok_or(KvError::memory())?;
+            let index = match self.empty.pop() {
+                Some(index) => index,
+                None => self.new_slot()?,
+            };
+            self.slots[index as usize].page = Some(page);
+            self.free.push(index);
+        }
+        Ok(())
+    }
+
+    /// Adds a slot, and room for it in both lists, so that later moves never allocate.
+    fn new_slot(&mut self) -> Result<u32, KvError> {
+        let n = self.slots.len() + 1;
+        let grow = |list: &mut Vec<u32>| list.try_reserve(n - list.len());
+        let index = u32::try_from(self.slots.len()).map_err(|_| KvError::memory())?;
+        self.slots
+            .try_reserve(1)
+            .and_then(|()| grow(&mut self.free))
+            .and_then(|()| grow(&mut self.empty))
+            .map_err(|_| KvError::memory())?;
+        self.slots.push(Slot { page: None, n_holders: 0 });
+        Ok(index)
+    }
+
+    /// A free page, held once.
+    pub fn take(&mut self) -> Result<u32, KvError> {
+        let index = self.free.pop().ok_or(KvError::new(KvErrorKind::OutOfMemory, 0, 0))?;
+        self.slots[index as usize].n_holders = 1;
+        Ok(index)
+    }
+
+    pub fn share(&mut self, index: u32) {
+        self.slots[index as usize].n_holders += 1;
+    }
+
+    pub fn is_shared(&self, index: u32) -> bool {
+        self.slots[index as usize].n_holders > 1
+    }
+
+    pub fn release(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        slot.n_holders -= 1;
+        if slot.n_holders == 0 {
+            self.free.push(index);
+        }
+    }
+
+    /// The page itself if nobody else holds it, else a copy.
+    pub fn make_own(&mut self, index: u32) -> Result<u32, KvError> {
+        if !self.is_shared(index) {
+            return Ok(index);
+        }
+        let copy = self.take()?;
+        if let Some(mut page) = self.slots[copy as usize].page.take() {
+            if let Some(original) = &self.slots[index as usize].page {
+                page.copy_from(original);
+            }
+            self.slots[copy as usize].page = Some(page);
+        }
+        self.release(index);
+        Ok(copy)
+    }
+
+    pub fn write(
+        &mut self,
+        index: u32,
+        layer: usize,
+        kv_head: usize,
+        slot: usize,
+        key: &[f32],
+        value: &[f32],
+    ) {
+        if let Some(page) = &mut self.slots[index as usize].page {
+            page.write(self.shape, Run { layer, kv_head, values: false }, slot, key);
+            page.write(self.shape, Run { layer, kv_head, values: true }, slot, value);
+        }
+    }
+
+    pub fn scores(
+        &self,
+        backend: Backend,
+        index: u32,
+        scores: &mut [f32],
+        query: &[f32],
+        (layer, kv_head): (usize, usize),
+        scale: f32,
+    ) {
+        if let Some(page) = &self.slots[index as usize].page {
+            let run = Run { layer, kv_head, values: false };
+            page.scores(backend, self.shape, run, scores, query, scale);
+        }
+    }
+
+    pub fn add_values(
+        &self,
+        index: u32,
+        out: &mut [f32],
+        weights: &[f32],
+        (layer, kv_head): (usize, usize),
+    ) {
+        if let Some(page) = &self.slots[index as usize].page {
+            page.add_values(self.shape, Run { layer, kv_head, values: true }, out, weights);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A model ready to compute: weights, key/value cache and workspace together.
+
+use super::dims::Dims;
+use super::error::ModelError;
+use super::weights::Model;
+use super::workspace::Workspace;
+use crate::kernels::Backend;
+use crate::kv_cache::{KvCache, KvFormat, SequenceId};
+use crate::math::sqrt_f64;
+
+/// How much an engine can do at once, and with which kernels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EngineOptions {
+    /// Rows of one batch.
+    pub max_rows: usize,
+    /// Rows of one batch that may want logits.
+    pub max_logit_rows: usize,
+    /// Which kernels compute; both give the same bits.
+    pub backend: Backend,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            max_rows: 32,
+            max_logit_rows: 1,
+            backend: Backend::Fast,
+        }
+    }
+}
+
+/// Bytes that running a model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryEstimate {
+    /// Stored tensors.
+    pub weights_bytes: u64,
+    /// Keys and values of one sequence of the asked length.
+    pub kv_bytes: u64,
+    /// Buffers of the forward pass.
+    pub workspace_bytes: u64,
+}
+
+impl MemoryEstimate {
+    /// The estimate for one sequence of `context_len` positions.
+    pub fn new(
+        dims: &Dims,
+        weights_bytes: u64,
+        options: &EngineOptions,
+        context_len: usize,
+        kv_format: KvFormat,
+    ) -> Self {
+        let rows = (options.max_rows, options.max_logit_rows);
+        Self {
+            weights_bytes,
+            kv_bytes: dims.kv_shape().bytes_for(context_len as u64, kv_format),
+            workspace_bytes: Workspace::bytes_needed(dims, rows.0, rows.1),
+        }
+    }
+
+    /// All of it.
+    pub fn total_bytes(&self) -> u64 {
+        self.weights_bytes + self.kv_bytes + self.workspace_bytes
+    }
+}
+
+/// A model with its cache and buffers.
+pub struct Engine {
+    /// The model.
+    pub model: Model,
+    pub(super) kv: KvCache,
+    pub(super) workspace: Workspace,
+    pub(super) backend: Backend,
+    pub(super) norm_eps: f32,
+    pub(super) attention_scale: f32,
+    pub(super) n_logit_rows: usize,
+}
+
+impl Engine {
+    /// Allocates everything that computing needs except pages, which come with sequences.
+    pub fn new(model: Model, options: EngineOptions) -> Result<Self, ModelError> {
+        let (dims, config) = (model.dims, &model.head.config);
+        let EngineOptions { max_rows, max_logit_rows, backend } = options;
+        let workspace = Workspace::new(&dims, config.rope_theta, max_rows, max_logit_rows)?;
+        Ok(Self {
+            kv: KvCache::new(dims.kv_shape()),
+            workspace,
+            backend,
+            norm_eps: config.norm_eps as f32,
+            attention_scale: (1.0 / sqrt_f64(dims.head_dim as f64)) as f32,
+            n_logit_rows: 0,
+            model,
+        })
+    }
+
+    /// Logits of row `i` among the rows of the last batch that wanted them: `[vocab_size]`.
+    ///
+    /// # Panics
+    /// When the last batch had no such row.
+    pub fn logits(&self, i: usize) -> &[f32] {
+        assert!(i < self.n_logit_rows, "logits: row {i} of {}", self.n_logit_rows);
+        let vocab_size = self.model.dims.vocab_size;
+        &self.workspace.logits[i * vocab_size..(i + 1) * vocab_size]
+    }
+
+    /// Rows that one batch may have.
+    pub fn max_rows(&self) -> usize {
+        self.workspace.max_rows
+    }
+
+    /// Rows with logits that one batch may have.
+    pub fn max_logit_rows(&self) -> usize {
+        self.workspace.max_logit_rows
+    }
+
+    /// Which kernels compute.
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// The key/value cache.
+    pub fn kv(&self) -> &KvCache {
+        &self.kv
+    }
+
+    /// Bytes now held, by class.
+    pub fn memory(&self) -> MemoryEstimate {
+        let (max_rows, max_logit_rows) = (self.max_rows(), self.max_logit_rows());
+        MemoryEstimate {
+            weights_bytes: self.model.head.directory.entries.iter().map(|e| e.bytes).sum(),
+            kv_bytes: self.kv.allocated_bytes(),
+            workspace_bytes: Workspace::bytes_needed(&self.model.dims, max_rows, max_logit_rows),
+        }
+    }
+
+    /// Opens an empty sequence of up to `max_len` positions.
+    pub fn open_sequence(
+        &mut self,
+        max_len: usize,
+        kv_format: KvFormat,
+    ) -> Result<SequenceId, ModelError> {
+        Ok(self.kv.open(max_len, kv_format)?)
+    }
+
+    /// Opens a sequence that shares all positions of another.
+    pub fn fork_sequence(&mut self, source: SequenceId) -> Result<SequenceId, ModelError> {
+        Ok(self.kv.fork(source)?)
+    }
+
+    /// Goes back to the first `len` positions of a sequence.
+    pub fn rewind_sequence(&mut self, id: SequenceId, len: usize) -> Result<(), ModelError> {
+        Ok(self.kv.rewind(id, len)?)
+    }
+
+    /// Closes a sequence and frees its pages.
+    pub fn close_sequence(&mut self, id: SequenceId) {
+        self.kv.close(id);
+    }
+}

@@ -1,0 +1,25 @@
+//! The transformer: weights held per tensor, a workspace sized once, one forward pass over a
+//! batch of (sequence, position, token) rows.
+//!
+//! Decode, prefill and the evaluation of many candidates are the same path with other row counts,
+//! and give the same bits. Nothing here allocates once an [`Engine`] is made.
+
+mod builder;
+mod dims;
+mod engine;
+mod error;
+mod forward;
+mod rope;
+mod weights;
+mod workspace;
+
+pub use builder::{ModelBuilder, OpenError};
+pub use dims::Dims;
+pub use engine::{Engine, EngineOptions, MemoryEstimate};
+pub use error::{ModelError, ModelErrorKind};
+pub use forward::Row;
+pub use weights::{LayerWeights, Model, Tensor, Weights};
+
+/// Version of the numerics contract in `docs/numerics.md`; part of every run digest. It changes
+/// when any logits bit may.
+pub const NUMERICS_VERSION: u32 = 1;

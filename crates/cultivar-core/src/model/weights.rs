@@ -1,0 +1,91 @@
+//! Weights as they are stored: one buffer per tensor, read directly by the kernels.
+
+use super::dims::Dims;
+use crate::package::Head;
+use crate::tensor::{Format, TensorRef};
+use crate::tokenizer::Tokenizer;
+use alloc::vec::Vec;
+
+/// A matrix `[d_out, d_in]` in its package format.
+pub struct Tensor {
+    /// Dtype and layout.
+    pub format: &'static Format,
+    /// Rows.
+    pub d_out: usize,
+    /// Columns.
+    pub d_in: usize,
+    /// Stored bytes, never copied or expanded.
+    pub bytes: Vec<u8>,
+}
+
+impl Tensor {
+    /// The view that kernels take.
+    #[inline]
+    pub fn view(&self) -> TensorRef<'_> {
+        TensorRef {
+            format: self.format,
+            d_out: self.d_out,
+            d_in: self.d_in,
+            bytes: &self.bytes,
+        }
+    }
+
+    /// Whether activations must be quantized for it.
+    #[inline]
+    pub fn is_quantized(&self) -> bool {
+        self.format.block_len > 1
+    }
+}
+
+/// One transformer block.
+pub struct LayerWeights {
+    /// RMSNorm factor before attention: `[d_model]`.
+    pub attention_norm: Vec<f32>,
+    /// `[n_heads * head_dim, d_model]`.
+    pub w_q: Tensor,
+    /// `[n_kv_heads * head_dim, d_model]`.
+    pub w_k: Tensor,
+    /// `[n_kv_heads * head_dim, d_model]`.
+    pub w_v: Tensor,
+    /// `[d_model, n_heads * head_dim]`.
+    pub w_o: Tensor,
+    /// RMSNorm factor before the feed-forward layer: `[d_model]`.
+    pub ffn_norm: Vec<f32>,
+    /// `[d_ff, d_model]`.
+    pub w_gate: Tensor,
+    /// `[d_ff, d_model]`.
+    pub w_up: Tensor,
+    /// `[d_model, d_ff]`.
+    pub w_down: Tensor,
+}
+
+/// All weights of a model.
+pub struct Weights {
+    /// `[vocab_size, d_model]`.
+    pub token_embedding: Tensor,
+    /// In order of depth.
+    pub layers: Vec<LayerWeights>,
+    /// RMSNorm factor before the output: `[d_model]`.
+    pub final_norm: Vec<f32>,
+    /// `[vocab_size, d_model]`; absent where the token embedding serves.
+    pub output: Option<Tensor>,
+}
+
+impl Weights {
+    /// The matrix that makes logits: `[vocab_size, d_model]`.
+    pub fn output(&self) -> &Tensor {
+        self.output.as_ref().unwrap_or(&self.token_embedding)
+    }
+}
+
+/// A loaded and verified model.
+pub struct Model {
+    /// What the package says of itself: config, metadata, directory, identities.
+    pub head: Head,
+    /// Sizes.
+    pub dims: Dims,
+    /// Text to tokens and back.
+    pub tokenizer: Tokenizer,
+    /// Parameters.
+    pub weights: Weights,
+}

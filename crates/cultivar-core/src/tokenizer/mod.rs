@@ -1,0 +1,206 @@
+//! Text to ids and back: the tokenizer a package carries, checked and indexed.
+//!
+//! Opening checks the whole record and builds every index; after that encoding and decoding
+//! cannot fail on any text or any id of the vocabulary. Markers in a text are ordinary characters
+//! unless the caller asks for them. It must never look at a model or a package.
+
+mod bytes_kind;
+mod error;
+mod record;
+mod record_check;
+mod sentencepiece;
+mod special_pieces;
+mod stream_decoder;
+mod vocabulary;
+
+pub use error::{TokenizerError, TokenizerErrorKind};
+pub use record::{PieceType, Pieces, TokenizerKind, TokenizerRecord};
+pub use stream_decoder::StreamDecoder;
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+use sentencepiece::SentencePiece;
+use special_pieces::SpecialPieces;
+
+/// Most ids of a vocabulary: four times the largest in use (262,144).
+pub const VOCAB_SIZE_MAX: usize = 1 << 20;
+
+/// Longest piece: an order of magnitude above the longest in use, and short enough that no text
+/// is searched deeply at every place.
+pub const PIECE_BYTES_MAX: usize = 1024;
+
+/// Longest text of one call: offsets are 32 bits, and so is the module's memory.
+pub const TEXT_BYTES_MAX: usize = 1 << 28;
+
+/// Most bytes of text one id can add to a decoded string: a piece of which every byte is broken,
+/// after an unfinished character.
+pub const PIECE_TEXT_BYTES_MAX: usize = 3 * (PIECE_BYTES_MAX + 1);
+
+/// How SentencePiece writes a space inside pieces; in text it means a space.
+const SPACE_MARK: char = '\u{2581}';
+
+/// How to encode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EncodeOptions {
+    /// Whether the ids begin with the begin-of-sequence id; nothing means as the record says.
+    pub add_bos: Option<bool>,
+    /// Whether markers written out in the text (`<s>`) become their ids.
+    pub parse_special: bool,
+}
+
+/// A tokenizer, ready to use.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    record: TokenizerRecord,
+    special: SpecialPieces,
+    /// Nothing for the bytes tokenizer.
+    sentencepiece: Option<SentencePiece>,
+}
+
+impl Tokenizer {
+    /// Checks the record and builds the indexes; the first broken rule is the error.
+    pub fn new(record: TokenizerRecord) -> Result<Tokenizer, TokenizerError> {
+        record_check::check(&record)?;
+        let special = SpecialPieces::new(&record)?;
+        let sentencepiece = match record.kind {
+            TokenizerKind::Bytes => None,
+            TokenizerKind::SentencePieceBpe => Some(SentencePiece::new(&record)?),
+        };
+        Ok(Tokenizer { record, special, sentencepiece })
+    }
+
+    /// The record it was made from.
+    pub fn record(&self) -> &TokenizerRecord {
+        &self.record
+    }
+
+    /// The record it was made from, without the indexes.
+    pub fn into_record(self) -> TokenizerRecord {
+        self.record
+    }
+
+    /// How many ids there are.
+    pub fn vocab_size(&self) -> u32 {
+        self.record.vocab_size() as u32
+    }
+
+    /// The id that begins a sequence, if there is one.
+    pub fn bos_id(&self) -> Option<u32> {
+        self.record.bos_id
+    }
+
+    /// Whether the id ends a sequence.
+    pub fn is_stop(&self, id: u32) -> bool {
+        self.record.eos_ids.binary_search(&id).is_ok()
+    }
+
+    /// The stored bytes of a piece (a marker's name, a byte piece's byte), or nothing outside the
+    /// vocabulary.
+    pub fn piece(&self, id: u32) -> Option<&[u8]> {
+        self.record.piece(id).map(|(bytes, _)| bytes)
+    }
+
+    /// Appends the ids of `text` to `out`.
+    ///
+    /// Special pieces are split off first; each stretch of text between them gets the space
+    /// prefix if the record asks for one. On an error `out` is as it was.
+    pub fn encode(
+        &self,
+        text: &str,
+        options: EncodeOptions,
+        out: &mut Vec<u32>,
+    ) -> Result<(), TokenizerError> {
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(TokenizerError::new(TokenizerErrorKind::TextTooLong, 0));
+        }
+        // Every byte becomes at most one id; a begin id and a prefix may be added.
+        out.try_reserve(text.len().saturating_add(2))
+            .map_err(|_| TokenizerError::new(TokenizerErrorKind::OutOfMemory, 0))?;
+        let n_before = out.len();
+        if options.add_bos.unwrap_or(self.record.add_bos) {
+            let Some(bos_id) = self.record.bos_id else {
+                return Err(TokenizerError::new(TokenizerErrorKind::BosMissing, 0));
+            };
+            out.push(bos_id);
+        }
+        let text = self.normalized(text);
+        let mut at = 0;
+        loop {
+            let found =
+                self.special.find(&self.record, text.as_bytes(), at, options.parse_special);
+            let end = found.map_or(text.len(), |found| found.start);
+            if let Err(error) = self.encode_plain(text.get(at..end).unwrap_or(""), out) {
+                out.truncate(n_before);
+                return Err(error);
+            }
+            let Some(found) = found else { return Ok(()) };
+            out.push(found.id);
+            at = found.end;
+        }
+    }
+
+    /// The ids of a text as a new list.
+    pub fn ids(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>, TokenizerError> {
+        let mut out = Vec::new();
+        self.encode(text, options, &mut out)?;
+        Ok(out)
+    }
+
+    /// The whole text of some ids, as a [`StreamDecoder`] at the start of a sequence gives it.
+    /// An id outside the vocabulary is refused.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
+        let mut text = String::new();
+        let mut decoder = StreamDecoder::new();
+        for &id in ids {
+            if id >= self.vocab_size() {
+                return Err(TokenizerError::new(TokenizerErrorKind::IdRange, id));
+            }
+            decoder.push(self, id, &mut text);
+        }
+        decoder.finish(&mut text);
+        Ok(text)
+    }
+
+    /// What the text is before it is split: for SentencePiece its space mark is a space.
+    fn normalized<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.sentencepiece.is_some() && text.contains(SPACE_MARK) {
+            Cow::Owned(text.replace(SPACE_MARK, " "))
+        } else {
+            Cow::Borrowed(text)
+        }
+    }
+
+    /// Encodes a stretch without special pieces.
+    fn encode_plain(&self, text: &str, out: &mut Vec<u32>) -> Result<(), TokenizerError> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let mut text = Cow::Borrowed(text);
+        if self.record.add_space_prefix {
+            text.to_mut().insert(0, ' ');
+        }
+        match &self.sentencepiece {
+            Some(index) => index.encode(&self.record, &text, out),
+            None => {
+                bytes_kind::encode(&text, out);
+                Ok(())
+            }
+        }
+    }
+
+    /// The bytes an id adds to decoded text: none for markers and unused pieces; nothing at all
+    /// for the unknown piece and ids outside the vocabulary.
+    fn text_bytes(&self, id: u32) -> Option<&[u8]> {
+        let (bytes, kind) = self.record.piece(id)?;
+        match PieceType::from_u8(kind)? {
+            PieceType::Normal | PieceType::User | PieceType::Byte => Some(bytes),
+            PieceType::Control | PieceType::Unused => Some(&[]),
+            PieceType::Unknown => None,
+        }
+    }
+
+    fn removes_leading_space(&self) -> bool {
+        self.record.remove_leading_space
+    }
+}

@@ -1,0 +1,88 @@
+//! The rules a tokenizer record must keep before anything is indexed or encoded with it.
+//!
+//! Repeats: among pieces text can become by merging (`Normal`, `User`) and among bytes, and among
+//! those found whole (`Control`, `Unknown`, `User`), no two may hold the same bytes. `Unused`
+//! pieces may repeat anything. Repeats of text and special pieces are met, and refused, by the
+//! indexes themselves.
+
+use super::error::{TokenizerError, TokenizerErrorKind};
+use super::record::{PieceType, TokenizerKind, TokenizerRecord};
+use super::{PIECE_BYTES_MAX, VOCAB_SIZE_MAX};
+
+/// Checks everything but repeats. The first broken rule is returned.
+pub(super) fn check(record: &TokenizerRecord) -> Result<(), TokenizerError> {
+    let n_pieces = record.pieces.len();
+    if record.vocab_size() == 0 || record.vocab_size() > VOCAB_SIZE_MAX {
+        return Err(TokenizerError::new(TokenizerErrorKind::VocabSize, 0));
+    }
+    let n_scores = match record.kind {
+        TokenizerKind::Bytes => 0,
+        TokenizerKind::SentencePieceBpe => n_pieces,
+    };
+    if record.scores.len() != n_scores {
+        return Err(TokenizerError::new(TokenizerErrorKind::ScoreCount, 0));
+    }
+    if record.types.len() != n_pieces {
+        return Err(TokenizerError::new(TokenizerErrorKind::TypeCount, 0));
+    }
+    if !record.merges.is_empty() {
+        return Err(TokenizerError::new(TokenizerErrorKind::MergesUnused, 0));
+    }
+    let steps = [&record.normalizer, &record.pre_tokenizer, &record.decoder];
+    if steps.iter().any(|steps| !steps.is_empty()) {
+        return Err(TokenizerError::new(TokenizerErrorKind::StepUnknown, 0));
+    }
+    check_pieces(record)?;
+    check_special_ids(record)
+}
+
+fn check_pieces(record: &TokenizerRecord) -> Result<(), TokenizerError> {
+    let first = record.n_implied() as u32;
+    for (id, (piece, &stored)) in (first..).zip(record.pieces.iter().zip(&record.types)) {
+        let kind = PieceType::from_u8(stored);
+        let allowed = match (record.kind, kind) {
+            (_, None) => false,
+            (TokenizerKind::SentencePieceBpe, Some(_)) => true,
+            (TokenizerKind::Bytes, Some(kind)) => {
+                matches!(kind, PieceType::Control | PieceType::User | PieceType::Unused)
+            }
+        };
+        if !allowed {
+            return Err(TokenizerError::new(TokenizerErrorKind::PieceType, id));
+        }
+        if piece.len() > PIECE_BYTES_MAX {
+            return Err(TokenizerError::new(TokenizerErrorKind::PieceTooLong, id));
+        }
+        if piece.is_empty() && kind != Some(PieceType::Unused) {
+            return Err(TokenizerError::new(TokenizerErrorKind::PieceEmpty, id));
+        }
+        if piece.len() != 1 && kind == Some(PieceType::Byte) {
+            return Err(TokenizerError::new(TokenizerErrorKind::BytePieceLen, id));
+        }
+    }
+    for (id, score) in (first..).zip(&record.scores) {
+        if !score.is_finite() {
+            return Err(TokenizerError::new(TokenizerErrorKind::ScoreNotFinite, id));
+        }
+    }
+    Ok(())
+}
+
+fn check_special_ids(record: &TokenizerRecord) -> Result<(), TokenizerError> {
+    let single = [record.bos_id, record.unk_id, record.pad_id];
+    let ids = single.iter().flatten().chain(&record.eos_ids);
+    for &id in ids {
+        if id as usize >= record.vocab_size() {
+            return Err(TokenizerError::new(TokenizerErrorKind::SpecialIdRange, id));
+        }
+    }
+    for (&id, &next) in record.eos_ids.iter().zip(record.eos_ids.iter().skip(1)) {
+        if id >= next {
+            return Err(TokenizerError::new(TokenizerErrorKind::EosOrder, next));
+        }
+    }
+    if record.add_bos && record.bos_id.is_none() {
+        return Err(TokenizerError::new(TokenizerErrorKind::BosMissing, 0));
+    }
+    Ok(())
+}
