@@ -16,7 +16,11 @@ pub struct UnexpectedEnd {
 
 impl fmt::Display for UnexpectedEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "The bytes end inside the value that begins at byte {}.", self.offset)
+        write!(
+            f,
+            "The bytes end inside the value that begins at byte {}.",
+            self.offset
+        )
     }
 }
 
@@ -38,7 +42,10 @@ impl<'a> Reader<'a> {
     /// A reader over a part of a file: `offset` is the place of `bytes[0]` in that file, so that
     /// errors name a place in the file.
     pub fn at(bytes: &'a [u8], offset: u64) -> Self {
-        Reader { rest: bytes, offset }
+        Reader {
+            rest: bytes,
+            offset,
+        }
     }
 
     /// The place in the file of the next byte to be read.
@@ -63,7 +70,9 @@ impl<'a> Reader<'a> {
 
     /// The next `n_bytes` bytes.
     pub fn take(&mut self, n_bytes: usize) -> Result<&'a [u8], UnexpectedEnd> {
-        let end = UnexpectedEnd { offset: self.offset };
+        let end = UnexpectedEnd {
+            offset: self.offset,
+        };
         let (head, rest) = self.rest.split_at_checked(n_bytes).ok_or(end)?;
         self.rest = rest;
         self.offset = self.offset.saturating_add(n_bytes as u64);
@@ -74,13 +83,17 @@ impl<'a> Reader<'a> {
     pub fn take_u64(&mut self, n_bytes: u64) -> Result<&'a [u8], UnexpectedEnd> {
         match usize::try_from(n_bytes) {
             Ok(n_bytes) => self.take(n_bytes),
-            Err(_) => Err(UnexpectedEnd { offset: self.offset }),
+            Err(_) => Err(UnexpectedEnd {
+                offset: self.offset,
+            }),
         }
     }
 
     /// The next `N` bytes as an array.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], UnexpectedEnd> {
-        let end = UnexpectedEnd { offset: self.offset };
+        let end = UnexpectedEnd {
+            offset: self.offset,
+        };
         let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(end)?;
         self.rest = rest;
         self.offset = self.offset.saturating_add(N as u64);
@@ -193,7 +206,10 @@ pub struct ShortText {
 
 impl ShortText {
     /// No text.
-    pub const EMPTY: ShortText = ShortText { bytes: [0; SHORT_TEXT_BYTES_MAX], n_bytes: 0 };
+    pub const EMPTY: ShortText = ShortText {
+        bytes: [0; SHORT_TEXT_BYTES_MAX],
+        n_bytes: 0,
+    };
 
     /// The beginning of `text` that fits.
     pub fn new(text: &str) -> Self {
@@ -210,7 +226,11 @@ impl ShortText {
     pub fn from_utf8_lossy(bytes: &[u8]) -> Self {
         let mut short = ShortText::EMPTY;
         for chunk in bytes.utf8_chunks() {
-            let replaced = if chunk.invalid().is_empty() { "" } else { "\u{FFFD}" };
+            let replaced = if chunk.invalid().is_empty() {
+                ""
+            } else {
+                "\u{FFFD}"
+            };
             for character in chunk.valid().chars().chain(replaced.chars()) {
                 if !short.push(character) {
                     return short;
@@ -344,7 +364,10 @@ mod tests {
         let long = "é".repeat(40);
         assert_eq!(ShortText::new(&long).as_str(), "é".repeat(31));
         assert_eq!(ShortText::from_utf8_lossy(b"a\xFFb").as_str(), "a\u{FFFD}b");
-        assert_eq!(ShortText::from_utf8_lossy(&[0xFF; 99]).as_str(), "\u{FFFD}".repeat(21));
+        assert_eq!(
+            ShortText::from_utf8_lossy(&[0xFF; 99]).as_str(),
+            "\u{FFFD}".repeat(21)
+        );
         assert!(ShortText::EMPTY.is_empty());
     }
 }

@@ -19,7 +19,11 @@ pub struct RawRecord {
 
 /// A record of these parts.
 pub fn record(key: &str, kind: u8, payload: impl Into<Vec<u8>>) -> RawRecord {
-    RawRecord { key: key.into(), kind, payload: payload.into() }
+    RawRecord {
+        key: key.into(),
+        kind,
+        payload: payload.into(),
+    }
 }
 
 /// A record that holds an unsigned integer.
@@ -89,7 +93,10 @@ impl RawTensor {
             dtype: 1,
             layout: 0,
             dims: dims.to_vec(),
-            bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            bytes: values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
             offset: None,
             len: None,
             digest: None,
@@ -98,9 +105,17 @@ impl RawTensor {
 
     /// A u32 tensor in rows.
     pub fn u32(name: &str, values: &[u32]) -> RawTensor {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         let dims = vec![values.len() as u64];
-        RawTensor { dtype: 4, dims, bytes, ..RawTensor::f32(name, &[], &[]) }
+        RawTensor {
+            dtype: 4,
+            dims,
+            bytes,
+            ..RawTensor::f32(name, &[], &[])
+        }
     }
 }
 
@@ -127,7 +142,15 @@ impl RawSection {
     /// A well-formed section.
     pub fn new(id: u32, flags: u32, bytes: impl Into<Vec<u8>>) -> RawSection {
         let bytes = bytes.into();
-        RawSection { id, flags, bytes, offset: None, len: None, reserved: 0, digest: None }
+        RawSection {
+            id,
+            flags,
+            bytes,
+            offset: None,
+            len: None,
+            reserved: 0,
+            digest: None,
+        }
     }
 }
 
@@ -217,7 +240,10 @@ impl RawPackage {
 
     /// The tensor of this name, to be changed.
     pub fn tensor(&mut self, name: &str) -> &mut RawTensor {
-        let found = self.tensors.iter_mut().find(|tensor| tensor.name == name.as_bytes());
+        let found = self
+            .tensors
+            .iter_mut()
+            .find(|tensor| tensor.name == name.as_bytes());
         found.expect("the builder's caller names a tensor that it put")
     }
 
@@ -230,7 +256,10 @@ impl RawPackage {
         let mut head_bytes = 0;
         for row in &rows {
             let end = table_end + body.len() as u64;
-            body.resize((end.next_multiple_of(64) - table_end) as usize, self.padding);
+            body.resize(
+                (end.next_multiple_of(64) - table_end) as usize,
+                self.padding,
+            );
             let place = end.next_multiple_of(64);
             if row.id == DATA {
                 head_bytes = place;
@@ -257,7 +286,11 @@ impl RawPackage {
         out.extend_from_slice(&self.reserved.1.to_le_bytes());
         let digested = [out.as_slice(), table.as_slice()].concat();
         let digest = sha256(&digested).0;
-        out.extend_from_slice(&self.header_digest.unwrap_or(digest[..24].try_into().unwrap()));
+        out.extend_from_slice(
+            &self
+                .header_digest
+                .unwrap_or(digest[..24].try_into().unwrap()),
+        );
         out.extend_from_slice(&table);
         out.extend_from_slice(&body);
         out
@@ -279,7 +312,10 @@ impl RawPackage {
             made.push(row);
         }
         let mut rows = self.sections.clone();
-        let place = rows.iter().position(|row| row.id > DIRECTORY).unwrap_or(rows.len());
+        let place = rows
+            .iter()
+            .position(|row| row.id > DIRECTORY)
+            .unwrap_or(rows.len());
         rows.splice(place..place, made);
         rows
     }
@@ -297,7 +333,10 @@ impl RawPackage {
             directory.extend_from_slice(&tensor.dtype.to_le_bytes());
             directory.extend_from_slice(&tensor.layout.to_le_bytes());
             directory.push(tensor.dims.len() as u8);
-            tensor.dims.iter().for_each(|dim| directory.extend_from_slice(&dim.to_le_bytes()));
+            tensor
+                .dims
+                .iter()
+                .for_each(|dim| directory.extend_from_slice(&dim.to_le_bytes()));
             directory.extend_from_slice(&offset.to_le_bytes());
             directory.extend_from_slice(&len.to_le_bytes());
             directory.extend_from_slice(&tensor.digest.unwrap_or(sha256(&tensor.bytes).0));

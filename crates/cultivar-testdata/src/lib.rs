@@ -1,2 +1,11 @@
-//! testdata.
+//! For tests and measurements only: byte builders, seeded random models, a naive reference.
+//!
+//! Nothing that ships depends on this crate. It may panic: what it builds is code, not input.
 
+pub mod byte_builder;
+pub mod hostile;
+pub mod hostile_adapters;
+pub mod loading;
+pub mod models;
+pub mod reference;
+pub mod small_packages;

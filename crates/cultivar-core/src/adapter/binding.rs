@@ -49,9 +49,21 @@ impl Binding {
     pub fn check_base(&self, base: &Head) -> Result<BaseFit, AdapterError> {
         let identities = &base.identities;
         for (wanted, found, rule) in [
-            (self.base_architecture, identities.architecture, AdapterRule::OtherArchitecture),
-            (self.base_tokenizer, identities.tokenizer, AdapterRule::OtherTokenizer),
-            (self.base_tensor_schema, identities.tensor_schema, AdapterRule::OtherTensorSchema),
+            (
+                self.base_architecture,
+                identities.architecture,
+                AdapterRule::OtherArchitecture,
+            ),
+            (
+                self.base_tokenizer,
+                identities.tokenizer,
+                AdapterRule::OtherTokenizer,
+            ),
+            (
+                self.base_tensor_schema,
+                identities.tensor_schema,
+                AdapterRule::OtherTensorSchema,
+            ),
         ] {
             if wanted != found {
                 return Err(AdapterError::rule(rule, "", 0));
@@ -60,18 +72,15 @@ impl Binding {
         match self.base_weights {
             None => Ok(BaseFit::UnknownWeights),
             Some(weights) if weights == identities.weights => Ok(BaseFit::SameWeights),
-            Some(_) if self.exact_base => {
-                Err(AdapterError::rule(AdapterRule::OtherWeights, "", 0))
-            }
+            Some(_) if self.exact_base => Err(AdapterError::rule(AdapterRule::OtherWeights, "", 0)),
             Some(_) => Ok(BaseFit::OtherWeights),
         }
     }
 
     /// Reads an adapter's config section.
     pub(super) fn from_records(records: &Records<'_>) -> Result<Binding, AdapterError> {
-        let digest = |key| -> Result<Digest, PackageError> {
-            read_digest(records, &records.require(key)?)
-        };
+        let digest =
+            |key| -> Result<Digest, PackageError> { read_digest(records, &records.require(key)?) };
         let mut binding = Binding {
             base_architecture: digest("base_architecture")?,
             base_tokenizer: digest("base_tokenizer")?,
@@ -94,7 +103,11 @@ impl Binding {
     /// An exact binding says what it is bound to.
     pub(super) fn validate(&self) -> Result<(), AdapterError> {
         if self.exact_base && self.base_weights.is_none() {
-            return Err(AdapterError::rule(AdapterRule::NoBaseWeights, "exact_base", 0));
+            return Err(AdapterError::rule(
+                AdapterRule::NoBaseWeights,
+                "exact_base",
+                0,
+            ));
         }
         Ok(())
     }
@@ -120,7 +133,9 @@ fn read_digest(records: &Records<'_>, record: &Record<'_>) -> Result<Digest, Pac
         return Err(records.refuse(PackageErrorKind::WrongValueKind, record));
     };
     let bytes = <[u8; 32]>::try_from(bytes);
-    bytes.map(Digest).map_err(|_| records.refuse(PackageErrorKind::ValueLength, record))
+    bytes
+        .map(Digest)
+        .map_err(|_| records.refuse(PackageErrorKind::ValueLength, record))
 }
 
 /// A truth value whose default is false: stored, it is true.

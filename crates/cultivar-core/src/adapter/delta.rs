@@ -122,7 +122,12 @@ impl Delta {
         directory: &Directory,
         target: &Entry,
     ) -> Result<(), AdapterError> {
-        let shape = |idx: usize| directory.entries().get(idx).map(|entry| entry.shape.as_slice());
+        let shape = |idx: usize| {
+            directory
+                .entries()
+                .get(idx)
+                .map(|entry| entry.shape.as_slice())
+        };
         let fits = match self.kind {
             DeltaKind::Raw { delta } => shape(delta) == Some(target.shape.as_slice()),
             DeltaKind::Sparse { indices, .. } => {
@@ -137,7 +142,15 @@ impl Delta {
                 }
             }
         };
-        if fits { Ok(()) } else { Err(AdapterError::rule(AdapterRule::TargetShape, &self.target, 0)) }
+        if fits {
+            Ok(())
+        } else {
+            Err(AdapterError::rule(
+                AdapterRule::TargetShape,
+                &self.target,
+                0,
+            ))
+        }
     }
 }
 
@@ -176,7 +189,10 @@ pub(super) fn read_deltas(directory: &Directory) -> Result<Vec<Delta>, AdapterEr
 /// The target and part that a tensor's name gives, and whether its format suits the part.
 fn split_name(entry: &Entry) -> Result<(&str, Part), AdapterError> {
     let refuse = |rule| AdapterError::rule(rule, &entry.name, entry.offset);
-    let split = entry.name.split_once('#').filter(|(target, _)| !target.is_empty());
+    let split = entry
+        .name
+        .split_once('#')
+        .filter(|(target, _)| !target.is_empty());
     let (target, name) = split.ok_or(refuse(AdapterRule::PartName))?;
     let part = Part::ALL.into_iter().find(|part| part.name() == name);
     let part = part.ok_or(refuse(AdapterRule::PartName))?;
@@ -203,19 +219,28 @@ fn delta_of(directory: &Directory, target: &str, parts: &Parts) -> Result<Delta,
     let kind = match (raw, sparse, low_rank) {
         (Some(delta), _, _) => DeltaKind::Raw { delta },
         (_, [Some(indices), Some(values)], _) => DeltaKind::Sparse { indices, values },
-        (_, _, [Some(lora_a), Some(lora_b), Some(scales)]) => {
-            DeltaKind::LowRank { lora_a, lora_b, scales, rank: 0 }
-        }
+        (_, _, [Some(lora_a), Some(lora_b), Some(scales)]) => DeltaKind::LowRank {
+            lora_a,
+            lora_b,
+            scales,
+            rank: 0,
+        },
         _ => return Err(refuse(AdapterRule::PartMissing)),
     };
     let kind = check_shapes(directory, kind).map_err(refuse)?;
-    Ok(Delta { target: target.into(), kind })
+    Ok(Delta {
+        target: target.into(),
+        kind,
+    })
 }
 
 /// Whether the parts of a delta fit one another; fills in the rank.
 fn check_shapes(directory: &Directory, kind: DeltaKind) -> Result<DeltaKind, AdapterRule> {
     let shape = |idx: usize| {
-        directory.entries().get(idx).map_or(&[][..], |entry| entry.shape.as_slice())
+        directory
+            .entries()
+            .get(idx)
+            .map_or(&[][..], |entry| entry.shape.as_slice())
     };
     match kind {
         DeltaKind::Raw { .. } => Ok(kind),
@@ -223,16 +248,24 @@ fn check_shapes(directory: &Directory, kind: DeltaKind) -> Result<DeltaKind, Ada
             ([n_indices], [n_values]) if n_indices == n_values => Ok(kind),
             _ => Err(AdapterRule::PartShape),
         },
-        DeltaKind::LowRank { lora_a, lora_b, scales, .. } => {
-            match (shape(lora_a), shape(lora_b), shape(scales)) {
-                ([rank, _], [_, b_rank], [n_scales]) if rank == b_rank && rank == n_scales => {
-                    if *rank > RANK_MAX {
-                        return Err(AdapterRule::Rank);
-                    }
-                    Ok(DeltaKind::LowRank { lora_a, lora_b, scales, rank: *rank as usize })
+        DeltaKind::LowRank {
+            lora_a,
+            lora_b,
+            scales,
+            ..
+        } => match (shape(lora_a), shape(lora_b), shape(scales)) {
+            ([rank, _], [_, b_rank], [n_scales]) if rank == b_rank && rank == n_scales => {
+                if *rank > RANK_MAX {
+                    return Err(AdapterRule::Rank);
                 }
-                _ => Err(AdapterRule::PartShape),
+                Ok(DeltaKind::LowRank {
+                    lora_a,
+                    lora_b,
+                    scales,
+                    rank: *rank as usize,
+                })
             }
-        }
+            _ => Err(AdapterRule::PartShape),
+        },
     }
 }

@@ -75,7 +75,11 @@ impl AdapterError {
     }
 
     pub(super) fn rule(rule: AdapterRule, name: &str, offset: u64) -> Self {
-        AdapterError::Rule { rule, name: ShortText::new(name), offset }
+        AdapterError::Rule {
+            rule,
+            name: ShortText::new(name),
+            offset,
+        }
     }
 }
 

@@ -47,7 +47,9 @@ impl AdapterHead {
         let deltas = read_deltas(&directory)?;
         let weights = identity::weights(PackageKind::Adapter, &container.sections);
         let unknown = container.unknown_sections();
-        let Container { header, sections, .. } = container;
+        let Container {
+            header, sections, ..
+        } = container;
         Ok(AdapterHead {
             header,
             sections,

@@ -7,8 +7,8 @@ use super::delta::{DeltaKind, read_deltas};
 use super::error::{AdapterError, AdapterRule};
 use super::head::AdapterHead;
 use crate::package::{
-    Entry, Head, Header, KeptSection, Metadata, PackageKind, PackageWriter, SectionId,
-    Tail, TensorPlan, check_data_padding, fill, slice, verify_tensor,
+    Entry, Head, Header, KeptSection, Metadata, PackageKind, PackageWriter, SectionId, Tail,
+    TensorPlan, check_data_padding, fill, slice, verify_tensor,
 };
 use crate::tensor::TensorRef;
 use alloc::vec;
@@ -60,9 +60,10 @@ impl<'a> Adapter<'a> {
         }
         for delta in &self.head.deltas {
             if let DeltaKind::Sparse { indices, .. } = delta.kind {
-                let ascends = self.indices(indices).array_windows().all(|[a, b]| {
-                    u32::from_le_bytes(*a) < u32::from_le_bytes(*b)
-                });
+                let ascends = self
+                    .indices(indices)
+                    .array_windows()
+                    .all(|[a, b]| u32::from_le_bytes(*a) < u32::from_le_bytes(*b));
                 if !ascends {
                     return Err(self.refuse(AdapterRule::IndexOrder, indices));
                 }
@@ -78,8 +79,14 @@ impl<'a> Adapter<'a> {
         let fit = self.head.check_base(base)?;
         for delta in &self.head.deltas {
             if let DeltaKind::Sparse { indices, .. } = delta.kind {
-                let n_elements = base.directory.get(&delta.target).map_or(0, Entry::n_elements);
-                let last = self.indices(indices).last().map_or(0, |idx| u32::from_le_bytes(*idx));
+                let n_elements = base
+                    .directory
+                    .get(&delta.target)
+                    .map_or(0, Entry::n_elements);
+                let last = self
+                    .indices(indices)
+                    .last()
+                    .map_or(0, |idx| u32::from_le_bytes(*idx));
                 if u64::from(last) >= n_elements {
                     return Err(self.refuse(AdapterRule::IndexBounds, indices));
                 }
@@ -90,11 +97,33 @@ impl<'a> Adapter<'a> {
 
     /// The package written anew: the same bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, AdapterError> {
-        let AdapterHead { binding, metadata, unknown, directory, .. } = self.head.clone();
-        let parts = AdapterParts { binding, metadata, unknown };
+        let AdapterHead {
+            binding,
+            metadata,
+            unknown,
+            directory,
+            ..
+        } = self.head.clone();
+        let parts = AdapterParts {
+            binding,
+            metadata,
+            unknown,
+        };
         let tensors = directory.entries().iter().map(|entry| {
-            let Entry { name, format, shape, .. } = entry.clone();
-            (TensorPlan { name, format, shape }, self.tensor_bytes(entry))
+            let Entry {
+                name,
+                format,
+                shape,
+                ..
+            } = entry.clone();
+            (
+                TensorPlan {
+                    name,
+                    format,
+                    shape,
+                },
+                self.tensor_bytes(entry),
+            )
         });
         write_adapter(&parts, tensors.collect(), &self.tail.sections())
     }
@@ -104,7 +133,8 @@ impl<'a> Adapter<'a> {
     }
 
     fn indices(&self, idx: usize) -> &'a [[u8; 4]] {
-        self.tensor(idx).map_or(&[], |tensor| tensor.bytes.as_chunks().0)
+        self.tensor(idx)
+            .map_or(&[], |tensor| tensor.bytes.as_chunks().0)
     }
 
     fn refuse(&self, rule: AdapterRule, idx: usize) -> AdapterError {

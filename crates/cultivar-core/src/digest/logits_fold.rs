@@ -15,7 +15,11 @@ pub const CANONICAL_NAN_BITS: u32 = 0x7FC0_0000;
 /// The bits of `value`, every NaN as [`CANONICAL_NAN_BITS`]; +0 and -0 stay apart.
 pub const fn canonical_bits(value: f32) -> u32 {
     let bits = value.to_bits();
-    if bits & 0x7FFF_FFFF > 0x7F80_0000 { CANONICAL_NAN_BITS } else { bits }
+    if bits & 0x7FFF_FFFF > 0x7F80_0000 {
+        CANONICAL_NAN_BITS
+    } else {
+        bits
+    }
 }
 
 /// `h[l] = (rotl(h[l], 9) ^ canonical_bits(logits[i])) + 0x9E3779B9` with `l = i mod 4`, wrapping.
@@ -39,7 +43,11 @@ mod tests {
     fn fold_by_index(logits: &[f32]) -> [u32; 4] {
         let mut h = FOLD_START;
         for (i, logit) in logits.iter().enumerate() {
-            let bits = if logit.is_nan() { 0x7FC0_0000 } else { logit.to_bits() };
+            let bits = if logit.is_nan() {
+                0x7FC0_0000
+            } else {
+                logit.to_bits()
+            };
             h[i % 4] = (h[i % 4].rotate_left(9) ^ bits).wrapping_add(FOLD_STEP);
         }
         h

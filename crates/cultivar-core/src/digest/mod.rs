@@ -38,7 +38,10 @@ impl Digest {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = [0; 64];
         for (pair, byte) in hex.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
-            *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+            *pair = [
+                DIGITS[usize::from(byte >> 4)],
+                DIGITS[usize::from(byte & 15)],
+            ];
         }
         hex
     }
@@ -68,7 +71,13 @@ mod tests {
         assert_eq!(format!("{digest}"), hex);
         assert_eq!(Digest::from_hex(hex), Some(digest));
         assert_eq!(Digest::from_hex(&hex.to_uppercase()), Some(digest));
-        for bad in ["", "ab", &hex[1..], &format!("{hex}0"), &hex.replace('b', "g")] {
+        for bad in [
+            "",
+            "ab",
+            &hex[1..],
+            &format!("{hex}0"),
+            &hex.replace('b', "g"),
+        ] {
             assert_eq!(Digest::from_hex(bad), None);
         }
     }

@@ -39,7 +39,11 @@ pub struct Sha256 {
 impl Sha256 {
     /// The digest of nothing, so far.
     pub const fn new() -> Self {
-        Sha256 { state: START, block: [0; BLOCK_BYTES], n_bytes: 0 }
+        Sha256 {
+            state: START,
+            block: [0; BLOCK_BYTES],
+            n_bytes: 0,
+        }
     }
 
     /// Digests more bytes; how they are cut into calls does not matter.
@@ -101,7 +105,11 @@ macro_rules! round {
     ($a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident, $k:expr, $w:expr) => {
         let sum1 = $e.rotate_right(6) ^ $e.rotate_right(11) ^ $e.rotate_right(25);
         let choice = $g ^ ($e & ($f ^ $g));
-        let t1 = $h.wrapping_add(sum1).wrapping_add(choice).wrapping_add($k).wrapping_add($w);
+        let t1 = $h
+            .wrapping_add(sum1)
+            .wrapping_add(choice)
+            .wrapping_add($k)
+            .wrapping_add($w);
         let sum0 = $a.rotate_right(2) ^ $a.rotate_right(13) ^ $a.rotate_right(22);
         let majority = ($a & $b) | ($c & ($a | $b));
         $d = $d.wrapping_add(t1);
@@ -139,7 +147,10 @@ fn extend_schedule(w: &mut [u32; 16]) {
         let late = w[(i + 14) & 15];
         let sigma0 = early.rotate_right(7) ^ early.rotate_right(18) ^ (early >> 3);
         let sigma1 = late.rotate_right(17) ^ late.rotate_right(19) ^ (late >> 10);
-        w[i] = w[i].wrapping_add(sigma0).wrapping_add(w[(i + 9) & 15]).wrapping_add(sigma1);
+        w[i] = w[i]
+            .wrapping_add(sigma0)
+            .wrapping_add(w[(i + 9) & 15])
+            .wrapping_add(sigma1);
     }
 }
 
@@ -173,8 +184,14 @@ mod tests {
 
     #[test]
     fn nist_vectors() {
-        check(b"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-        check(b"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        check(
+            b"",
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        );
+        check(
+            b"abc",
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        );
         check(
             b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
@@ -189,7 +206,10 @@ mod tests {
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",
         );
         // From the byte-oriented message tests of NIST's validation suite (SHA256ShortMsg).
-        check(&[0xd3], "28969cdfa74a12c82f3bad960b0b000aca2ac329deea5c2328ebc6f2ba9802c1");
+        check(
+            &[0xd3],
+            "28969cdfa74a12c82f3bad960b0b000aca2ac329deea5c2328ebc6f2ba9802c1",
+        );
         check(
             &[0xc9, 0x8c, 0x8e, 0x55],
             "7abc22c0ae5af26ce93dbb94433a0e0b2e119d014f8e7f65bd56c61ccccd9504",

@@ -76,6 +76,10 @@ impl fmt::Display for JsonError {
             JsonErrorKind::TooDeep => "arrays and objects are nested too deeply",
             JsonErrorKind::WrongType => "the value is of another kind than expected",
         };
-        write!(f, "The JSON is not valid at byte {}: {reason}.", self.offset)
+        write!(
+            f,
+            "The JSON is not valid at byte {}: {reason}.",
+            self.offset
+        )
     }
 }

@@ -16,7 +16,10 @@ pub(super) struct NumberText {
 
 impl NumberText {
     fn new() -> Self {
-        NumberText { bytes: [0; TEXT_BYTES_MAX], n_bytes: 0 }
+        NumberText {
+            bytes: [0; TEXT_BYTES_MAX],
+            n_bytes: 0,
+        }
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -28,7 +31,10 @@ impl NumberText {
 impl Write for NumberText {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         let end = self.n_bytes + text.len();
-        let room = self.bytes.get_mut(self.n_bytes..end).ok_or(core::fmt::Error)?;
+        let room = self
+            .bytes
+            .get_mut(self.n_bytes..end)
+            .ok_or(core::fmt::Error)?;
         room.copy_from_slice(text.as_bytes());
         self.n_bytes = end;
         Ok(())
@@ -52,7 +58,11 @@ pub(super) fn f32_text(value: f32) -> NumberText {
 /// From Rust's shortest `d.ddde-x` to ECMAScript's form (ECMA-262, Number::toString, radix 10).
 fn place_digits(is_finite: bool, scientific: &str) -> NumberText {
     let mut text = NumberText::new();
-    let placed = if is_finite { write_placed(&mut text, scientific) } else { Err(core::fmt::Error) };
+    let placed = if is_finite {
+        write_placed(&mut text, scientific)
+    } else {
+        Err(core::fmt::Error)
+    };
     if placed.is_err() {
         text = NumberText::new();
         let _ = text.write_str("null");
@@ -75,12 +85,22 @@ fn write_placed(text: &mut NumberText, scientific: &str) -> core::fmt::Result {
     // The decimal point stands behind this many digits.
     let point = exponent + 1;
     if (n_digits..=21).contains(&point) {
-        write!(text, "{first}{fraction}{:0>width$}", "", width = (point - n_digits) as usize)
+        write!(
+            text,
+            "{first}{fraction}{:0>width$}",
+            "",
+            width = (point - n_digits) as usize
+        )
     } else if (1..=21).contains(&point) {
         let (whole, rest) = fraction.split_at(exponent as usize);
         write!(text, "{first}{whole}.{rest}")
     } else if (-5..=0).contains(&point) {
-        write!(text, "0.{:0>width$}{first}{fraction}", "", width = -point as usize)
+        write!(
+            text,
+            "0.{:0>width$}{first}{fraction}",
+            "",
+            width = -point as usize
+        )
     } else {
         let separator = if fraction.is_empty() { "" } else { "." };
         write!(text, "{first}{separator}{fraction}e{exponent:+}")
@@ -126,7 +146,9 @@ mod tests {
     fn every_spelling_reads_back_to_the_same_bits() {
         let mut bits = 1_u64;
         for _ in 0..20_000 {
-            bits = bits.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            bits = bits
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             let value = f64::from_bits(bits);
             if value.is_finite() {
                 let text = f64_text(value);

@@ -17,7 +17,10 @@ const PAIRWISE_MEMBERS_MAX: usize = 16;
 /// The value that `bytes` spell; anything before or behind it other than white space is refused.
 pub fn parse(bytes: &[u8]) -> Result<JsonValue, JsonError> {
     if let Err(error) = core::str::from_utf8(bytes) {
-        return Err(JsonError { kind: JsonErrorKind::NotUtf8, offset: error.valid_up_to() });
+        return Err(JsonError {
+            kind: JsonErrorKind::NotUtf8,
+            offset: error.valid_up_to(),
+        });
     }
     let mut text = Text { bytes, pos: 0 };
     text.skip_white_space();
@@ -45,7 +48,10 @@ impl Text<'_> {
     }
 
     fn refuse<T>(&self, kind: JsonErrorKind) -> Result<T, JsonError> {
-        Err(JsonError { kind, offset: self.pos })
+        Err(JsonError {
+            kind,
+            offset: self.pos,
+        })
     }
 
     /// Refuses the next byte, or the end of the text if there is none.
@@ -122,7 +128,10 @@ impl Text<'_> {
             let key = self.string()?;
             let is_few = members.len() < PAIRWISE_MEMBERS_MAX;
             if is_few && members.iter().any(|(other, _)| *other == key) {
-                return Err(JsonError { kind: JsonErrorKind::DuplicateKey, offset: key_offset });
+                return Err(JsonError {
+                    kind: JsonErrorKind::DuplicateKey,
+                    offset: key_offset,
+                });
             }
             self.skip_white_space();
             if !self.accept(b':') {
@@ -135,7 +144,10 @@ impl Text<'_> {
             }
         }
         if members.len() > PAIRWISE_MEMBERS_MAX && has_duplicate(&members) {
-            return Err(JsonError { kind: JsonErrorKind::DuplicateKey, offset: start });
+            return Err(JsonError {
+                kind: JsonErrorKind::DuplicateKey,
+                offset: start,
+            });
         }
         Ok(JsonValue::Object(members))
     }
@@ -191,7 +203,9 @@ impl Text<'_> {
     fn escape(&mut self) -> Result<char, JsonError> {
         let start = self.pos;
         self.pos += 1;
-        let Some(byte) = self.peek() else { return self.unexpected() };
+        let Some(byte) = self.peek() else {
+            return self.unexpected();
+        };
         let character = match byte {
             b'"' | b'\\' | b'/' => char::from(byte),
             b'b' => '\u{8}',
@@ -203,7 +217,12 @@ impl Text<'_> {
                 self.pos += 1;
                 return self.escaped_unit(start);
             }
-            _ => return Err(JsonError { kind: JsonErrorKind::BadEscape, offset: start }),
+            _ => {
+                return Err(JsonError {
+                    kind: JsonErrorKind::BadEscape,
+                    offset: start,
+                });
+            }
         };
         self.pos += 1;
         Ok(character)
@@ -220,14 +239,19 @@ impl Text<'_> {
                 code = 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
             }
         }
-        let lone = JsonError { kind: JsonErrorKind::LoneSurrogate, offset: start };
+        let lone = JsonError {
+            kind: JsonErrorKind::LoneSurrogate,
+            offset: start,
+        };
         char::from_u32(code).ok_or(lone)
     }
 
     fn four_hex_digits(&mut self) -> Result<u32, JsonError> {
         let mut value = 0;
         for _ in 0..4 {
-            let Some(byte) = self.peek() else { return self.unexpected() };
+            let Some(byte) = self.peek() else {
+                return self.unexpected();
+            };
             let Some(digit) = char::from(byte).to_digit(16) else {
                 return self.refuse(JsonErrorKind::BadEscape);
             };
@@ -259,14 +283,23 @@ impl Text<'_> {
         if let Some(b'0'..=b'9') = self.peek() {
             return self.refuse(JsonErrorKind::BadNumber);
         }
-        let bad = |kind| JsonError { kind, offset: start };
+        let bad = |kind| JsonError {
+            kind,
+            offset: start,
+        };
         let spelled = self.bytes.get(start..self.pos).unwrap_or_default();
         let spelled = core::str::from_utf8(spelled).unwrap_or_default();
-        if is_integer && !is_negative && let Ok(value) = spelled.parse() {
+        if is_integer
+            && !is_negative
+            && let Ok(value) = spelled.parse()
+        {
             return Ok(JsonValue::Unsigned(value));
         }
         // "-0" stays a float: an integer would lose its sign.
-        if is_integer && spelled != "-0" && let Ok(value) = spelled.parse() {
+        if is_integer
+            && spelled != "-0"
+            && let Ok(value) = spelled.parse()
+        {
             return Ok(JsonValue::Negative(value));
         }
         let value: f64 = spelled.parse().map_err(|_| bad(JsonErrorKind::BadNumber))?;
@@ -321,7 +354,10 @@ mod tests {
         check("1.5e2", Ok(Float(150.0)));
         check(r#""\u00e9\ud83c\udf31\n\/""#, Ok(String("é🌱\n/".into())));
         check(r#"{"a":{},"b":[]}"#, {
-            let members = [("a".into(), Object([].into())), ("b".into(), Array([].into()))];
+            let members = [
+                ("a".into(), Object([].into())),
+                ("b".into(), Array([].into())),
+            ];
             Ok(Object(members.into()))
         });
     }
@@ -344,7 +380,13 @@ mod tests {
         check(r#""\ud800\u0041""#, Err((LoneSurrogate, 1)));
         check(r#""\udc00""#, Err((LoneSurrogate, 1)));
         check(r#"{"a":1,"a":2}"#, Err((DuplicateKey, 7)));
-        assert_eq!(parse(b"\"\xFF\""), Err(JsonError { kind: NotUtf8, offset: 1 }));
+        assert_eq!(
+            parse(b"\"\xFF\""),
+            Err(JsonError {
+                kind: NotUtf8,
+                offset: 1
+            })
+        );
     }
 
     #[test]
@@ -355,14 +397,20 @@ mod tests {
         }
         assert!(parse(alloc::format!("{text}}}").as_bytes()).is_ok());
         text.push_str(",\"k50\":0}");
-        assert_eq!(parse(text.as_bytes()).map_err(|e| e.kind), Err(JsonErrorKind::DuplicateKey));
+        assert_eq!(
+            parse(text.as_bytes()).map_err(|e| e.kind),
+            Err(JsonErrorKind::DuplicateKey)
+        );
     }
 
     #[test]
     fn depth_is_bounded() {
         let nested = |n: usize| alloc::format!("{}{}", "[".repeat(n), "]".repeat(n));
         assert!(parse(nested(DEPTH_MAX).as_bytes()).is_ok());
-        let refusal = JsonError { kind: JsonErrorKind::TooDeep, offset: DEPTH_MAX };
+        let refusal = JsonError {
+            kind: JsonErrorKind::TooDeep,
+            offset: DEPTH_MAX,
+        };
         assert_eq!(parse(nested(DEPTH_MAX + 1).as_bytes()), Err(refusal));
     }
 }

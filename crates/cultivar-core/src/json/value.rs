@@ -29,7 +29,10 @@ pub enum JsonValue {
 impl JsonValue {
     /// The value of `key`, if this is an object that has it.
     pub fn get(&self, key: &str) -> Option<&JsonValue> {
-        self.as_object()?.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+        self.as_object()?
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
     }
 
     /// Whether this is `null`.

@@ -53,7 +53,11 @@ impl JsonWriter {
 
     /// The key of the next value; only inside an object.
     pub fn key(&mut self, key: &str) -> &mut Self {
-        debug_assert_eq!(self.open.last(), Some(&'}'), "a key stands outside an object");
+        debug_assert_eq!(
+            self.open.last(),
+            Some(&'}'),
+            "a key stands outside an object"
+        );
         self.separate();
         self.quote(key);
         self.text.push(':');
@@ -239,6 +243,9 @@ mod tests {
     fn escapes_only_what_must_be() {
         let mut json = JsonWriter::new();
         json.string("a\"b\\c\n\r\t\u{8}\u{C}\u{1}\u{7F}é🌱/");
-        assert_eq!(json.finish(), "\"a\\\"b\\\\c\\n\\r\\t\\b\\f\\u0001\u{7F}é🌱/\"");
+        assert_eq!(
+            json.finish(),
+            "\"a\\\"b\\\\c\\n\\r\\t\\b\\f\\u0001\u{7F}é🌱/\""
+        );
     }
 }

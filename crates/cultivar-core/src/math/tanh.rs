@@ -13,7 +13,7 @@ pub fn tanh_f32(x: f32) -> f32 {
     p = p * z - 5.373_971_5e-2;
     p = p * z + 1.333_144_2e-1;
     p = p * z - 3.333_328_2e-1;
-    let near = p * z * x + x;
+    let near = (p * z * x + x).copysign(x);
     // An infinite exponential gives 1.
     let far = (1.0 - 2.0 / (exp_f32(magnitude + magnitude) + 1.0)).copysign(x);
     if magnitude < 0.625 { near } else { far }

@@ -5,6 +5,7 @@
 //! and give the same bits. Nothing here allocates once an [`Engine`] is made.
 
 mod builder;
+mod card;
 mod dims;
 mod engine;
 mod error;
@@ -13,6 +14,7 @@ mod rope;
 mod weights;
 mod workspace;
 
+pub use card::{architecture_label, card_json};
 pub use builder::{ModelBuilder, OpenError};
 pub use dims::Dims;
 pub use engine::{Engine, EngineOptions, MemoryEstimate};

@@ -98,7 +98,14 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// A plain Llama of this size: every other option at its default.
     pub fn new(size: ModelSize) -> Self {
-        let ModelSize { d_model, d_ff, n_layers, n_heads, vocab_size, context_len } = size;
+        let ModelSize {
+            d_model,
+            d_ff,
+            n_layers,
+            n_heads,
+            vocab_size,
+            context_len,
+        } = size;
         ModelConfig {
             d_model,
             d_ff,

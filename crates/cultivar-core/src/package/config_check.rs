@@ -26,13 +26,23 @@ struct RealRange {
 
 macro_rules! count {
     ($key:ident, $min:expr, $max:expr) => {
-        CountRange { key: stringify!($key), value: |c| c.$key, min: $min, max: $max }
+        CountRange {
+            key: stringify!($key),
+            value: |c| c.$key,
+            min: $min,
+            max: $max,
+        }
     };
 }
 
 macro_rules! real {
     ($key:ident, $min:expr, $max:expr) => {
-        RealRange { key: stringify!($key), value: |c| c.$key, min: $min, max: $max }
+        RealRange {
+            key: stringify!($key),
+            value: |c| c.$key,
+            min: $min,
+            max: $max,
+        }
     };
 }
 
@@ -90,14 +100,26 @@ impl ModelConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         for range in COUNT_RANGES {
             let value = (range.value)(self);
-            require(value >= range.min && value <= range.max, ConfigErrorKind::Range, range.key)?;
+            require(
+                value >= range.min && value <= range.max,
+                ConfigErrorKind::Range,
+                range.key,
+            )?;
         }
         for range in REAL_RANGES {
             let value = (range.value)(self);
-            require(value >= range.min && value <= range.max, ConfigErrorKind::Range, range.key)?;
+            require(
+                value >= range.min && value <= range.max,
+                ConfigErrorKind::Range,
+                range.key,
+            )?;
         }
         let is_divisible = self.n_heads.is_multiple_of(self.n_kv_heads);
-        require(is_divisible, ConfigErrorKind::HeadsNotDivisible, "n_kv_heads")?;
+        require(
+            is_divisible,
+            ConfigErrorKind::HeadsNotDivisible,
+            "n_kv_heads",
+        )?;
         self.validate_rotation()?;
         self.validate_layers()?;
         self.validate_sizes()
@@ -114,13 +136,25 @@ impl ModelConfig {
         let rotary_dim = self.rotary_dim();
         let is_even = rotary_dim > 0 && rotary_dim.is_multiple_of(2);
         let is_exact = rotary_dim as f64 == exact;
-        let key = if self.rotary_fraction == 1.0 { "head_dim" } else { "rotary_fraction" };
-        require(!is_rotated || (is_even && is_exact), ConfigErrorKind::RotaryDim, key)?;
+        let key = if self.rotary_fraction == 1.0 {
+            "head_dim"
+        } else {
+            "rotary_fraction"
+        };
+        require(
+            !is_rotated || (is_even && is_exact),
+            ConfigErrorKind::RotaryDim,
+            key,
+        )?;
 
         let thetas = &self.rope_theta_per_layer;
         let key = "rope_theta_per_layer";
         if !thetas.is_empty() {
-            require(thetas.len() == self.n_layers, ConfigErrorKind::LayerList, key)?;
+            require(
+                thetas.len() == self.n_layers,
+                ConfigErrorKind::LayerList,
+                key,
+            )?;
             let in_range = thetas.iter().all(|theta| (1.0..=1e12).contains(theta));
             require(in_range, ConfigErrorKind::Range, key)?;
             let differs = thetas.iter().any(|theta| *theta != self.rope_theta);
@@ -129,26 +163,54 @@ impl ModelConfig {
         let is_scaled = self.rope_scaling_kind != RopeScalingKind::None;
         let no_effect = ConfigErrorKind::NoEffect;
         require(is_rotated || !is_scaled, no_effect, "rope_scaling_kind")?;
-        require(is_rotated || self.rotary_fraction == 1.0, no_effect, "rotary_fraction")?;
-        require(is_rotated || self.rope_theta == 10000.0, no_effect, "rope_theta")?;
+        require(
+            is_rotated || self.rotary_fraction == 1.0,
+            no_effect,
+            "rotary_fraction",
+        )?;
+        require(
+            is_rotated || self.rope_theta == 10000.0,
+            no_effect,
+            "rope_theta",
+        )?;
         let has_factor = self.rope_scaling_factor != 1.0;
         require(is_scaled || !has_factor, no_effect, "rope_scaling_factor")?;
         let has_params = !self.rope_scaling_params.is_empty();
         require(is_scaled || !has_params, no_effect, "rope_scaling_params")?;
         let n_params = self.rope_scaling_params.len();
-        require(n_params <= limits::HEAD_DIM_MAX, ConfigErrorKind::Range, "rope_scaling_params")
+        require(
+            n_params <= limits::HEAD_DIM_MAX,
+            ConfigErrorKind::Range,
+            "rope_scaling_params",
+        )
     }
 
     fn validate_layers(&self) -> Result<(), ConfigError> {
         let kinds = &self.attention_kinds;
         if !kinds.is_empty() {
             let key = "attention_kinds";
-            require(kinds.len() == self.n_layers, ConfigErrorKind::LayerList, key)?;
-            require(kinds.iter().all(|kind| *kind <= 1), ConfigErrorKind::Range, key)?;
+            require(
+                kinds.len() == self.n_layers,
+                ConfigErrorKind::LayerList,
+                key,
+            )?;
+            require(
+                kinds.iter().all(|kind| *kind <= 1),
+                ConfigErrorKind::Range,
+                key,
+            )?;
             require(kinds.contains(&1), ConfigErrorKind::NoEffect, key)?;
-            require(self.sliding_window > 0, ConfigErrorKind::Range, "sliding_window")?;
+            require(
+                self.sliding_window > 0,
+                ConfigErrorKind::Range,
+                "sliding_window",
+            )?;
         } else {
-            require(self.sliding_window == 0, ConfigErrorKind::NoEffect, "sliding_window")?;
+            require(
+                self.sliding_window == 0,
+                ConfigErrorKind::NoEffect,
+                "sliding_window",
+            )?;
         }
         Ok(())
     }
@@ -182,5 +244,9 @@ impl ModelConfig {
 }
 
 fn require(holds: bool, kind: ConfigErrorKind, key: &'static str) -> Result<(), ConfigError> {
-    if holds { Ok(()) } else { Err(ConfigError { kind, key }) }
+    if holds {
+        Ok(())
+    } else {
+        Err(ConfigError { kind, key })
+    }
 }

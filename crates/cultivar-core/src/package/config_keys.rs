@@ -23,10 +23,15 @@ trait Field: Sized {
 
 impl Field for usize {
     fn read(value: &Value<'_>) -> Result<Self, PackageErrorKind> {
-        let Value::U64(value) = value else { return Err(PackageErrorKind::WrongValueKind) };
+        let Value::U64(value) = value else {
+            return Err(PackageErrorKind::WrongValueKind);
+        };
         // Every count has a limit far below 2^31, which `ModelConfig::validate` checks.
         let is_small = *value < super::limits::DIM_LIMIT;
-        usize::try_from(*value).ok().filter(|_| is_small).ok_or(PackageErrorKind::ValueRange)
+        usize::try_from(*value)
+            .ok()
+            .filter(|_| is_small)
+            .ok_or(PackageErrorKind::ValueRange)
     }
 
     fn stored(&self) -> Vec<u8> {
@@ -63,7 +68,10 @@ impl Field for bool {
 impl Field for Vec<f64> {
     fn read(value: &Value<'_>) -> Result<Self, PackageErrorKind> {
         match value {
-            Value::F64List(list) => Ok(list.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()),
+            Value::F64List(list) => Ok(list
+                .iter()
+                .map(|bytes| f64::from_le_bytes(*bytes))
+                .collect()),
             _ => Err(PackageErrorKind::WrongValueKind),
         }
     }
@@ -76,7 +84,10 @@ impl Field for Vec<f64> {
 impl Field for Vec<u32> {
     fn read(value: &Value<'_>) -> Result<Self, PackageErrorKind> {
         match value {
-            Value::U32List(list) => Ok(list.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect()),
+            Value::U32List(list) => Ok(list
+                .iter()
+                .map(|bytes| u32::from_le_bytes(*bytes))
+                .collect()),
             _ => Err(PackageErrorKind::WrongValueKind),
         }
     }
@@ -133,8 +144,14 @@ macro_rules! key {
 }
 
 /// The options without a default.
-const REQUIRED_KEYS: [&str; 6] =
-    ["context_len", "d_ff", "d_model", "n_heads", "n_layers", "vocab_size"];
+const REQUIRED_KEYS: [&str; 6] = [
+    "context_len",
+    "d_ff",
+    "d_model",
+    "n_heads",
+    "n_layers",
+    "vocab_size",
+];
 
 /// The option that does not belong to `architecture`: how far a model was trained, not what it is.
 const CONTEXT_KEY: &str = "context_len";
@@ -183,15 +200,16 @@ impl ModelConfig {
         for record in records.iter() {
             let key = find_key(&record)
                 .ok_or_else(|| records.refuse(PackageErrorKind::UnknownKey, &record))?;
-            (key.read)(&mut config, &record.value)
-                .map_err(|kind| records.refuse(kind, &record))?;
+            (key.read)(&mut config, &record.value).map_err(|kind| records.refuse(kind, &record))?;
             let is_default = (key.stored)(&defaults) == record.stored;
             if is_default && !REQUIRED_KEYS.contains(&key.name) {
                 return Err(records.refuse(PackageErrorKind::RedundantDefault, &record));
             }
         }
         config.validate().map_err(|error| {
-            let offset = records.get(error.key).map_or(records.offset(), |record| record.offset);
+            let offset = records
+                .get(error.key)
+                .map_or(records.offset(), |record| record.offset);
             let kind = PackageErrorKind::Config(error.kind);
             PackageError::within(kind, records.section(), offset).named(error.key)
         })?;
@@ -266,7 +284,11 @@ mod tests {
     fn keys_ascend_and_are_complete() {
         assert!(KEYS.array_windows().all(|[a, b]| a.name < b.name));
         assert_eq!(KEYS.len(), 32);
-        assert!(REQUIRED_KEYS.iter().all(|name| KEYS.iter().any(|key| key.name == *name)));
+        assert!(
+            REQUIRED_KEYS
+                .iter()
+                .all(|name| KEYS.iter().any(|key| key.name == *name))
+        );
     }
 
     #[test]
@@ -298,7 +320,10 @@ mod tests {
         config.embedding_scale = 2.5;
         config.tied_output = true;
         assert_eq!(there_and_back(&config), Ok(config.clone()));
-        assert_eq!(config.check_supported().map_err(|error| error.key), Err("activation"));
+        assert_eq!(
+            config.check_supported().map_err(|error| error.key),
+            Err("activation")
+        );
         assert_eq!(small().check_supported(), Ok(()));
     }
 

@@ -1,11 +1,14 @@
 //! The options of a model that are chosen by name, and the names that packages store.
 //!
 //! A new choice is a new variant and name; names are never reused. What a variant computes is
-//! written at the code that runs it; which ones run is the business of `ModelConfig::check_supported`.
+//! written at the code that runs it; which ones run, `ModelConfig::check_supported` says.
 
 /// Declares an enum whose variants have a stored name.
 macro_rules! named_options {
-    ($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)* }) => {
+    (
+        $(#[$doc:meta])*
+        $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)* }
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $type { $($(#[$variant_doc])* $variant,)* }

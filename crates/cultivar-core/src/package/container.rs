@@ -35,12 +35,30 @@ impl<'a> Container<'a> {
             return Err(PackageError::at(PackageErrorKind::WrongKind, 12));
         }
         if head.len() as u64 != u64::from(header.head_bytes) {
-            return Err(PackageError::at(PackageErrorKind::HeadLength, head.len() as u64));
+            return Err(PackageError::at(
+                PackageErrorKind::HeadLength,
+                head.len() as u64,
+            ));
         }
         let sections = SectionTable::parse(&header, head)?;
-        let container = Container { header, sections, head };
-        check_padding(head, 0, header.table_end() as u64, |id| id.is_head(), &container.sections)?;
-        for section in container.sections.sections().iter().filter(|section| section.id.is_head()) {
+        let container = Container {
+            header,
+            sections,
+            head,
+        };
+        check_padding(
+            head,
+            0,
+            header.table_end() as u64,
+            |id| id.is_head(),
+            &container.sections,
+        )?;
+        for section in container
+            .sections
+            .sections()
+            .iter()
+            .filter(|section| section.id.is_head())
+        {
             check_digest(section, container.bytes(section))?;
         }
         container.check_data_digest()?;
@@ -61,9 +79,15 @@ impl<'a> Container<'a> {
 
     /// Copies of the sections before the tensor data whose ids are unknown.
     pub fn unknown_sections(&self) -> Vec<KeptSection> {
-        let head = self.sections.sections().iter().filter(|section| section.id.is_head());
+        let head = self
+            .sections
+            .sections()
+            .iter()
+            .filter(|section| section.id.is_head());
         let unknown = head.filter(|section| section.id.name().is_none());
-        unknown.map(|section| (section.id, self.bytes(section).to_vec())).collect()
+        unknown
+            .map(|section| (section.id, self.bytes(section).to_vec()))
+            .collect()
     }
 
     fn bytes(&self, section: &Section) -> &'a [u8] {
@@ -74,7 +98,10 @@ impl<'a> Container<'a> {
     fn check_data_digest(&self) -> Result<(), PackageError> {
         let digest = |id| self.sections.get(id).map(|section| section.digest);
         if digest(SectionId::TENSOR_DATA) != digest(SectionId::TENSOR_DIRECTORY) {
-            let offset = self.sections.get(SectionId::TENSOR_DATA).map_or(0, |data| data.offset);
+            let offset = self
+                .sections
+                .get(SectionId::TENSOR_DATA)
+                .map_or(0, |data| data.offset);
             let kind = PackageErrorKind::TensorDataDigest;
             return Err(PackageError::within(kind, SectionId::TENSOR_DATA, offset));
         }
@@ -94,7 +121,11 @@ pub(super) fn check_digest(section: &Section, bytes: &[u8]) -> Result<(), Packag
     if is_whole && sha256(bytes) == section.digest {
         return Ok(());
     }
-    Err(PackageError::within(PackageErrorKind::SectionDigest, section.id, section.offset))
+    Err(PackageError::within(
+        PackageErrorKind::SectionDigest,
+        section.id,
+        section.offset,
+    ))
 }
 
 /// Whether the bytes between the sections that `is_here` picks are zero.
@@ -107,14 +138,26 @@ pub(super) fn check_padding(
     is_here: impl Fn(SectionId) -> bool,
     sections: &SectionTable,
 ) -> Result<(), PackageError> {
-    for section in sections.sections().iter().filter(|section| is_here(section.id)) {
-        check_zero(slice(bytes, offset, place, section.offset), place, section.id)?;
+    for section in sections
+        .sections()
+        .iter()
+        .filter(|section| is_here(section.id))
+    {
+        check_zero(
+            slice(bytes, offset, place, section.offset),
+            place,
+            section.id,
+        )?;
         place = section.end();
     }
     if is_here(SectionId::CONFIG) {
         // The head ends where the tensor data begins; the file has no padding at its end.
         let end = offset + bytes.len() as u64;
-        check_zero(slice(bytes, offset, place, end), place, SectionId::TENSOR_DATA)?;
+        check_zero(
+            slice(bytes, offset, place, end),
+            place,
+            SectionId::TENSOR_DATA,
+        )?;
     }
     Ok(())
 }

@@ -73,7 +73,12 @@ impl Entry {
     pub fn tensor<'a>(&self, bytes: &'a [u8]) -> Option<TensorRef<'a>> {
         let (format, d_out, d_in) = (self.format, self.d_out(), self.d_in());
         let is_whole = bytes.len() as u64 == self.bytes;
-        is_whole.then_some(TensorRef { format, d_out, d_in, bytes })
+        is_whole.then_some(TensorRef {
+            format,
+            d_out,
+            d_in,
+            bytes,
+        })
     }
 }
 
@@ -96,13 +101,18 @@ impl Directory {
     ) -> Result<Directory, PackageError> {
         let refuse = |kind, offset| PackageError::within(kind, SECTION, offset);
         let mut reader = Reader::at(bytes, offset);
-        let n_tensors = reader.u32().map_err(|end| PackageError::ended(end, SECTION))?;
+        let n_tensors = reader
+            .u32()
+            .map_err(|end| PackageError::ended(end, SECTION))?;
         let n_fitting = reader.remaining() / ENTRY_BYTES_MIN;
         if !(1..=limits::TENSORS_MAX).contains(&n_tensors) || n_tensors as usize > n_fitting {
             return Err(refuse(PackageErrorKind::TensorCount, offset));
         }
         let entries = Vec::with_capacity(n_tensors as usize);
-        let mut directory = Directory { entries, data_offset };
+        let mut directory = Directory {
+            entries,
+            data_offset,
+        };
         for _ in 0..n_tensors {
             let place = reader.offset();
             let stored = StoredEntry::read(&mut reader)?;
@@ -127,17 +137,31 @@ impl Directory {
         if plans.is_empty() || plans.len() > limits::TENSORS_MAX as usize {
             return Err(refuse(PackageErrorKind::TensorCount));
         }
-        let mut directory = Directory { entries: Vec::new(), data_offset };
+        let mut directory = Directory {
+            entries: Vec::new(),
+            data_offset,
+        };
         for plan in plans {
             let name = ShortText::new(&plan.name);
             let at_name = |kind| refuse(kind).named(name);
             let bytes = checked_bytes(plan.format, &plan.shape).map_err(at_name)?;
-            let TensorPlan { name, format, shape } = plan;
+            let TensorPlan {
+                name,
+                format,
+                shape,
+            } = plan;
             directory.check_name(name.as_bytes()).map_err(at_name)?;
             let place = directory.next_place().ok_or(PackageErrorKind::FileTooLarge);
             let offset = place.map_err(at_name)?;
             let digest = Digest::ZERO;
-            directory.entries.push(Entry { name, format, shape, offset, bytes, digest });
+            directory.entries.push(Entry {
+                name,
+                format,
+                shape,
+                offset,
+                bytes,
+                digest,
+            });
         }
         Ok(directory)
     }
@@ -149,7 +173,9 @@ impl Directory {
 
     /// The place of a name among the entries.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.entries.binary_search_by(|entry| entry.name.as_str().cmp(name)).ok()
+        self.entries
+            .binary_search_by(|entry| entry.name.as_str().cmp(name))
+            .ok()
     }
 
     /// The tensor of this name.
@@ -164,7 +190,9 @@ impl Directory {
 
     /// Bytes of the tensor data: from its beginning to the end of the last tensor.
     pub fn data_bytes(&self) -> u64 {
-        self.entries.last().map_or(0, |last| last.end() - self.data_offset)
+        self.entries
+            .last()
+            .map_or(0, |last| last.end() - self.data_offset)
     }
 
     /// Elements of all tensors together.
@@ -175,7 +203,10 @@ impl Directory {
     /// The gaps between tensors as (place in the file, length): bytes that must be zero.
     pub fn paddings(&self) -> impl Iterator<Item = (u64, u64)> {
         let gap = |[a, b]: &[Entry; 2]| (a.end(), b.offset - a.end());
-        self.entries.array_windows().map(gap).filter(|(_, len)| *len > 0)
+        self.entries
+            .array_windows()
+            .map(gap)
+            .filter(|(_, len)| *len > 0)
     }
 
     pub(super) fn set_digest(&mut self, idx: usize, digest: Digest) -> bool {
@@ -233,7 +264,11 @@ impl Directory {
         let name = core::str::from_utf8(stored.name).map_err(|_| PackageErrorKind::TensorName)?;
         let format = Format::find(stored.dtype, stored.layout);
         let format = format.ok_or(PackageErrorKind::UnknownFormat)?;
-        let shape = stored.shape.iter().map(|dim| u64::from_le_bytes(*dim)).collect::<Vec<_>>();
+        let shape = stored
+            .shape
+            .iter()
+            .map(|dim| u64::from_le_bytes(*dim))
+            .collect::<Vec<_>>();
         let bytes = checked_bytes(format, &shape)?;
         let place = self.next_place().ok_or(PackageErrorKind::TensorOffset)?;
         if stored.offset != place - self.data_offset {
@@ -243,7 +278,14 @@ impl Directory {
             return Err(PackageErrorKind::TensorBytes);
         }
         let (name, digest) = (String::from(name), stored.digest);
-        Ok(Entry { name, format, shape, offset: place, bytes, digest })
+        Ok(Entry {
+            name,
+            format,
+            shape,
+            offset: place,
+            bytes,
+            digest,
+        })
     }
 }
 
@@ -275,14 +317,24 @@ impl<'a> StoredEntry<'a> {
         let offset = reader.u64().map_err(ended)?;
         let len = reader.u64().map_err(ended)?;
         let digest = Digest(reader.array().map_err(ended)?);
-        Ok(StoredEntry { name, dtype, layout, shape, offset, len, digest })
+        Ok(StoredEntry {
+            name,
+            dtype,
+            layout,
+            shape,
+            offset,
+            len,
+            digest,
+        })
     }
 }
 
 /// The bytes that a tensor of this shape takes, every product checked.
 fn checked_bytes(format: &Format, shape: &[u64]) -> Result<u64, PackageErrorKind> {
     let has_valid_dims = shape.iter().all(|dim| (1..limits::DIM_LIMIT).contains(dim));
-    let Some((d_in, outer)) = shape.split_last() else { return Err(PackageErrorKind::TensorDims) };
+    let Some((d_in, outer)) = shape.split_last() else {
+        return Err(PackageErrorKind::TensorDims);
+    };
     if shape.len() > limits::DIMS_MAX || !has_valid_dims {
         return Err(PackageErrorKind::TensorDims);
     }

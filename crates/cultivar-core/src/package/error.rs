@@ -54,7 +54,7 @@ macro_rules! package_errors {
 
 package_errors! {
     TooShort = 100, "The file is shorter than a package's header of 64 bytes";
-    BadMagic = 101, "The file does not begin with a package's magic bytes; it is no Cultivar package";
+    BadMagic = 101, "The file does not begin with the magic bytes of a Cultivar package";
     UnsupportedVersion = 102, "The package has a format version that this version cannot read";
     UnknownKind = 103, "The package is neither a model nor an adapter";
     WrongKind = 104, "The package is of another kind than is wanted here (model or adapter)";
@@ -71,7 +71,7 @@ package_errors! {
     UnknownSection = 115, "The package requires a section that this version does not know";
     SectionNotAllowed = 116, "This kind of package must not have such a section";
     MissingSection = 117, "A section that every package of this kind has is missing";
-    SectionOffset = 118, "A section does not begin at the next multiple of 64 after the one before it";
+    SectionOffset = 118, "A section does not begin at the first multiple of 64 behind the last one";
     SectionLength = 119, "A section is empty or reaches past the end of the file";
     TrailingBytes = 120, "Bytes follow the last section";
     PaddingNotZero = 121, "Padding between sections or tensors is not zero";
@@ -99,12 +99,12 @@ package_errors! {
     PieceTooLong = 143, "A piece of the vocabulary is longer than 1024 bytes";
     TokenizerList = 144, "A list of the tokenizer does not have one element per piece";
     TokenId = 145, "A special id is outside the vocabulary, or ids are not strictly ascending";
-    TensorCount = 146, "A package has 1 to 65536 tensors, and its directory must have room for them";
+    TensorCount = 146, "A package has 1 to 65536 tensors, all of them in its directory";
     TensorName = 147, "A tensor's name is not 1 to 256 characters of A-Z, a-z, 0-9 and _ . # -";
     TensorOrder = 148, "Tensors do not stand in strictly ascending order of their names";
     UnknownFormat = 149, "A tensor has a dtype or layout that this version does not know";
     TensorDims = 150, "A tensor does not have 1 to 4 dimensions of 1 to 2^31 - 1";
-    TensorOffset = 151, "A tensor does not begin at the next multiple of 64 after the one before it";
+    TensorOffset = 151, "A tensor does not begin at the first multiple of 64 behind the last one";
     TensorBytes = 152, "A tensor's length is not what its shape and format need";
     TensorTooLarge = 153, "A tensor is larger than 2^31 - 1 bytes, or its size cannot be counted";
     TensorDataLength = 154, "The tensor data does not end where the last tensor ends";
@@ -134,12 +134,22 @@ pub struct PackageError {
 impl PackageError {
     /// An error in the header or the section table.
     pub const fn at(kind: PackageErrorKind, offset: u64) -> Self {
-        PackageError { kind, section: None, offset, name: ShortText::EMPTY }
+        PackageError {
+            kind,
+            section: None,
+            offset,
+            name: ShortText::EMPTY,
+        }
     }
 
     /// An error in a section.
     pub const fn within(kind: PackageErrorKind, section: SectionId, offset: u64) -> Self {
-        PackageError { kind, section: Some(section), offset, name: ShortText::EMPTY }
+        PackageError {
+            kind,
+            section: Some(section),
+            offset,
+            name: ShortText::EMPTY,
+        }
     }
 
     /// The same error, naming an option or a tensor.

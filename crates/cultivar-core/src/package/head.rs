@@ -55,9 +55,7 @@ impl Head {
         let (section, offset) = container.required(SectionId::TOKENIZER)?;
         let tokenizer = read_tokenizer(section, offset, config.vocab_size)?;
         let chat_template = match container.section(SectionId::CHAT_TEMPLATE) {
-            Some((section, offset)) => {
-                Some(read_text(section, offset, SectionId::CHAT_TEMPLATE)?)
-            }
+            Some((section, offset)) => Some(read_text(section, offset, SectionId::CHAT_TEMPLATE)?),
             None => None,
         };
         let metadata = match container.section(SectionId::METADATA) {
@@ -75,7 +73,9 @@ impl Head {
             weights: identity::weights(PackageKind::Model, &container.sections),
         };
         let unknown = container.unknown_sections();
-        let Container { header, sections, .. } = container;
+        let Container {
+            header, sections, ..
+        } = container;
         Ok(Head {
             header,
             sections,
@@ -118,7 +118,11 @@ pub(super) fn read_text(
         Ok(text) => Ok(String::from(text)),
         Err(error) => {
             let place = offset + error.valid_up_to() as u64;
-            Err(PackageError::within(PackageErrorKind::NotUtf8, section, place))
+            Err(PackageError::within(
+                PackageErrorKind::NotUtf8,
+                section,
+                place,
+            ))
         }
     }
 }

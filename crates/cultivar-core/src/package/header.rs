@@ -52,7 +52,9 @@ impl PackageKind {
     }
 
     fn from_id(id: u32) -> Option<Self> {
-        [PackageKind::Model, PackageKind::Adapter].into_iter().find(|kind| kind.id() == id)
+        [PackageKind::Model, PackageKind::Adapter]
+            .into_iter()
+            .find(|kind| kind.id() == id)
     }
 }
 
@@ -92,7 +94,10 @@ impl Header {
         }
         let too_short = |_| at(PackageErrorKind::TooShort, bytes.len() as u64);
         reader.take(MAGIC.len()).map_err(too_short)?;
-        let version = (reader.u16().map_err(too_short)?, reader.u16().map_err(too_short)?);
+        let version = (
+            reader.u16().map_err(too_short)?,
+            reader.u16().map_err(too_short)?,
+        );
         if version != VERSION {
             return Err(at(PackageErrorKind::UnsupportedVersion, 8));
         }
@@ -117,7 +122,13 @@ impl Header {
         if stated_bytes != file_bytes {
             return Err(at(PackageErrorKind::FileLength, 24));
         }
-        let header = Header { kind, n_sections, file_bytes, head_bytes, digest };
+        let header = Header {
+            kind,
+            n_sections,
+            file_bytes,
+            head_bytes,
+            digest,
+        };
         header.check_head_bytes()?;
         Ok(header)
     }

@@ -54,7 +54,8 @@ pub fn tensor_schema(directory: &Directory) -> Digest {
     let mut hash = preimage("cultivar.tensor_schema.v1");
     hash.update(&(directory.entries().len() as u32).to_le_bytes());
     for entry in directory.entries() {
-        hash.update(&(entry.name.len() as u16).to_le_bytes()).update(entry.name.as_bytes());
+        hash.update(&(entry.name.len() as u16).to_le_bytes())
+            .update(entry.name.as_bytes());
         hash.update(&[entry.shape.len() as u8]);
         entry.shape.iter().for_each(|dim| {
             hash.update(&dim.to_le_bytes());
@@ -77,7 +78,9 @@ pub fn tokenizer(record: &TokenizerRecord) -> Digest {
     hash.update(&n_ids.to_le_bytes());
     for id in 0..n_ids {
         let (piece, piece_type) = record.piece(id).unwrap_or_default();
-        hash.update(&(piece.len() as u32).to_le_bytes()).update(piece).update(&[piece_type]);
+        hash.update(&(piece.len() as u32).to_le_bytes())
+            .update(piece)
+            .update(&[piece_type]);
     }
     hash.finish()
 }
@@ -86,8 +89,14 @@ pub fn tokenizer(record: &TokenizerRecord) -> Digest {
 pub fn weights(kind: PackageKind, sections: &SectionTable) -> Digest {
     let mut hash = preimage("cultivar.weights.v1");
     hash.update(&kind.id().to_le_bytes());
-    for id in [SectionId::CONFIG, SectionId::TOKENIZER, SectionId::TENSOR_DIRECTORY] {
-        let digest = sections.get(id).map_or(Digest::ZERO, |section| section.digest);
+    for id in [
+        SectionId::CONFIG,
+        SectionId::TOKENIZER,
+        SectionId::TENSOR_DIRECTORY,
+    ] {
+        let digest = sections
+            .get(id)
+            .map_or(Digest::ZERO, |section| section.digest);
         hash.update(&digest.0);
     }
     hash.finish()
@@ -99,8 +108,10 @@ pub fn content(kind: PackageKind, sections: &SectionTable) -> Digest {
     hash.update(&kind.id().to_le_bytes());
     for section in sections.sections() {
         if section.id != SectionId::SIGNATURES {
-            hash.update(&section.id.0.to_le_bytes()).update(&section.flags.to_le_bytes());
-            hash.update(&section.len.to_le_bytes()).update(&section.digest.0);
+            hash.update(&section.id.0.to_le_bytes())
+                .update(&section.flags.to_le_bytes());
+            hash.update(&section.len.to_le_bytes())
+                .update(&section.digest.0);
         }
     }
     hash.finish()

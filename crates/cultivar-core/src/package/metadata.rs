@@ -38,12 +38,18 @@ impl Metadata {
     /// Reads a metadata section that begins at byte `offset` of the file.
     pub fn parse(bytes: &[u8], offset: u64) -> Result<Metadata, PackageError> {
         Records::parse(SectionId::METADATA, bytes, offset)?;
-        Ok(Metadata { bytes: bytes.to_vec() })
+        Ok(Metadata {
+            bytes: bytes.to_vec(),
+        })
     }
 
     /// Metadata as written; `None` of it if nothing was put.
     pub fn from_records(records: &RecordWriter) -> Metadata {
-        let bytes = if records.is_empty() { Vec::new() } else { records.finish() };
+        let bytes = if records.is_empty() {
+            Vec::new()
+        } else {
+            records.finish()
+        };
         Metadata { bytes }
     }
 

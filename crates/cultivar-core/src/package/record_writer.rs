@@ -77,7 +77,9 @@ impl RecordWriter {
     /// Puts a list of 32-bit floats, which must be finite.
     pub fn f32_list(&mut self, key: &str, values: &[f32]) -> &mut Self {
         let mut payload = Vec::with_capacity(values.len() * 4);
-        values.iter().for_each(|value| put_f32(&mut payload, *value));
+        values
+            .iter()
+            .for_each(|value| put_f32(&mut payload, *value));
         self.stored(key, stored_value(kind::F32_LIST, &payload))
     }
 
@@ -87,7 +89,10 @@ impl RecordWriter {
         key: &str,
         strings: impl ExactSizeIterator<Item = &'a [u8]>,
     ) -> &mut Self {
-        self.stored(key, stored_value(kind::BYTES_LIST, &strings_payload(strings)))
+        self.stored(
+            key,
+            stored_value(kind::BYTES_LIST, &strings_payload(strings)),
+        )
     }
 
     /// Puts a list of texts.
@@ -97,7 +102,10 @@ impl RecordWriter {
         texts: impl ExactSizeIterator<Item = &'a str>,
     ) -> &mut Self {
         let strings = texts.map(str::as_bytes);
-        self.stored(key, stored_value(kind::TEXT_LIST, &strings_payload(strings)))
+        self.stored(
+            key,
+            stored_value(kind::TEXT_LIST, &strings_payload(strings)),
+        )
     }
 
     /// Takes a key out again.
@@ -135,7 +143,9 @@ pub(super) fn stored_f64(value: f64) -> Vec<u8> {
 /// A list of floats as records store it.
 pub(super) fn stored_f64_list(values: &[f64]) -> Vec<u8> {
     let mut payload = Vec::with_capacity(values.len() * 8);
-    values.iter().for_each(|value| put_f64(&mut payload, *value + 0.0));
+    values
+        .iter()
+        .for_each(|value| put_f64(&mut payload, *value + 0.0));
     stored_value(kind::F64_LIST, &payload)
 }
 

@@ -38,10 +38,16 @@ impl<'a> Records<'a> {
     /// Validates the records of a whole section that begins at byte `offset` of the file.
     pub fn parse(section: SectionId, bytes: &'a [u8], offset: u64) -> Result<Self, PackageError> {
         let mut reader = Reader::at(bytes, offset);
-        let n_records = reader.u32().map_err(|end| PackageError::ended(end, section))?;
+        let n_records = reader
+            .u32()
+            .map_err(|end| PackageError::ended(end, section))?;
         let fits = n_records as usize <= reader.remaining() / RECORD_BYTES_MIN;
         if !(1..=limits::RECORDS_MAX).contains(&n_records) || !fits {
-            return Err(PackageError::within(PackageErrorKind::RecordCount, section, offset));
+            return Err(PackageError::within(
+                PackageErrorKind::RecordCount,
+                section,
+                offset,
+            ));
         }
         let mut previous_key = "";
         for _ in 0..n_records {
@@ -57,7 +63,11 @@ impl<'a> Records<'a> {
             let kind = PackageErrorKind::SectionTrailing;
             return Err(PackageError::within(kind, section, reader.offset()));
         }
-        Ok(Records { section, bytes, offset })
+        Ok(Records {
+            section,
+            bytes,
+            offset,
+        })
     }
 
     /// The section that the records were read from.
@@ -106,7 +116,9 @@ fn read_record<'a>(
     let key_bytes = usize::from(reader.u8().map_err(ended)?);
     let key = reader.take(key_bytes).map_err(ended)?;
     let is_valid = (1..=limits::KEY_BYTES_MAX).contains(&key_bytes)
-        && key.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'));
+        && key
+            .iter()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'));
     let text = core::str::from_utf8(key).ok().filter(|_| is_valid);
     let bad_key = refuse(PackageErrorKind::BadKey).named(ShortText::from_utf8_lossy(key));
     let key = text.ok_or(bad_key)?;
@@ -117,5 +129,10 @@ fn read_record<'a>(
     let payload = reader.take_u64(u64::from(payload_bytes)).map_err(ended)?;
     let stored = before.get(..5 + payload.len()).unwrap_or_default();
     let value = Value::read(kind, payload).map_err(|kind| refuse(kind).named(key))?;
-    Ok(Record { key, value, stored, offset })
+    Ok(Record {
+        key,
+        value,
+        stored,
+        offset,
+    })
 }

@@ -108,13 +108,22 @@ pub struct ExpectedTensor {
 impl ExpectedTensor {
     fn new(config: &ModelConfig, role: TensorRole, layer: Option<usize>) -> Self {
         let (d_out, d_in) = role.d_out_d_in(config);
-        ExpectedTensor { name: tensor_name(role, layer), role, layer, dims: [d_out, d_in] }
+        ExpectedTensor {
+            name: tensor_name(role, layer),
+            role,
+            layer,
+            dims: [d_out, d_in],
+        }
     }
 
     /// Its dimensions: `[d_model]` for a norm, `[d_out, d_in]` for a matrix.
     pub fn shape(&self) -> &[u64] {
         let [_, d_in] = &self.dims;
-        if self.role.is_norm() { core::slice::from_ref(d_in) } else { &self.dims }
+        if self.role.is_norm() {
+            core::slice::from_ref(d_in)
+        } else {
+            &self.dims
+        }
     }
 }
 
@@ -137,11 +146,16 @@ pub fn tensor_name(role: TensorRole, layer: Option<usize>) -> ShortText {
 pub fn expected_tensors(config: &ModelConfig) -> impl Iterator<Item = ExpectedTensor> {
     let first = ExpectedTensor::new(config, TokenEmbedding, None);
     let layers = (0..config.n_layers).flat_map(move |layer| {
-        LAYER_ROLES.into_iter().map(move |role| ExpectedTensor::new(config, role, Some(layer)))
+        LAYER_ROLES
+            .into_iter()
+            .map(move |role| ExpectedTensor::new(config, role, Some(layer)))
     });
     let norm = ExpectedTensor::new(config, FinalNorm, None);
     let output = (!config.tied_output).then(|| ExpectedTensor::new(config, Output, None));
-    core::iter::once(first).chain(layers).chain([norm]).chain(output)
+    core::iter::once(first)
+        .chain(layers)
+        .chain([norm])
+        .chain(output)
 }
 
 /// How many tensors [`expected_tensors`] gives.
@@ -171,7 +185,11 @@ pub fn check_tensors(config: &ModelConfig, directory: &Directory) -> Result<(), 
             return at_name(PackageErrorKind::TensorDtype);
         }
     }
-    match entries.iter().zip(&is_expected).find(|(_, is_expected)| !**is_expected) {
+    match entries
+        .iter()
+        .zip(&is_expected)
+        .find(|(_, is_expected)| !**is_expected)
+    {
         Some((entry, _)) => {
             Err(refuse(PackageErrorKind::UnexpectedTensor).named(entry.name.as_str()))
         }

@@ -44,7 +44,10 @@ impl SectionId {
 
     /// The section's name; `None` for unknown ids.
     pub fn name(self) -> Option<&'static str> {
-        KNOWN_SECTIONS.iter().find(|known| known.id == self).map(|known| known.name)
+        KNOWN_SECTIONS
+            .iter()
+            .find(|known| known.id == self)
+            .map(|known| known.name)
     }
 
     /// Whether the section stands before the tensor data.
@@ -100,7 +103,12 @@ const fn known(
     in_model: Presence,
     in_adapter: Presence,
 ) -> KnownSection {
-    KnownSection { id, name, in_model, in_adapter }
+    KnownSection {
+        id,
+        name,
+        in_model,
+        in_adapter,
+    }
 }
 
 use Presence::{Always, Never, Perhaps};
@@ -111,9 +119,19 @@ const KNOWN_SECTIONS: &[KnownSection] = &[
     known(SectionId::TOKENIZER, "tokenizer", Always, Never),
     known(SectionId::CHAT_TEMPLATE, "chat_template", Perhaps, Never),
     known(SectionId::METADATA, "metadata", Perhaps, Perhaps),
-    known(SectionId::TENSOR_DIRECTORY, "tensor_directory", Always, Always),
+    known(
+        SectionId::TENSOR_DIRECTORY,
+        "tensor_directory",
+        Always,
+        Always,
+    ),
     known(SectionId::TENSOR_DATA, "tensor_data", Always, Always),
-    known(SectionId::CONVERSION_RECORD, "conversion_record", Perhaps, Perhaps),
+    known(
+        SectionId::CONVERSION_RECORD,
+        "conversion_record",
+        Perhaps,
+        Perhaps,
+    ),
     known(SectionId::GENOME, "genome", Perhaps, Perhaps),
     known(SectionId::SIGNATURES, "signatures", Perhaps, Perhaps),
 ];
@@ -172,7 +190,13 @@ impl Section {
         if reserved != 0 {
             return Err(PackageError::at(PackageErrorKind::ReservedNotZero, offset + 24).named(id));
         }
-        Ok(Section { id, flags, offset: section_offset, len, digest })
+        Ok(Section {
+            id,
+            flags,
+            offset: section_offset,
+            len,
+            digest,
+        })
     }
 
     /// Appends the row.
@@ -199,7 +223,10 @@ impl SectionTable {
     pub fn parse(header: &Header, head: &[u8]) -> Result<SectionTable, PackageError> {
         let table_end = header.table_end();
         let Some(table) = head.get(HEADER_BYTES..table_end) else {
-            return Err(PackageError::at(PackageErrorKind::HeadLength, head.len() as u64));
+            return Err(PackageError::at(
+                PackageErrorKind::HeadLength,
+                head.len() as u64,
+            ));
         };
         if header_digest(head, table) != header.digest {
             return Err(PackageError::at(PackageErrorKind::HeaderDigest, 40));
@@ -238,7 +265,9 @@ impl SectionTable {
                 return Err(missing.named(known.id));
             }
         }
-        let data_offset = self.get(SectionId::TENSOR_DATA).map_or(0, |section| section.offset);
+        let data_offset = self
+            .get(SectionId::TENSOR_DATA)
+            .map_or(0, |section| section.offset);
         if data_offset != u64::from(header.head_bytes) {
             return Err(PackageError::at(PackageErrorKind::HeadBytes, 32));
         }
@@ -248,7 +277,10 @@ impl SectionTable {
         }
         let tail_bytes = header.file_bytes - self.data_end();
         if tail_bytes > limits::TAIL_BYTES_MAX {
-            return Err(PackageError::at(PackageErrorKind::TailTooLarge, self.data_end()));
+            return Err(PackageError::at(
+                PackageErrorKind::TailTooLarge,
+                self.data_end(),
+            ));
         }
         Ok(())
     }

@@ -39,7 +39,11 @@ impl Tail {
         check_padding(tail, offset, offset, is_tail, sections)?;
         let mut conversion_record = None;
         let mut kept = Vec::new();
-        for section in sections.sections().iter().filter(|section| is_tail(section.id)) {
+        for section in sections
+            .sections()
+            .iter()
+            .filter(|section| is_tail(section.id))
+        {
             let bytes = slice(tail, offset, section.offset, section.end());
             check_digest(section, bytes)?;
             if section.id == SectionId::CONVERSION_RECORD {
@@ -49,7 +53,11 @@ impl Tail {
             }
         }
         let content = identity::content(header.kind, sections);
-        Ok(Tail { conversion_record, kept, content })
+        Ok(Tail {
+            conversion_record,
+            kept,
+            content,
+        })
     }
 
     /// The bytes of a section behind the tensor data.
@@ -57,7 +65,10 @@ impl Tail {
         if id == SectionId::CONVERSION_RECORD {
             return self.conversion_record.as_deref().map(str::as_bytes);
         }
-        self.kept.iter().find(|(kept, _)| *kept == id).map(|(_, bytes)| bytes.as_slice())
+        self.kept
+            .iter()
+            .find(|(kept, _)| *kept == id)
+            .map(|(_, bytes)| bytes.as_slice())
     }
 
     /// All sections in order of their ids, as a writer takes them.

@@ -28,7 +28,9 @@ macro_rules! bool_key {
         TokenizerKey {
             name: stringify!($field),
             read: |record, value| {
-                let Value::Bool(value) = value else { return Err(WRONG_KIND) };
+                let Value::Bool(value) = value else {
+                    return Err(WRONG_KIND);
+                };
                 record.$field = *value;
                 Ok(())
             },
@@ -63,7 +65,9 @@ macro_rules! steps_key {
         TokenizerKey {
             name: stringify!($field),
             read: |record, value| {
-                let Value::TextList(list) = value else { return Err(WRONG_KIND) };
+                let Value::TextList(list) = value else {
+                    return Err(WRONG_KIND);
+                };
                 record.$field = list.texts().map(String::from).collect();
                 Ok(())
             },
@@ -86,8 +90,13 @@ const KEYS: &[TokenizerKey] = &[
     TokenizerKey {
         name: "eos_ids",
         read: |record, value| {
-            let Value::U32List(list) = value else { return Err(WRONG_KIND) };
-            record.eos_ids = list.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
+            let Value::U32List(list) = value else {
+                return Err(WRONG_KIND);
+            };
+            record.eos_ids = list
+                .iter()
+                .map(|bytes| u32::from_le_bytes(*bytes))
+                .collect();
             Ok(())
         },
         is_default: |record| record.eos_ids.is_empty(),
@@ -112,7 +121,13 @@ const KEYS: &[TokenizerKey] = &[
         read: read_merges,
         is_default: |record| record.merges.is_empty(),
         put: |record, out, key| {
-            out.u32_list(key, record.merges.iter().flat_map(|(left, right)| [*left, *right]));
+            out.u32_list(
+                key,
+                record
+                    .merges
+                    .iter()
+                    .flat_map(|(left, right)| [*left, *right]),
+            );
         },
     },
     steps_key!(normalizer),
@@ -120,7 +135,9 @@ const KEYS: &[TokenizerKey] = &[
     TokenizerKey {
         name: "pieces",
         read: |record, value| {
-            let Value::BytesList(list) = value else { return Err(WRONG_KIND) };
+            let Value::BytesList(list) = value else {
+                return Err(WRONG_KIND);
+            };
             record.pieces = read_pieces(list)?;
             Ok(())
         },
@@ -135,8 +152,13 @@ const KEYS: &[TokenizerKey] = &[
     TokenizerKey {
         name: "scores",
         read: |record, value| {
-            let Value::F32List(list) = value else { return Err(WRONG_KIND) };
-            record.scores = list.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            let Value::F32List(list) = value else {
+                return Err(WRONG_KIND);
+            };
+            record.scores = list
+                .iter()
+                .map(|bytes| f32::from_le_bytes(*bytes))
+                .collect();
             Ok(())
         },
         is_default: |record| record.scores.is_empty(),
@@ -147,7 +169,9 @@ const KEYS: &[TokenizerKey] = &[
     TokenizerKey {
         name: "types",
         read: |record, value| {
-            let Value::Bytes(types) = value else { return Err(WRONG_KIND) };
+            let Value::Bytes(types) = value else {
+                return Err(WRONG_KIND);
+            };
             if types.iter().any(|byte| PieceType::from_u8(*byte).is_none()) {
                 return Err(PackageErrorKind::ValueRange);
             }
@@ -163,13 +187,18 @@ const KEYS: &[TokenizerKey] = &[
 ];
 
 fn read_merges(record: &mut TokenizerRecord, value: &Value<'_>) -> Result<(), PackageErrorKind> {
-    let Value::U32List(list) = value else { return Err(WRONG_KIND) };
+    let Value::U32List(list) = value else {
+        return Err(WRONG_KIND);
+    };
     let (pairs, rest) = list.as_chunks::<2>();
     if !rest.is_empty() || pairs.len() > limits::MERGES_MAX {
         return Err(PackageErrorKind::TokenizerList);
     }
     let id = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
-    record.merges = pairs.iter().map(|[left, right]| (id(left), id(right))).collect();
+    record.merges = pairs
+        .iter()
+        .map(|[left, right]| (id(left), id(right)))
+        .collect();
     Ok(())
 }
 
@@ -254,7 +283,11 @@ pub(super) fn check_tokenizer(
     if !ascends || !tokenizer.eos_ids.iter().all(|id| is_id(*id)) {
         return Err((PackageErrorKind::TokenId, "eos_ids"));
     }
-    if !tokenizer.merges.iter().all(|(left, right)| is_id(*left) && is_id(*right)) {
+    if !tokenizer
+        .merges
+        .iter()
+        .all(|(left, right)| is_id(*left) && is_id(*right))
+    {
         return Err((PackageErrorKind::TokenId, "merges"));
     }
     Ok(())

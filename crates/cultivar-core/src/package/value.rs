@@ -79,7 +79,9 @@ impl<'a> Value<'a> {
             kind::U32_LIST => Value::U32List(elements(payload)?),
             kind::F32_LIST => {
                 let list: &[[u8; 4]] = elements(payload)?;
-                let is_finite = list.iter().all(|bytes| f32::from_le_bytes(*bytes).is_finite());
+                let is_finite = list
+                    .iter()
+                    .all(|bytes| f32::from_le_bytes(*bytes).is_finite());
                 if !is_finite {
                     return Err(PackageErrorKind::NotFinite);
                 }
@@ -174,7 +176,8 @@ impl<'a> Strings<'a> {
 
     /// The strings as texts; strings of a bytes list that are not UTF-8 become empty.
     pub fn texts(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.iter().map(|string| core::str::from_utf8(string).unwrap_or_default())
+        self.iter()
+            .map(|string| core::str::from_utf8(string).unwrap_or_default())
     }
 }
 
@@ -184,7 +187,11 @@ fn exactly<const N: usize>(payload: &[u8]) -> Result<[u8; N], PackageErrorKind> 
 
 fn elements<const N: usize>(payload: &[u8]) -> Result<&[[u8; N]], PackageErrorKind> {
     let (list, rest) = payload.as_chunks();
-    if rest.is_empty() { Ok(list) } else { Err(PackageErrorKind::ValueLength) }
+    if rest.is_empty() {
+        Ok(list)
+    } else {
+        Err(PackageErrorKind::ValueLength)
+    }
 }
 
 fn utf8(payload: &[u8]) -> Result<&str, PackageErrorKind> {
@@ -195,5 +202,9 @@ fn utf8(payload: &[u8]) -> Result<&str, PackageErrorKind> {
 fn plain_f64(bytes: [u8; 8]) -> Result<f64, PackageErrorKind> {
     let value = f64::from_le_bytes(bytes);
     let is_negative_zero = value == 0.0 && value.is_sign_negative();
-    if value.is_finite() && !is_negative_zero { Ok(value) } else { Err(PackageErrorKind::NotFinite) }
+    if value.is_finite() && !is_negative_zero {
+        Ok(value)
+    } else {
+        Err(PackageErrorKind::NotFinite)
+    }
 }

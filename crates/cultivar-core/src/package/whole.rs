@@ -52,17 +52,44 @@ impl<'a> Package<'a> {
     /// Whether every tensor has its digest, finite values and zero padding.
     pub fn verify_tensors(&self) -> Result<(), PackageError> {
         let entries = self.head.directory.entries();
-        entries.iter().try_for_each(|entry| verify_tensor(entry, self.tensor_bytes(entry)))
+        entries
+            .iter()
+            .try_for_each(|entry| verify_tensor(entry, self.tensor_bytes(entry)))
     }
 
     /// The package written anew: the same bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, PackageError> {
-        let Head { config, tokenizer, chat_template, metadata, unknown, directory, .. } =
-            self.head.clone();
-        let parts = ModelParts { config, tokenizer, chat_template, metadata, unknown };
+        let Head {
+            config,
+            tokenizer,
+            chat_template,
+            metadata,
+            unknown,
+            directory,
+            ..
+        } = self.head.clone();
+        let parts = ModelParts {
+            config,
+            tokenizer,
+            chat_template,
+            metadata,
+            unknown,
+        };
         let tensors = directory.entries().iter().map(|entry| {
-            let Entry { name, format, shape, .. } = entry.clone();
-            (TensorPlan { name, format, shape }, self.tensor_bytes(entry))
+            let Entry {
+                name,
+                format,
+                shape,
+                ..
+            } = entry.clone();
+            (
+                TensorPlan {
+                    name,
+                    format,
+                    shape,
+                },
+                self.tensor_bytes(entry),
+            )
         });
         write_model(&parts, tensors.collect(), &self.tail.sections())
     }
@@ -77,7 +104,9 @@ pub fn verify_tensor(entry: &Entry, bytes: &[u8]) -> Result<(), PackageError> {
     if sha256(bytes) != entry.digest {
         return refuse(PackageErrorKind::TensorDigest);
     }
-    let Some(tensor) = entry.tensor(bytes) else { return refuse(PackageErrorKind::TensorBytes) };
+    let Some(tensor) = entry.tensor(bytes) else {
+        return refuse(PackageErrorKind::TensorBytes);
+    };
     match payload::check(tensor, 0, usize::MAX) {
         Ok(_) => Ok(()),
         Err(error) => refuse(PackageErrorKind::Payload(error)),
@@ -87,7 +116,11 @@ pub fn verify_tensor(entry: &Entry, bytes: &[u8]) -> Result<(), PackageError> {
 /// Whether the gaps between tensors are zero; `bytes` are the whole file.
 pub fn check_data_padding(directory: &Directory, bytes: &[u8]) -> Result<(), PackageError> {
     for (place, len) in directory.paddings() {
-        check_zero(slice(bytes, 0, place, place + len), place, SectionId::TENSOR_DATA)?;
+        check_zero(
+            slice(bytes, 0, place, place + len),
+            place,
+            SectionId::TENSOR_DATA,
+        )?;
     }
     Ok(())
 }
@@ -113,13 +146,16 @@ pub fn fill(
     let mut out = vec![0; writer.tail_offset() as usize];
     for (plan, bytes) in tensors {
         let idx = writer.position(&plan.name).unwrap_or(usize::MAX);
-        let refuse = |kind| {
-            PackageError::within(kind, SectionId::TENSOR_DATA, 0).named(plan.name.as_str())
-        };
-        let entry = writer.entries().get(idx).ok_or(refuse(PackageErrorKind::UnexpectedTensor))?;
+        let refuse =
+            |kind| PackageError::within(kind, SectionId::TENSOR_DATA, 0).named(plan.name.as_str());
+        let entry = writer
+            .entries()
+            .get(idx)
+            .ok_or(refuse(PackageErrorKind::UnexpectedTensor))?;
         let place = entry.offset as usize..entry.end() as usize;
         let room = out.get_mut(place).filter(|room| room.len() == bytes.len());
-        room.ok_or(refuse(PackageErrorKind::TensorBytes))?.copy_from_slice(bytes);
+        room.ok_or(refuse(PackageErrorKind::TensorBytes))?
+            .copy_from_slice(bytes);
         writer.set_digest(idx, sha256(bytes));
     }
     let finished = writer.finish(tail)?;

@@ -79,7 +79,10 @@ impl PackageWriter {
         })?;
         let mut sections = vec![
             (SectionId::CONFIG, parts.config.to_records().finish()),
-            (SectionId::TOKENIZER, tokenizer_records(&parts.tokenizer).finish()),
+            (
+                SectionId::TOKENIZER,
+                tokenizer_records(&parts.tokenizer).finish(),
+            ),
         ];
         if let Some(template) = &parts.chat_template {
             sections.push((SectionId::CHAT_TEMPLATE, template.as_bytes().to_vec()));
@@ -159,7 +162,11 @@ impl PackageWriter {
 
     /// The head and the tail, once every digest is set. `tail` has exactly the announced sections.
     pub fn finish(&self, tail: &[KeptSection]) -> Result<FinishedPackage, PackageError> {
-        let unset = self.entries().iter().zip(&self.is_set).find(|(_, is_set)| !**is_set);
+        let unset = self
+            .entries()
+            .iter()
+            .zip(&self.is_set)
+            .find(|(_, is_set)| !**is_set);
         if let Some((entry, _)) = unset {
             let kind = PackageErrorKind::MissingDigest;
             let error = PackageError::within(kind, SectionId::TENSOR_DIRECTORY, entry.offset);
@@ -170,20 +177,34 @@ impl PackageWriter {
         let is_announced = tail.iter().map(|(id, _)| id).eq(&self.tail_ids);
         let tail_offset = self.tail_offset();
         if !is_announced || tail.iter().any(|(_, bytes)| bytes.is_empty()) {
-            return Err(PackageError::at(PackageErrorKind::TailSections, tail_offset));
+            return Err(PackageError::at(
+                PackageErrorKind::TailSections,
+                tail_offset,
+            ));
         }
         let directory = self.directory.to_bytes();
         let directory_digest = sha256(&directory);
-        let mut head_sections: Vec<(SectionId, &[u8])> =
-            self.sections.iter().map(|(id, bytes)| (*id, bytes.as_slice())).collect();
+        let mut head_sections: Vec<(SectionId, &[u8])> = self
+            .sections
+            .iter()
+            .map(|(id, bytes)| (*id, bytes.as_slice()))
+            .collect();
         head_sections.push((SectionId::TENSOR_DIRECTORY, &directory));
         head_sections.sort_by_key(|(id, _)| *id);
 
-        let mut rows = Rows { kind: self.kind, place: self.table_end(), rows: Vec::new() };
+        let mut rows = Rows {
+            kind: self.kind,
+            place: self.table_end(),
+            rows: Vec::new(),
+        };
         for (id, bytes) in &head_sections {
             rows.push(*id, bytes.len() as u64, sha256(bytes))?;
         }
-        rows.push(SectionId::TENSOR_DATA, self.directory.data_bytes(), directory_digest)?;
+        rows.push(
+            SectionId::TENSOR_DATA,
+            self.directory.data_bytes(),
+            directory_digest,
+        )?;
         for (id, bytes) in &tail {
             rows.push(*id, bytes.len() as u64, sha256(bytes))?;
         }
@@ -193,7 +214,12 @@ impl PackageWriter {
         }
         let head = self.head(&rows.rows, &head_sections, file_bytes)?;
         let tail = tail_bytes(tail_offset, &rows.rows, &tail);
-        Ok(FinishedPackage { head, tail_offset, tail, file_bytes })
+        Ok(FinishedPackage {
+            head,
+            tail_offset,
+            tail,
+            file_bytes,
+        })
     }
 
     /// The bytes `[0, head_bytes)`, checked once more by the parser's own rules.
@@ -234,7 +260,11 @@ impl PackageWriter {
     /// Where the tensor data begins: sections and directory, each padded to 64 bytes.
     fn head_bytes(&self) -> Result<u64, PackageError> {
         let directory_bytes = self.directory.to_bytes().len();
-        let lengths = self.sections.iter().map(|(_, bytes)| bytes.len()).chain([directory_bytes]);
+        let lengths = self
+            .sections
+            .iter()
+            .map(|(_, bytes)| bytes.len())
+            .chain([directory_bytes]);
         let end = lengths.fold(self.table_end(), |place, len| {
             align_up(place.saturating_add(len as u64), limits::ALIGNMENT).unwrap_or(u64::MAX)
         });
@@ -250,11 +280,20 @@ impl PackageWriter {
         if self.sections.len() + 2 + self.tail_ids.len() > limits::SECTIONS_MAX as usize {
             return Err(at(PackageErrorKind::SectionCount, 16));
         }
-        let wrong = self.sections.iter().map(|(id, _)| *id).find(|id| {
-            !id.is_head() || *id == SectionId::TENSOR_DIRECTORY
-        });
-        let wrong = wrong.or(self.tail_ids.iter().copied().find(|id| *id <= SectionId::TENSOR_DATA));
-        let doubled = self.sections.array_windows().find(|[(a, _), (b, _)]| a == b);
+        let wrong = self
+            .sections
+            .iter()
+            .map(|(id, _)| *id)
+            .find(|id| !id.is_head() || *id == SectionId::TENSOR_DIRECTORY);
+        let wrong = wrong.or(self
+            .tail_ids
+            .iter()
+            .copied()
+            .find(|id| *id <= SectionId::TENSOR_DATA));
+        let doubled = self
+            .sections
+            .array_windows()
+            .find(|[(a, _), (b, _)]| a == b);
         let wrong = wrong.or(doubled.map(|[(id, _), _]| *id));
         let doubled = self.tail_ids.array_windows().find(|[a, b]| a == b);
         match wrong.or(doubled.map(|[id, _]| *id)) {
@@ -274,7 +313,13 @@ struct Rows {
 impl Rows {
     fn push(&mut self, id: SectionId, len: u64, digest: Digest) -> Result<(), PackageError> {
         let flags = section_flags(id, self.kind);
-        let row = Section { id, flags, offset: self.place, len, digest };
+        let row = Section {
+            id,
+            flags,
+            offset: self.place,
+            len,
+            digest,
+        };
         self.place = row.padded_end();
         self.rows.push(row);
         if self.place == u64::MAX {

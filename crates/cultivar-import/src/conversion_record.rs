@@ -1,0 +1,54 @@
+//! The conversion record: what a package was made from and what that lost, as canonical JSON.
+//!
+//! Schema `cultivar.conversion.v1`. It holds no time, no folder and no host: importing the same
+//! files with the same options gives the same bytes. It changes no identity but `content`.
+
+use crate::options::TargetFormat;
+use crate::source::SourceKind;
+use crate::tensor_job::ConvertedTensor;
+use alloc::string::String;
+use cultivar_core::digest::Digest;
+use cultivar_core::json::JsonWriter;
+
+/// A source as recorded.
+pub(crate) struct RecordedSource<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) kind: SourceKind,
+    pub(crate) bytes: u64,
+    pub(crate) digest: Digest,
+}
+
+/// Writes the record of a finished conversion.
+pub(crate) fn to_json(
+    format: TargetFormat,
+    sources: &[RecordedSource<'_>],
+    tensors: &[ConvertedTensor],
+) -> String {
+    let mut json = JsonWriter::new();
+    json.begin_object()
+        .field_str("schema", "cultivar.conversion.v1")
+        .field_str("importer", concat!("cultivar-import ", env!("CARGO_PKG_VERSION")))
+        .field_str("format", format.name());
+    json.key("sources").begin_array();
+    for source in sources {
+        json.begin_object()
+            .field_str("name", source.name)
+            .field_str("kind", source.kind.name())
+            .field_u64("bytes", source.bytes)
+            .field_display("sha256", source.digest)
+            .end_object();
+    }
+    json.end_array();
+    json.field_str("row_order", "w_q and w_k from interleaved to half-split rotary rows");
+    json.key("tensors").begin_array();
+    for tensor in tensors {
+        json.begin_object()
+            .field_str("name", &tensor.name)
+            .field_str("format", tensor.format.name)
+            .field_f32("max_abs_error", tensor.loss.max_abs)
+            .field_f64("rms_error", tensor.loss.rms())
+            .end_object();
+    }
+    json.end_array().end_object();
+    json.finish()
+}

@@ -1,0 +1,23 @@
+//! Foreign model formats into Cultivar packages, as resumable steps over bytes the caller reads.
+//!
+//! Promises: no IO, no clock, no unsafe; kinds are told from content, never from names; memory is
+//! bounded by the chunk, not by the model; hostile files give an error that names file, field and
+//! reason. A new format is one file that fills a plan and one row where kinds are recognised.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod conversion_record;
+mod error;
+mod importer;
+mod llama2c;
+mod options;
+mod plan;
+mod source;
+mod tensor_job;
+
+pub use error::{ImportError, ImportErrorDetail, ImportErrorKind};
+pub use importer::{ImportStep, Importer};
+pub use options::{ImportOptions, TargetFormat};
+pub use source::{SOURCES_MAX, SourceInfo, SourceKind};

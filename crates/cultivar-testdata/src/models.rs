@@ -1,0 +1,204 @@
+//! Seeded random models as whole packages: tiny ones for tests, and the shapes that are measured.
+//!
+//! Weights have the spread of trained ones (rows of norm about 1), so logits are of order 1 and
+//! differ; a seed names every byte. Large quantized tensors are drawn as codes, not as floats.
+
+use cultivar_core::package::{
+    Metadata, ModelConfig, ModelParts, ModelSize, RecordWriter, TensorPlan, metadata_key, schema,
+    write_model,
+};
+use cultivar_core::rng::{self, Purpose};
+use cultivar_core::tensor::half::f32_to_f16;
+use cultivar_core::tensor::{Format, codec};
+use cultivar_core::tokenizer::{PieceType, TokenizerRecord};
+
+/// Ids of the bytes tokenizer: 256 bytes, `<s>`, `</s>`.
+const BYTES_VOCAB_SIZE: usize = 258;
+
+/// What to draw.
+#[derive(Clone, Debug)]
+pub struct ModelSpec {
+    /// Sizes and options.
+    pub config: ModelConfig,
+    /// Format of matrices whose rows are whole blocks; others are f16.
+    pub format: &'static str,
+    /// Names every weight.
+    pub seed: u64,
+    /// Name in the metadata.
+    pub name: &'static str,
+}
+
+impl ModelSpec {
+    /// Four heads on two key/value heads, three layers, widths that are whole blocks except
+    /// `d_ff`, which leaves `w_down` in f16.
+    pub fn tiny(format: &'static str) -> Self {
+        let mut config = ModelConfig::new(ModelSize {
+            d_model: 64,
+            d_ff: 172,
+            n_layers: 3,
+            n_heads: 4,
+            vocab_size: BYTES_VOCAB_SIZE,
+            context_len: 160,
+        });
+        config.n_kv_heads = 2;
+        config.tied_output = true;
+        Self { config, format, seed: 1, name: "tiny" }
+    }
+
+    /// Small enough to be committed: two layers, `w_down` in f16.
+    pub fn golden(format: &'static str) -> Self {
+        let mut config = ModelConfig::new(ModelSize {
+            d_model: 64,
+            d_ff: 100,
+            n_layers: 2,
+            n_heads: 4,
+            vocab_size: BYTES_VOCAB_SIZE,
+            context_len: 96,
+        });
+        config.n_kv_heads = 2;
+        config.tied_output = true;
+        Self { config, format, seed: 7, name: "golden" }
+    }
+
+    /// The shape of a 15 M parameter story model.
+    pub fn shape_15m(format: &'static str) -> Self {
+        let mut config = ModelConfig::new(ModelSize {
+            d_model: 288,
+            d_ff: 768,
+            n_layers: 6,
+            n_heads: 6,
+            vocab_size: 32_000,
+            context_len: 512,
+        });
+        config.tied_output = true;
+        Self { config, format, seed: 15, name: "shape-15m" }
+    }
+
+    /// The shape of a 135 M parameter assistant.
+    pub fn shape_135m(format: &'static str) -> Self {
+        let mut config = ModelConfig::new(ModelSize {
+            d_model: 576,
+            d_ff: 1536,
+            n_layers: 30,
+            n_heads: 9,
+            vocab_size: 49_152,
+            context_len: 1024,
+        });
+        config.n_kv_heads = 3;
+        config.tied_output = true;
+        Self { config, format, seed: 135, name: "shape-135m" }
+    }
+
+    /// The whole package.
+    ///
+    /// # Panics
+    /// When the spec is not one that can be written; specs are code, not input.
+    pub fn build(&self) -> Vec<u8> {
+        let expected: Vec<_> = schema::expected_tensors(&self.config).collect();
+        let mut tensors = Vec::new();
+        for (idx, tensor) in expected.iter().enumerate() {
+            let shape = tensor.shape().to_vec();
+            let d_in = shape[shape.len() - 1] as usize;
+            let d_out = if tensor.role.is_norm() { 1 } else { shape[0] as usize };
+            let format = self.format_of(tensor.role.is_norm(), d_in);
+            let weights = Weights { seed: self.seed, tensor: idx as u64 };
+            let bytes = weights.draw(format, d_out, d_in, tensor.role.is_norm());
+            let name = String::from(tensor.name.as_str());
+            tensors.push((TensorPlan { name, format, shape }, bytes));
+        }
+        let tensors = tensors.iter().map(|(plan, bytes)| (plan.clone(), bytes.as_slice()));
+        write_model(&self.parts(), tensors.collect(), &[]).expect("a valid spec")
+    }
+
+    fn format_of(&self, is_norm: bool, d_in: usize) -> &'static Format {
+        let format = Format::by_name(self.format).expect("a known format");
+        match (is_norm, d_in.is_multiple_of(format.block_len)) {
+            (true, _) => Format::by_name("f32").expect("f32 is known"),
+            (false, true) => format,
+            (false, false) => Format::by_name("f16").expect("f16 is known"),
+        }
+    }
+
+    fn parts(&self) -> ModelParts {
+        let mut metadata = RecordWriter::new();
+        metadata.text(metadata_key::NAME, self.name);
+        metadata.text(metadata_key::LICENSE, "CC0-1.0");
+        metadata.text(metadata_key::SOURCE, "seeded random weights");
+        ModelParts {
+            config: self.config.clone(),
+            tokenizer: bytes_tokenizer(self.config.vocab_size),
+            chat_template: None,
+            metadata: Metadata::from_records(&metadata),
+            unknown: Vec::new(),
+        }
+    }
+}
+
+/// The bytes tokenizer, filled up with unused ids to the size of a vocabulary.
+fn bytes_tokenizer(vocab_size: usize) -> TokenizerRecord {
+    let mut record = TokenizerRecord::plain_bytes();
+    for id in BYTES_VOCAB_SIZE..vocab_size {
+        assert!(record.pieces.push(format!("<unused{id}>").as_bytes()), "room for pieces");
+        record.types.push(PieceType::Unused as u8);
+    }
+    record
+}
+
+/// One tensor's stream of random numbers.
+struct Weights {
+    seed: u64,
+    tensor: u64,
+}
+
+impl Weights {
+    fn words(&self, i: u64) -> [u32; 4] {
+        rng::draw(self.seed, Purpose::TestWeights, self.tensor << 40 | i)
+    }
+
+    fn draw(&self, format: &Format, d_out: usize, d_in: usize, is_norm: bool) -> Vec<u8> {
+        if format.block_len > 1 {
+            return self.draw_tiles(format, d_out, d_in);
+        }
+        // Uniform numbers of this half width have the standard deviation 1 / sqrt(d_in).
+        let width = (3.0 / d_in as f32).sqrt();
+        let values: Vec<f32> = (0..d_out * d_in)
+            .map(|i| {
+                let unit = rng::unit_f32(self.words(i as u64 / 4)[i % 4]) * 2.0 - 1.0;
+                if is_norm { 1.0 + unit * 0.2 } else { unit * width }
+            })
+            .collect();
+        let n_bytes = format.stored_bytes(d_out as u64, d_in as u64).expect("a valid shape");
+        let mut bytes = vec![0; n_bytes as usize];
+        codec::encode_rows(&mut bytes, format, &values, d_out, d_in).expect("a valid shape");
+        bytes
+    }
+
+    /// Codes of all values but -128, scales around the one that gives rows a norm of 1.
+    fn draw_tiles(&self, format: &Format, d_out: usize, d_in: usize) -> Vec<u8> {
+        let deviation = if format.name == "q8_0" { 73.0 } else { 4.6 };
+        let scale = 1.0 / (deviation * (d_in as f32).sqrt());
+        let n_bytes = format.stored_bytes(d_out as u64, d_in as u64).expect("a valid shape");
+        let mut bytes = vec![0u8; n_bytes as usize];
+        for (i, chunk) in bytes.chunks_mut(16).enumerate() {
+            let words = self.words(i as u64);
+            for (byte, word) in chunk.iter_mut().zip(words.iter().flat_map(|w| w.to_le_bytes())) {
+                *byte = if format.name == "q8_0" && word == 0x80 { 0 } else { word };
+            }
+        }
+        let tile_block_bytes = format.block_bytes * format.tile_rows;
+        let n_blocks = d_in / format.block_len;
+        for (i, block) in bytes.chunks_exact_mut(tile_block_bytes).enumerate() {
+            for r in 0..format.tile_rows {
+                let is_row = i / n_blocks * format.tile_rows + r < d_out;
+                let spread = 0.75 + f32::from(block[2 * r]) / 512.0;
+                let stored = if is_row { f32_to_f16(scale * spread) } else { 0 };
+                block[2 * r..2 * r + 2].copy_from_slice(&stored.to_le_bytes());
+                if !is_row {
+                    let codes = block[8..].iter_mut().enumerate();
+                    codes.filter(|(at, _)| at % 16 / 4 == r).for_each(|(_, code)| *code = 0);
+                }
+            }
+        }
+        bytes
+    }
+}

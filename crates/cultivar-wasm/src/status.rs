@@ -1,0 +1,198 @@
+//! Status codes of the boundary itself, and the one failure type every verb returns.
+//!
+//! A verb's result is negative exactly when it failed; the sentence that explains it is kept for
+//! `error_text`. Codes 1 to 49 belong to this file and never change their meaning; larger ones
+//! come from the layer that refused. Must never carry a host address.
+
+use core::fmt;
+use cultivar_core::bytes::ShortText;
+use cultivar_core::model::{ModelError, OpenError};
+use cultivar_core::package::PackageError;
+use cultivar_core::session::SessionError;
+use cultivar_core::tokenizer::TokenizerError;
+use cultivar_import::ImportError;
+
+/// What the boundary refuses before any engine code runs. `docs/abi.md` and `abi.js` list these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Status {
+    /// The handle was closed, or its owner was.
+    StaleHandle = 1,
+    /// The number is no handle of the kind that this verb takes.
+    NotAHandle = 2,
+    /// The length is not one that this verb takes, or exceeds the reserved buffer.
+    BadLength = 3,
+    /// Text in the buffer is not UTF-8.
+    BadUtf8 = 4,
+    /// Memory could not be had.
+    OutOfMemory = 5,
+    /// The verb cannot be called in this state; the text names what comes first.
+    OutOfOrder = 6,
+    /// The most objects of this kind are open already.
+    TooMany = 7,
+    /// An index is outside its range.
+    BadIndex = 8,
+    /// A flag or option is not known.
+    UnknownOption = 9,
+    /// The JSON in the buffer is malformed, or a value in it has the wrong type or range.
+    BadJson = 10,
+    /// This module does not compute the same bits as its specification on this machine.
+    SelfTest = 11,
+}
+
+/// Codes of the layers behind the boundary: first, last, and the kind that hosts call them by.
+pub const ERROR_RANGES: &[(i32, i32, &str)] = &[
+    (100, 199, "package"),
+    (200, 249, "config"),
+    (250, 299, "model"),
+    (300, 349, "tokenizer"),
+    (350, 399, "session"),
+    (400, 449, "kv_cache"),
+    (450, 499, "adapter"),
+    (500, 599, "import"),
+    (600, 619, "json"),
+];
+
+impl Status {
+    /// The number the host sees, without its sign.
+    pub fn code(self) -> i32 {
+        self as i32
+    }
+}
+
+/// Why a verb refused: a boundary status with its detail, or the error of an engine layer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failure {
+    /// The boundary's own refusal: status, a number, and a name where there is one.
+    Boundary(Status, i64, ShortText),
+    /// A package rule was broken.
+    Package(PackageError),
+    /// A head that the engine cannot run.
+    Open(OpenError),
+    /// Loading or computing failed.
+    Model(ModelError),
+    /// Tokenizing failed.
+    Tokenizer(TokenizerError),
+    /// A session refused.
+    Session(SessionError),
+    /// An import failed.
+    Import(ImportError),
+}
+
+impl Failure {
+    /// A refusal that needs no detail.
+    pub fn of(status: Status) -> Failure {
+        Failure::Boundary(status, 0, ShortText::new(""))
+    }
+
+    /// A refusal about a number.
+    pub fn number(status: Status, number: impl Into<i64>) -> Failure {
+        Failure::Boundary(status, number.into(), ShortText::new(""))
+    }
+
+    /// The same refusal with a name: a kind of handle, an option, a verb to call first.
+    pub fn named(self, name: &str) -> Failure {
+        match self {
+            Failure::Boundary(status, number, _) => {
+                Failure::Boundary(status, number, ShortText::new(name))
+            }
+            other => other,
+        }
+    }
+
+    /// The stable positive code; the verb returns its negative.
+    pub fn code(&self) -> i32 {
+        match self {
+            Failure::Boundary(status, ..) => status.code(),
+            Failure::Package(error) => error.code(),
+            Failure::Open(error) => error.code(),
+            Failure::Model(error) => error.code(),
+            Failure::Tokenizer(error) => error.code(),
+            Failure::Session(error) => error.code(),
+            Failure::Import(error) => error.code(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Boundary(status, number, name) => {
+                boundary_text(f, *status, *number, name.as_str())
+            }
+            Failure::Package(error) => error.fmt(f),
+            Failure::Open(error) => error.fmt(f),
+            Failure::Model(error) => error.fmt(f),
+            Failure::Tokenizer(error) => error.fmt(f),
+            Failure::Session(error) => error.fmt(f),
+            Failure::Import(error) => error.fmt(f),
+        }
+    }
+}
+
+fn boundary_text(f: &mut fmt::Formatter<'_>, s: Status, number: i64, name: &str) -> fmt::Result {
+    match s {
+        Status::StaleHandle => {
+            write!(f, "{name} {number} is closed: open it again and use the new handle")
+        }
+        Status::NotAHandle => write!(f, "{number} is not the handle of a {name}"),
+        Status::BadLength if name.is_empty() => {
+            write!(f, "a length of {number} is not possible here: reserve the buffer first")
+        }
+        Status::BadLength => write!(f, "a length of {number} is wrong: expected {name}"),
+        Status::BadUtf8 => write!(f, "the text is not UTF-8 from byte {number} on"),
+        Status::OutOfMemory => write!(
+            f,
+            "out of memory: {number} bytes could not be had; close other models or sessions"
+        ),
+        Status::OutOfOrder => write!(f, "this call comes too early or too late: {name}"),
+        Status::TooMany => {
+            write!(f, "there can be only {number} open at a time of kind {name}: close one first")
+        }
+        Status::BadIndex => write!(f, "index {number} is outside the range of {name}"),
+        Status::UnknownOption => write!(f, "unknown option: {name} {number}"),
+        Status::BadJson if number > 0 => write!(f, "bad JSON at byte {number}: {name}"),
+        Status::BadJson => write!(f, "bad JSON: {name}"),
+        Status::SelfTest => write!(
+            f,
+            "the self test failed at check {number} ({name}): this module does not compute \
+             exactly on this machine"
+        ),
+    }
+}
+
+impl From<PackageError> for Failure {
+    fn from(error: PackageError) -> Failure {
+        Failure::Package(error)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Failure {
+        Failure::Open(error)
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Failure {
+        Failure::Model(error)
+    }
+}
+
+impl From<TokenizerError> for Failure {
+    fn from(error: TokenizerError) -> Failure {
+        Failure::Tokenizer(error)
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Failure {
+        Failure::Session(error)
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Failure {
+        Failure::Import(error)
+    }
+}

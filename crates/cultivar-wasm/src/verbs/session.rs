@@ -1,0 +1,302 @@
+//! Session verbs: prompt, step, token, text, report.
+//!
+//! A session belongs to the engine of its package and shares its workspace with the others, so
+//! every verb finds both; closing the package ends its sessions.
+
+use super::package::PackageSlot;
+use super::text::encode_options;
+use crate::buffer::out_of_order;
+use crate::exports::exports;
+use crate::host::Host;
+use crate::status::Failure;
+use alloc::string::String;
+use alloc::vec::Vec;
+use cultivar_core::session::{Session, Settings, Step, StopReason, report_json};
+use cultivar_core::tokenizer::{StreamDecoder, Tokenizer};
+
+/// Outcome of a step: part of the prompt was read.
+pub const STEP_PREFILLING: i32 = 0;
+/// Outcome of a step: there is a new token.
+pub const STEP_TOKEN: i32 = 1;
+/// Outcome of a step: nothing more will come before the next prompt.
+pub const STEP_DONE: i32 = 2;
+
+/// The model gave one of its stop tokens.
+pub const REASON_STOP_TOKEN: i32 = 1;
+/// As many tokens as the settings allow were given.
+pub const REASON_MAX_TOKENS: i32 = 2;
+/// The context is full.
+pub const REASON_CONTEXT_FULL: i32 = 3;
+/// The host cancelled it.
+pub const REASON_CANCELLED: i32 = 4;
+
+/// A session with the decoder of its text.
+pub struct SessionSlot {
+    /// Handle of the package it runs on.
+    pub(crate) package: i32,
+    session: Session,
+    decoder: StreamDecoder,
+    /// Text of the output since the last prompt.
+    text: String,
+    /// Bytes of `text` that the host has taken.
+    n_taken: usize,
+    last_token: Option<u32>,
+    n_prefilled: usize,
+}
+
+impl SessionSlot {
+    fn new(package: i32, session: Session) -> SessionSlot {
+        SessionSlot {
+            package,
+            session,
+            decoder: StreamDecoder::new(),
+            text: String::new(),
+            n_taken: 0,
+            last_token: None,
+            n_prefilled: 0,
+        }
+    }
+
+    /// Decodes all tokens anew, after a prompt or a rewind. Prompts pass through the decoder too,
+    /// because a space after them is not a leading one, and a character may straddle the border.
+    fn decode_again(&mut self, tokenizer: &Tokenizer) {
+        let output = self.session.output_ids();
+        let n_prompts = self.session.tokens().len() - output.len();
+        self.decoder = StreamDecoder::new();
+        self.text.clear();
+        for &id in self.session.tokens().iter().take(n_prompts) {
+            self.decoder.push(tokenizer, id, &mut self.text);
+            self.text.clear();
+        }
+        for &id in output {
+            self.decoder.push(tokenizer, id, &mut self.text);
+        }
+        self.n_taken = self.text.len();
+        self.last_token = output.last().copied();
+    }
+}
+
+impl Host {
+    /// Opens a session with the settings (JSON) in the buffer; answers its handle.
+    pub fn session_new(&mut self, package: i32, len: u32) -> Result<i32, Failure> {
+        let engine = self.packages.get_mut(package)?.engine()?;
+        let settings = Settings::from_json(self.buffer.text(len)?)?;
+        let session = Session::new(engine, settings)?;
+        self.keep(package, SessionSlot::new(package, session))
+    }
+
+    /// Queues the text in the buffer as a prompt; answers its number of tokens.
+    pub fn session_prompt_text(&mut self, s: i32, len: u32, flags: u32) -> Result<i32, Failure> {
+        let options = encode_options(flags)?;
+        let package = self.sessions.get(s)?.package;
+        let tokenizer = self.packages.get(package)?.tokenizer()?;
+        let mut ids = Vec::new();
+        tokenizer.encode(self.buffer.text(len)?, options, &mut ids)?;
+        self.prompt(s, &ids)
+    }
+
+    /// Queues the ids in the buffer as a prompt; answers their number.
+    pub fn session_prompt_ids(&mut self, s: i32, n: u32) -> Result<i32, Failure> {
+        let ids = self.buffer.ids(n)?;
+        self.prompt(s, &ids)
+    }
+
+    fn prompt(&mut self, s: i32, ids: &[u32]) -> Result<i32, Failure> {
+        let (slot, package) = self.pair(s)?;
+        let engine = package.engine()?;
+        slot.session.prompt(engine, ids)?;
+        slot.n_prefilled = 0;
+        slot.decode_again(&engine.model.tokenizer);
+        Ok(ids.len() as i32)
+    }
+
+    /// Does a bounded piece of work and answers one of the outcomes.
+    pub fn session_step(&mut self, s: i32, budget_rows: u32) -> Result<i32, Failure> {
+        let (slot, package) = self.pair(s)?;
+        let was_running = slot.session.stop_reason().is_none();
+        let engine = package.engine()?;
+        let outcome = slot.session.step(engine, budget_rows as usize);
+        let tokenizer = &engine.model.tokenizer;
+        let mut computed = None;
+        let code = match outcome {
+            Ok(Step::Prefilling { done, .. }) => {
+                slot.n_prefilled = done;
+                STEP_PREFILLING
+            }
+            Ok(Step::Token(id)) => {
+                slot.last_token = Some(id);
+                slot.decoder.push(tokenizer, id, &mut slot.text);
+                computed = Some(s);
+                STEP_TOKEN
+            }
+            Ok(Step::Done(reason)) => {
+                if was_running && reason == StopReason::StopToken {
+                    slot.last_token = slot.session.output_ids().last().copied();
+                    computed = Some(s);
+                } else {
+                    computed = package.logits_of;
+                }
+                slot.decoder.finish(&mut slot.text);
+                STEP_DONE
+            }
+            Err(error) => {
+                package.logits_of = None;
+                return Err(error.into());
+            }
+        };
+        package.logits_of = computed;
+        Ok(code)
+    }
+
+    /// The last token of the output, a stop token included.
+    pub fn session_token(&mut self, s: i32) -> Result<i32, Failure> {
+        let last = self.sessions.get(s)?.last_token;
+        last.map(|id| id as i32).ok_or(out_of_order("there is no token since the last prompt"))
+    }
+
+    /// Writes the text that was completed since the last call.
+    pub fn session_text(&mut self, s: i32) -> Result<i32, Failure> {
+        let slot = self.sessions.get_mut(s)?;
+        let fresh = slot.text.get(slot.n_taken..).unwrap_or("");
+        let len = self.buffer.put(fresh.as_bytes())?;
+        slot.n_taken = slot.text.len();
+        Ok(len)
+    }
+
+    /// Tokens of the last prompt that have been computed.
+    pub fn session_prefilled(&mut self, s: i32) -> Result<i32, Failure> {
+        Ok(self.sessions.get(s)?.n_prefilled as i32)
+    }
+
+    /// Tokens of all prompts and outputs.
+    pub fn session_len(&mut self, s: i32) -> Result<i32, Failure> {
+        Ok(self.sessions.get(s)?.session.tokens().len() as i32)
+    }
+
+    /// Why the session stopped; 0 while it runs.
+    pub fn session_stop_reason(&mut self, s: i32) -> Result<i32, Failure> {
+        Ok(match self.sessions.get(s)?.session.stop_reason() {
+            None => 0,
+            Some(StopReason::StopToken) => REASON_STOP_TOKEN,
+            Some(StopReason::MaxTokens) => REASON_MAX_TOKENS,
+            Some(StopReason::ContextFull) => REASON_CONTEXT_FULL,
+            Some(StopReason::Cancelled) => REASON_CANCELLED,
+        })
+    }
+
+    /// Notes how long the last step took by the host's clock.
+    pub fn session_note_ms(&mut self, s: i32, ms: f64) -> Result<i32, Failure> {
+        self.sessions.get_mut(s)?.session.note_ms(ms);
+        Ok(0)
+    }
+
+    /// Ends the output where it is.
+    pub fn session_cancel(&mut self, s: i32) -> Result<i32, Failure> {
+        let slot = self.sessions.get_mut(s)?;
+        slot.session.cancel();
+        slot.decoder.finish(&mut slot.text);
+        Ok(0)
+    }
+
+    /// Writes the report.
+    pub fn session_report(&mut self, s: i32) -> Result<i32, Failure> {
+        let (slot, package) = self.pair(s)?;
+        let load = package.load;
+        let json = report_json(&slot.session, package.engine()?, &slot.text, load);
+        self.buffer.put(json.as_bytes())
+    }
+
+    /// Writes the logits of the last computed position.
+    pub fn session_logits(&mut self, s: i32) -> Result<i32, Failure> {
+        let slot = self.sessions.get(s)?;
+        let package = self.packages.get_mut(slot.package)?;
+        if package.logits_of != Some(s) {
+            return Err(out_of_order("a step of this session must give a token first"));
+        }
+        let logits = package.engine()?.logits(0);
+        self.buffer.put_words(logits.iter().map(|logit| logit.to_le_bytes()))
+    }
+
+    /// Goes back to the first `n` tokens.
+    pub fn session_rewind(&mut self, s: i32, n: u32) -> Result<i32, Failure> {
+        let (slot, package) = self.pair(s)?;
+        package.logits_of = package.logits_of.filter(|owner| *owner != s);
+        let engine = package.engine()?;
+        slot.session.rewind(engine, n as usize)?;
+        slot.decode_again(&engine.model.tokenizer);
+        Ok(0)
+    }
+
+    /// Opens a session that continues from here on its own.
+    pub fn session_fork(&mut self, s: i32) -> Result<i32, Failure> {
+        let (slot, package) = self.pair(s)?;
+        let engine = package.engine()?;
+        let mut fork = SessionSlot::new(slot.package, slot.session.fork(engine)?);
+        fork.decode_again(&engine.model.tokenizer);
+        fork.n_prefilled = slot.n_prefilled;
+        let package = slot.package;
+        self.keep(package, fork)
+    }
+
+    /// Closes a session and gives its memory back.
+    pub fn session_close(&mut self, s: i32) -> Result<i32, Failure> {
+        let slot = self.sessions.remove(s)?;
+        let package = self.packages.get_mut(slot.package)?;
+        package.logits_of = package.logits_of.filter(|owner| *owner != s);
+        slot.session.close(package.engine()?);
+        Ok(0)
+    }
+
+    /// Stores a new session, or gives its pages back when there are too many.
+    fn keep(&mut self, package: i32, slot: SessionSlot) -> Result<i32, Failure> {
+        match self.sessions.insert(slot) {
+            Ok(handle) => Ok(handle),
+            Err((failure, slot)) => {
+                slot.session.close(self.packages.get_mut(package)?.engine()?);
+                Err(failure)
+            }
+        }
+    }
+
+    /// A session and the package it runs on.
+    fn pair(&mut self, s: i32) -> Result<(&mut SessionSlot, &mut PackageSlot), Failure> {
+        let slot = self.sessions.get_mut(s)?;
+        let package = self.packages.get_mut(slot.package)?;
+        Ok((slot, package))
+    }
+}
+
+exports! {
+    /// Opens a session with `len` bytes of settings (JSON object); answers a handle.
+    fn session_new(package: i32, len: u32) -> status;
+    /// Queues `len` bytes of text as a prompt; answers its number of tokens.
+    fn session_prompt_text(session: i32, len: u32, flags: u32) -> status;
+    /// Queues `n` ids (u32 each) as a prompt; answers `n`.
+    fn session_prompt_ids(session: i32, n: u32) -> status;
+    /// Computes up to `budget_rows` rows of the prompt, or one token; answers a SESSION_STEP.
+    fn session_step(session: i32, budget_rows: u32) -> status;
+    /// Id of the last token of the output, a stop token included.
+    fn session_token(session: i32) -> status;
+    /// Text completed since the last call, into the buffer; answers its bytes.
+    fn session_text(session: i32) -> status;
+    /// Tokens of the last prompt that are computed.
+    fn session_prefilled(session: i32) -> status;
+    /// Tokens that the session holds, prompts and outputs.
+    fn session_len(session: i32) -> status;
+    /// A STOP_REASON; 0 while the session runs.
+    fn session_stop_reason(session: i32) -> status;
+    /// Notes how long the last step took, in milliseconds, for reports.
+    fn session_note_ms(session: i32, ms: f64) -> status;
+    /// Ends the output where it is; the next prompt continues after it.
+    fn session_cancel(session: i32) -> status;
+    /// JSON `cultivar.run.v1` into the buffer; answers its bytes.
+    fn session_report(session: i32) -> status;
+    /// Logits that gave the last token, into the buffer (f32 each); answers their number.
+    fn session_logits(session: i32) -> status;
+    /// Goes back to the first `n` tokens.
+    fn session_rewind(session: i32, n: u32) -> status;
+    /// Opens a session that continues from here on its own; answers a handle.
+    fn session_fork(session: i32) -> status;
+    /// Closes the session.
+    fn session_close(session: i32) -> status;
+}

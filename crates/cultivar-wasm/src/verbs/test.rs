@@ -1,0 +1,29 @@
+//! Test verbs: the module proves on this very machine that its kernels equal the specification.
+
+use crate::exports::exports;
+use crate::host::Host;
+use crate::status::{Failure, Status};
+use cultivar_core::kernels::self_test;
+
+impl Host {
+    /// Compares all kernels with the scalar specification on seeded values.
+    pub fn selftest(&mut self, seed: u32) -> Result<i32, Failure> {
+        match self_test::run(u64::from(seed)) {
+            Ok(n_checks) => Ok(n_checks as i32),
+            Err(error) => {
+                Err(Failure::number(Status::SelfTest, error.check).named(error.kernel))
+            }
+        }
+    }
+
+    fn test_trap(&mut self, code: u32) -> Result<i32, Failure> {
+        panic!("test_trap was called with {code}")
+    }
+}
+
+exports! {
+    /// Compares every kernel with its specification bit for bit; answers the number of checks.
+    fn selftest(seed: u32) -> status;
+    /// Ends in a trap, so that hosts can test what they do about one.
+    fn test_trap(code: u32) -> status;
+}
