@@ -14,6 +14,7 @@ pub mod digest;
 pub mod json;
 pub mod math;
 pub mod rng;
+pub mod sorting;
 
 pub mod tensor;
 

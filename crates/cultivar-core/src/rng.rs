@@ -7,7 +7,7 @@
 /// replays depend on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The choice of a token; index: which sampled token of the session.
+    /// The choice of a token; index: the place of that token in the session, prompt included.
     Sample,
     /// Values of the kernels' self test.
     SelfTest,
@@ -28,7 +28,10 @@ impl Purpose {
 
 /// Four random words: key = seed, counter = (index, purpose, 0), low words first.
 pub fn draw(seed: u64, purpose: Purpose, index: u64) -> [u32; 4] {
-    philox([index as u32, (index >> 32) as u32, purpose.id(), 0], [seed as u32, (seed >> 32) as u32])
+    philox(
+        [index as u32, (index >> 32) as u32, purpose.id(), 0],
+        [seed as u32, (seed >> 32) as u32],
+    )
 }
 
 /// A number in `0.0..1.0`: the upper 24 bits of a word, times 2^-24.
@@ -46,7 +49,7 @@ pub fn unit_f64(high: u32, low: u32) -> f64 {
 /// more likely than another by more than 2^-32 of its chance, since `n` is below 2^32.
 pub fn bounded(high: u32, low: u32, n: u32) -> u32 {
     // (high * 2^32 + low) * n / 2^64, without 128-bit arithmetic.
-    let low = u64::from(low) * u64::from(n) >> 32;
+    let low = (u64::from(low) * u64::from(n)) >> 32;
     ((u64::from(high) * u64::from(n) + low) >> 32) as u32
 }
 
@@ -61,7 +64,10 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
             (a >> 32) as u32 ^ counter[3] ^ key[1],
             a as u32,
         ];
-        key = [key[0].wrapping_add(0x9e37_79b9), key[1].wrapping_add(0xbb67_ae85)];
+        key = [
+            key[0].wrapping_add(0x9e37_79b9),
+            key[1].wrapping_add(0xbb67_ae85),
+        ];
     }
     counter
 }
@@ -78,8 +84,16 @@ mod tests {
     #[test]
     fn known_answers() {
         let ones = u32::MAX;
-        check([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
-        check([ones; 4], [ones; 2], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+        check(
+            [0; 4],
+            [0; 2],
+            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8],
+        );
+        check(
+            [ones; 4],
+            [ones; 2],
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd],
+        );
         check(
             [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
             [0xa409_3822, 0x299f_31d0],
@@ -90,9 +104,16 @@ mod tests {
     #[test]
     fn draw_places_its_arguments() {
         let expected = philox([0x5555_6666, 0x3333_4444, 1, 0], [0xbbbb_cccc, 0x9999_aaaa]);
-        let drawn = draw(0x9999_aaaa_bbbb_cccc, Purpose::Sample, 0x3333_4444_5555_6666);
+        let drawn = draw(
+            0x9999_aaaa_bbbb_cccc,
+            Purpose::Sample,
+            0x3333_4444_5555_6666,
+        );
         assert_eq!(drawn, expected);
-        assert_ne!(draw(0, Purpose::SelfTest, 0), draw(0, Purpose::TestWeights, 0));
+        assert_ne!(
+            draw(0, Purpose::SelfTest, 0),
+            draw(0, Purpose::TestWeights, 0)
+        );
     }
 
     #[test]
@@ -109,7 +130,8 @@ mod tests {
         for n in [0, 1, 2, 3, 10, 1 << 16, u32::MAX] {
             for index in 0..200 {
                 let [high, low, ..] = draw(7, Purpose::SelfTest, index);
-                let wide = u128::from(u64::from(high) << 32 | u64::from(low)) * u128::from(n) >> 64;
+                let word = u64::from(high) << 32 | u64::from(low);
+                let wide = (u128::from(word) * u128::from(n)) >> 64;
                 assert_eq!(u128::from(bounded(high, low, n)), wide);
             }
             assert_eq!(bounded(u32::MAX, u32::MAX, n), n.saturating_sub(1));

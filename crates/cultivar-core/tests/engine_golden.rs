@@ -27,12 +27,23 @@ fn file_name(format: &str) -> String {
 }
 
 fn run(bytes: &[u8], settings: &str, backend: Backend, budget_rows: usize) -> String {
-    let options = EngineOptions { max_rows: 16, max_logit_rows: 1, backend };
+    let options = EngineOptions {
+        max_rows: 16,
+        max_logit_rows: 1,
+        backend,
+    };
     let mut engine = load_engine(bytes, options);
-    let ids = engine.model.tokenizer.ids(PROMPT, Default::default()).unwrap();
+    let ids = engine
+        .model
+        .tokenizer
+        .ids(PROMPT, Default::default())
+        .unwrap();
     let mut session = Session::new(&mut engine, Settings::from_json(settings).unwrap()).unwrap();
     session.prompt(&engine, &ids).unwrap();
-    while !matches!(session.step(&mut engine, budget_rows).unwrap(), Step::Done(_)) {}
+    while !matches!(
+        session.step(&mut engine, budget_rows).unwrap(),
+        Step::Done(_)
+    ) {}
     session.run_digest().to_string()
 }
 
@@ -71,8 +82,11 @@ fn digests_are_those_committed() {
     for (i, golden) in runs.iter().enumerate() {
         let (_, bytes) = &packages[i / SETTINGS.len()];
         let expected = golden.get("run_digest").unwrap().as_str().unwrap();
-        for (backend, budget_rows) in [(Backend::Scalar, 1), (Backend::Fast, 7), (Backend::Fast, 64)]
-        {
+        for (backend, budget_rows) in [
+            (Backend::Scalar, 1),
+            (Backend::Fast, 7),
+            (Backend::Fast, 64),
+        ] {
             let got = run(bytes, SETTINGS[i % SETTINGS.len()], backend, budget_rows);
             assert_eq!(got, expected, "run {i} {backend:?} {budget_rows}");
         }

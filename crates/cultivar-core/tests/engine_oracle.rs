@@ -15,7 +15,11 @@ const IDS: [u32; 40] = [
 ];
 
 fn engine(bytes: &[u8], max_rows: usize, backend: Backend) -> Engine {
-    let options = EngineOptions { max_rows, max_logit_rows: max_rows, backend };
+    let options = EngineOptions {
+        max_rows,
+        max_logit_rows: max_rows,
+        backend,
+    };
     load_engine(bytes, options)
 }
 
@@ -49,19 +53,30 @@ fn logits_are_near_the_oracle() {
     // activations of 8 bits, which costs about 1 part in 250 per matrix. Ceilings: worst, rms.
     let rounding = (2e-5, 4e-6);
     let codes = (0.16, 0.035);
-    let cases =
-        [("f32", rounding), ("f16", rounding), ("bf16", rounding), ("q8_0", codes), ("q4_0", codes)];
+    let cases = [
+        ("f32", rounding),
+        ("f16", rounding),
+        ("bf16", rounding),
+        ("q8_0", codes),
+        ("q4_0", codes),
+    ];
     for (format, (worst_ceiling, rms_ceiling)) in cases {
         let bytes = ModelSpec::tiny(format).build();
         let expected = reference::forward(&Package::parse(&bytes).unwrap(), &IDS);
         let mut engine = engine(&bytes, 8, Backend::Fast);
         let got = run(&mut engine, KvFormat::F32, 8);
         let pairs = got.iter().flatten().zip(expected.iter().flatten());
-        let errors: Vec<f64> =
-            pairs.map(|(got, want)| f64::from(f32::from_bits(*got)) - want).collect();
-        let worst = errors.iter().fold(0.0f64, |worst, error| worst.max(error.abs()));
+        let errors: Vec<f64> = pairs
+            .map(|(got, want)| f64::from(f32::from_bits(*got)) - want)
+            .collect();
+        let worst = errors
+            .iter()
+            .fold(0.0f64, |worst, error| worst.max(error.abs()));
         let rms = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64).sqrt();
-        assert!(worst < worst_ceiling && rms < rms_ceiling, "{format}: {worst} {rms}");
+        assert!(
+            worst < worst_ceiling && rms < rms_ceiling,
+            "{format}: {worst} {rms}"
+        );
     }
 }
 
@@ -90,20 +105,31 @@ fn a_batch_of_sequences_equals_each_alone() {
             let sequence = engine.open_sequence(32, KvFormat::F16).unwrap();
             for (position, &token) in ids.iter().enumerate() {
                 let position = position as u32;
-                engine.forward(&[Row { sequence, position, token, wants_logits: true }]).unwrap();
+                engine
+                    .forward(&[Row {
+                        sequence,
+                        position,
+                        token,
+                        wants_logits: true,
+                    }])
+                    .unwrap();
             }
             bits(engine.logits(0))
         })
         .collect();
-    let sequences =
-        [(); 3].map(|()| engine.open_sequence(32, KvFormat::F16).unwrap());
+    let sequences = [(); 3].map(|()| engine.open_sequence(32, KvFormat::F16).unwrap());
     let mut rows = Vec::new();
     // Rows of the sequences alternate, so that neither is contiguous.
     for position in 0..11u32 {
         for (ids, &sequence) in prompts.iter().zip(&sequences) {
             if let Some(&token) = ids.get(position as usize) {
                 let wants_logits = position as usize + 1 == ids.len();
-                rows.push(Row { sequence, position, token, wants_logits });
+                rows.push(Row {
+                    sequence,
+                    position,
+                    token,
+                    wants_logits,
+                });
             }
         }
     }
@@ -120,7 +146,12 @@ fn wrong_rows_are_refused_and_change_nothing() {
     let bytes = ModelSpec::tiny("f32").build();
     let mut engine = engine(&bytes, 4, Backend::Fast);
     let sequence = engine.open_sequence(10, KvFormat::F32).unwrap();
-    let row = |position, token| Row { sequence, position, token, wants_logits: true };
+    let row = |position, token| Row {
+        sequence,
+        position,
+        token,
+        wants_logits: true,
+    };
     engine.forward(&[row(0, 5), row(1, 6)]).unwrap();
     let refused: [&[Row]; 5] = [
         &[row(2, 258)],
@@ -136,7 +167,12 @@ fn wrong_rows_are_refused_and_change_nothing() {
     engine.forward(&[row(2, 7)]).unwrap();
     let after = bits(engine.logits(0));
     let other = engine.open_sequence(10, KvFormat::F32).unwrap();
-    let row = |position, token| Row { sequence: other, position, token, wants_logits: true };
+    let row = |position, token| Row {
+        sequence: other,
+        position,
+        token,
+        wants_logits: true,
+    };
     engine.forward(&[row(0, 5), row(1, 6), row(2, 7)]).unwrap();
     assert_eq!(bits(engine.logits(2)), after);
 }

@@ -9,7 +9,10 @@ use cultivar_testdata::loading::load_engine;
 use cultivar_testdata::models::ModelSpec;
 
 fn engine() -> Engine {
-    let options = EngineOptions { max_rows: 16, ..Default::default() };
+    let options = EngineOptions {
+        max_rows: 16,
+        ..Default::default()
+    };
     load_engine(&ModelSpec::tiny("q8_0").build(), options)
 }
 
@@ -18,7 +21,10 @@ fn settings(json: &str) -> Settings {
 }
 
 fn prompt(text: &str) -> Vec<u32> {
-    [256].into_iter().chain(text.bytes().map(u32::from)).collect()
+    [256]
+        .into_iter()
+        .chain(text.bytes().map(u32::from))
+        .collect()
 }
 
 fn finish(session: &mut Session, engine: &mut Engine) -> StopReason {
@@ -47,7 +53,11 @@ fn every_stop_reason_is_met() {
         let mut session = Session::new(engine, settings(json)).unwrap();
         session.prompt(engine, &ids).unwrap();
         let reason = finish(&mut session, engine);
-        (reason, session.output_ids().len(), session.output_ids().last().copied())
+        (
+            reason,
+            session.output_ids().len(),
+            session.output_ids().last().copied(),
+        )
     };
     let (reason, n, _) = run(&mut engine, r#"{"max_tokens":5,"ignore_stop":true}"#);
     assert_eq!((reason, n), (StopReason::MaxTokens, 5));
@@ -56,8 +66,9 @@ fn every_stop_reason_is_met() {
     assert_eq!((reason, n), (StopReason::ContextFull, 40 - ids.len() + 1));
     // At this temperature every token is about equally likely: some run meets the stop token.
     let stopped = (0..40).any(|seed| {
-        let json =
-            format!(r#"{{"temperature":100,"top_k":1024,"top_p":1,"seed":{seed},"max_tokens":140}}"#);
+        let json = format!(
+            r#"{{"temperature":100,"top_k":1024,"top_p":1,"seed":{seed},"max_tokens":140}}"#
+        );
         let (reason, _, last) = run(&mut engine, &json);
         assert!(reason != StopReason::StopToken || last == Some(257));
         reason == StopReason::StopToken
@@ -67,29 +78,61 @@ fn every_stop_reason_is_met() {
     session.prompt(&engine, &ids).unwrap();
     session.step(&mut engine, 4).unwrap();
     session.cancel();
-    assert_eq!(session.step(&mut engine, 4).unwrap(), Step::Done(StopReason::Cancelled));
+    assert_eq!(
+        session.step(&mut engine, 4).unwrap(),
+        Step::Done(StopReason::Cancelled)
+    );
 }
 
 #[test]
 fn what_cannot_be_is_refused_and_the_session_lives() {
     let mut engine = engine();
-    let error = Session::new(&mut engine, settings(r#"{"context_len":161}"#)).err().unwrap();
+    let error = Session::new(&mut engine, settings(r#"{"context_len":161}"#))
+        .err()
+        .unwrap();
     assert_eq!(error.kind, SessionErrorKind::ContextTooLong(161, 160));
     let mut session = Session::new(&mut engine, settings(r#"{"context_len":8}"#)).unwrap();
     let kind = |result: Result<(), _>| match result {
         Err(cultivar_core::session::SessionError { kind }) => kind,
         Ok(()) => panic!("accepted"),
     };
-    assert_eq!(session.step(&mut engine, 1).unwrap_err().kind, SessionErrorKind::NotPrompted);
-    assert_eq!(kind(session.prompt(&engine, &[])), SessionErrorKind::EmptyPrompt);
-    assert_eq!(kind(session.prompt(&engine, &[1; 11])), SessionErrorKind::PromptTooLong(3, 8));
-    assert_eq!(kind(session.prompt(&engine, &[1, 258])), SessionErrorKind::UnknownToken(258, 258));
-    assert_eq!(kind(session.rewind(&mut engine, 1)), SessionErrorKind::RewindRange(1, 0));
+    assert_eq!(
+        session.step(&mut engine, 1).unwrap_err().kind,
+        SessionErrorKind::NotPrompted
+    );
+    assert_eq!(
+        kind(session.prompt(&engine, &[])),
+        SessionErrorKind::EmptyPrompt
+    );
+    assert_eq!(
+        kind(session.prompt(&engine, &[1; 11])),
+        SessionErrorKind::PromptTooLong(3, 8)
+    );
+    assert_eq!(
+        kind(session.prompt(&engine, &[1, 258])),
+        SessionErrorKind::UnknownToken(258, 258)
+    );
+    assert_eq!(
+        kind(session.rewind(&mut engine, 1)),
+        SessionErrorKind::RewindRange(1, 0)
+    );
     session.prompt(&engine, &[256, 65, 66]).unwrap();
-    assert!(matches!(session.step(&mut engine, 8).unwrap(), Step::Token(_)));
-    assert_eq!(kind(session.rewind(&mut engine, 5)), SessionErrorKind::RewindRange(5, 4));
-    assert_eq!(kind(session.rewind(&mut engine, 0)), SessionErrorKind::RewindRange(0, 4));
-    assert!(matches!(session.step(&mut engine, 8).unwrap(), Step::Token(_)));
+    assert!(matches!(
+        session.step(&mut engine, 8).unwrap(),
+        Step::Token(_)
+    ));
+    assert_eq!(
+        kind(session.rewind(&mut engine, 5)),
+        SessionErrorKind::RewindRange(5, 4)
+    );
+    assert_eq!(
+        kind(session.rewind(&mut engine, 0)),
+        SessionErrorKind::RewindRange(0, 4)
+    );
+    assert!(matches!(
+        session.step(&mut engine, 8).unwrap(),
+        Step::Token(_)
+    ));
 }
 
 #[test]
@@ -101,11 +144,21 @@ fn rewinding_leaves_a_session_that_never_went_further() {
     let mut session = Session::new(&mut engine, settings(json)).unwrap();
     session.prompt(&engine, &ids).unwrap();
     finish(&mut session, &mut engine);
-    for n in [ids.len() + 30, ids.len() + 29, ids.len() + 7, ids.len() + 1, ids.len()] {
+    for n in [
+        ids.len() + 30,
+        ids.len() + 29,
+        ids.len() + 7,
+        ids.len() + 1,
+        ids.len(),
+    ] {
         session.rewind(&mut engine, n).unwrap();
         assert_eq!(session.tokens().len(), n);
         finish(&mut session, &mut engine);
-        assert_eq!((session.output_ids(), session.run_digest()), (&outputs[..], digest), "{n}");
+        assert_eq!(
+            (session.output_ids(), session.run_digest()),
+            (&outputs[..], digest),
+            "{n}"
+        );
     }
     // Into the prompt: as if it had been shorter.
     let short = fresh(&mut engine, json, &ids[..5]);
@@ -166,8 +219,11 @@ fn turns_are_part_of_the_digest_and_rewind_across_them() {
 #[test]
 fn the_report_says_what_was_done() {
     let mut engine = engine();
-    let mut session =
-        Session::new(&mut engine, settings(r#"{"max_tokens":4,"ignore_stop":true}"#)).unwrap();
+    let mut session = Session::new(
+        &mut engine,
+        settings(r#"{"max_tokens":4,"ignore_stop":true}"#),
+    )
+    .unwrap();
     session.prompt(&engine, &prompt("report")).unwrap();
     while !matches!(session.step(&mut engine, 3).unwrap(), Step::Done(_)) {
         session.note_ms(2.0);
@@ -178,7 +234,10 @@ fn the_report_says_what_was_done() {
     assert_eq!(field("schema").as_str(), Some("cultivar.run.v1"));
     assert_eq!(field("stop_reason").as_str(), Some("max_tokens"));
     assert_eq!(field("output_ids").as_array().unwrap().len(), 4);
-    assert_eq!(field("run_digest").as_str(), Some(&*session.run_digest().to_string()));
+    assert_eq!(
+        field("run_digest").as_str(),
+        Some(&*session.run_digest().to_string())
+    );
     let diagnostics = field("diagnostics");
     let number = |key: &str| diagnostics.get(key).unwrap().as_f64().unwrap();
     assert_eq!(number("n_prompt_tokens"), 7.0);
@@ -186,5 +245,13 @@ fn the_report_says_what_was_done() {
     assert_eq!(number("decode_ms_p50"), 2.0);
     assert_eq!(number("decode_tokens_per_s"), 500.0);
     assert_eq!(number("load_ms"), 12.5);
-    assert!(diagnostics.get("memory").unwrap().get("weights_bytes").unwrap().as_f64() > Some(1e5));
+    assert!(
+        diagnostics
+            .get("memory")
+            .unwrap()
+            .get("weights_bytes")
+            .unwrap()
+            .as_f64()
+            > Some(1e5)
+    );
 }

@@ -9,10 +9,36 @@ const N_SAMPLES: u64 = 400_000;
 
 /// Zeros, subnormals, the limits of the normal numbers, infinities, `NaN`, halves and whole ones.
 const EDGES: [f64; 30] = [
-    0.0, -0.0, 5e-324, -5e-324, 1e-310, 2.2250738585072014e-308, 1e-45, -1e-45, 1e-40,
-    1.17549435e-38, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 2.0, 2.5, -2.5, 8388607.5, 8388608.0,
-    -8388608.5, 4503599627370495.5, 4503599627370497.0, 3.4028234663852886e38, f64::MAX, f64::MIN,
-    f64::INFINITY, f64::NEG_INFINITY, f64::NAN,
+    0.0,
+    -0.0,
+    5e-324,
+    -5e-324,
+    1e-310,
+    2.2250738585072014e-308,
+    1e-45,
+    -1e-45,
+    1e-40,
+    1.17549435e-38,
+    0.5,
+    -0.5,
+    1.0,
+    -1.0,
+    1.5,
+    -1.5,
+    2.0,
+    2.5,
+    -2.5,
+    8388607.5,
+    8388608.0,
+    -8388608.5,
+    4503599627370495.5,
+    4503599627370497.0,
+    3.4028234663852886e38,
+    f64::MAX,
+    f64::MIN,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::NAN,
 ];
 
 /// Random f64 bits (all magnitudes, `NaN` included), the edges, and evenly spread values.
@@ -30,7 +56,10 @@ fn samples(range: f64) -> impl Iterator<Item = f64> {
 fn samples_f32(range: f32) -> impl Iterator<Item = f32> {
     let random = (0..N_SAMPLES).flat_map(move |i| {
         let [a, b, ..] = draw(SEED, Purpose::SelfTest, i);
-        [f32::from_bits(a), (cultivar_core::rng::unit_f32(b) * 2.0 - 1.0) * range]
+        [
+            f32::from_bits(a),
+            (cultivar_core::rng::unit_f32(b) * 2.0 - 1.0) * range,
+        ]
     });
     EDGES.into_iter().map(|v| v as f32).chain(random)
 }
@@ -38,7 +67,11 @@ fn samples_f32(range: f32) -> impl Iterator<Item = f32> {
 /// Distance in f64 steps; `NaN` equals `NaN` and nothing else.
 fn steps(a: f64, b: f64) -> u64 {
     if a.is_nan() || b.is_nan() {
-        return if a.is_nan() && b.is_nan() { 0 } else { u64::MAX };
+        return if a.is_nan() && b.is_nan() {
+            0
+        } else {
+            u64::MAX
+        };
     }
     let ordered = |v: f64| {
         let bits = v.to_bits().cast_signed();
@@ -50,7 +83,11 @@ fn steps(a: f64, b: f64) -> u64 {
 /// Error in f32 ulps of `exact`, against the exact value in f64.
 fn ulps_f32(got: f32, exact: f64) -> f64 {
     if exact.is_nan() || got.is_nan() {
-        return if exact.is_nan() && got.is_nan() { 0.0 } else { f64::INFINITY };
+        return if exact.is_nan() && got.is_nan() {
+            0.0
+        } else {
+            f64::INFINITY
+        };
     }
     if f64::from(got) == exact || f64::from(got) == f64::from(exact as f32) {
         return 0.0;
@@ -61,11 +98,16 @@ fn ulps_f32(got: f32, exact: f64) -> f64 {
 
 fn check_f64(name: &str, range: f64, ceiling: u64, own: fn(f64) -> f64, host: fn(f64) -> f64) {
     let (at, worst) = samples(range)
-        .filter(|x| !is_trigonometric(name) || !(x.abs() >= 2f64.powi(30)))
+        .filter(|x| !is_trigonometric(name) || x.is_nan() || x.abs() < 2f64.powi(30))
         .map(|x| (x, steps(own(x), host(x))))
         .max_by_key(|(_, error)| *error)
         .unwrap_or((0.0, 0));
-    assert!(worst <= ceiling, "{name}({at:e}): {:e}, host {:e}", own(at), host(at));
+    assert!(
+        worst <= ceiling,
+        "{name}({at:e}): {:e}, host {:e}",
+        own(at),
+        host(at)
+    );
 }
 
 fn is_trigonometric(name: &str) -> bool {
@@ -76,7 +118,10 @@ fn check_f32(name: &str, range: f32, ceiling: f64, own: fn(f32) -> f32, exact: f
     for x in samples_f32(range) {
         let (got, exact) = (own(x), exact(f64::from(x)));
         let error = ulps_f32(got, exact);
-        assert!(error <= ceiling, "{name}({x:e}) = {got:e}, exact {exact:e}: {error} ulp");
+        assert!(
+            error <= ceiling,
+            "{name}({x:e}) = {got:e}, exact {exact:e}: {error} ulp"
+        );
     }
 }
 
@@ -96,7 +141,11 @@ fn erf_f64(x: f64) -> f64 {
         term *= 2.0 * x * x / k;
     }
     let scale = core::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp();
-    if magnitude < 1e-100 { x * core::f64::consts::FRAC_2_SQRT_PI } else { (sum * scale).copysign(x) }
+    if magnitude < 1e-100 {
+        x * core::f64::consts::FRAC_2_SQRT_PI
+    } else {
+        (sum * scale).copysign(x)
+    }
 }
 
 #[test]
@@ -104,7 +153,10 @@ fn square_roots_are_correctly_rounded() {
     check_f64("sqrt", 1e6, 0, sqrt_f64, f64::sqrt);
     for x in samples_f32(1e6) {
         let (own, host) = (sqrt_f32(x), x.sqrt());
-        assert!(own.to_bits() == host.to_bits() || own.is_nan() && host.is_nan(), "sqrt({x:e})");
+        assert!(
+            own.to_bits() == host.to_bits() || own.is_nan() && host.is_nan(),
+            "sqrt({x:e})"
+        );
     }
     // Two whole octaves of f32, and all subnormals with few bits: every mantissa's rounding.
     for bits in (0x3f80_0000u32..0x4080_0000).chain(0..0x10000) {
@@ -117,8 +169,15 @@ fn square_roots_are_correctly_rounded() {
 fn rounding_is_exact() {
     check_f64("floor", 1e4, 0, floor_f64, f64::floor);
     check_f64("round", 1e4, 0, round_f64, f64::round);
-    check_f64("round_ties_even", 1e4, 0, round_ties_even_f64, f64::round_ties_even);
-    let functions: [(fn(f32) -> f32, fn(f32) -> f32); 3] = [
+    check_f64(
+        "round_ties_even",
+        1e4,
+        0,
+        round_ties_even_f64,
+        f64::round_ties_even,
+    );
+    type Function = fn(f32) -> f32;
+    let functions: [(Function, Function); 3] = [
         (floor_f32, f32::floor),
         (round_f32, f32::round),
         (round_ties_even_f32, f32::round_ties_even),
@@ -127,7 +186,10 @@ fn rounding_is_exact() {
     for x in samples_f32(1e4).chain(halves) {
         for (own, host) in functions {
             let (own, host) = (own(x), host(x));
-            assert!(own.to_bits() == host.to_bits() || own.is_nan() && host.is_nan(), "{x:e}");
+            assert!(
+                own.to_bits() == host.to_bits() || own.is_nan() && host.is_nan(),
+                "{x:e}"
+            );
         }
     }
     for x in [-0.0, -0.3, -0.5, 0.0] {
@@ -140,7 +202,16 @@ fn rounding_is_exact() {
 fn exponential_and_logarithm_are_within_one_ulp() {
     check_f64("exp", 745.0, 1, exp_f64, f64::exp);
     check_f64("exp", 1.0, 1, exp_f64, f64::exp);
-    for x in [709.5, 709.78, 709.782712893384, 709.79, -708.5, -740.0, -745.13, -745.14] {
+    for x in [
+        709.5,
+        709.78,
+        709.782712893384,
+        709.79,
+        -708.5,
+        -740.0,
+        -745.13,
+        -745.14,
+    ] {
         assert!(steps(exp_f64(x), x.exp()) <= 1, "exp({x})");
     }
     check_f64("ln", 1e6, 1, ln_f64, f64::ln);
@@ -167,6 +238,17 @@ fn exponential_of_f32_keeps_its_ceiling_and_limits() {
     assert!((0..1_000_000).all(|i| exp_f32(f32::from_bits(0x8000_0000 + i)) <= 1.0));
 }
 
+/// The specification gives the constants by their bits.
+#[test]
+fn the_document_holds_the_constants() {
+    let text = include_str!("../../../docs/numerics.md");
+    let limits = [EXP_F32_MAX, EXP_F32_MIN, LN_2_HIGH_F32, LN_2_LOW_F32];
+    for constant in EXP_F32_POLYNOMIAL.into_iter().chain(limits) {
+        let bits = format!("{:#010x}", constant.to_bits());
+        assert!(text.contains(&bits), "{constant:e} = {bits}");
+    }
+}
+
 #[test]
 fn sine_and_cosine_are_within_one_ulp() {
     for range in [1.0, 10.0, 1e4, 1e6, 2f64.powi(30)] {
@@ -188,7 +270,7 @@ fn sine_and_cosine_are_within_one_ulp() {
 #[test]
 fn tanh_and_erf_keep_their_ceilings() {
     for range in [0.7, 2.0, 10.0] {
-        check_f32("tanh", range, 3.0, tanh_f32, f64::tanh);
+        check_f32("tanh", range, 2.0, tanh_f32, f64::tanh);
         check_f32("erf", range, 3.0, erf_f32, erf_f64);
     }
     for x in [0.0f32, -0.0] {
@@ -205,14 +287,31 @@ fn powers_keep_their_ceiling_and_special_cases() {
         let y = (cultivar_core::rng::unit_f64(c, d) - 0.5) * 8.0;
         let (got, host) = (pow_f64(x, y), x.powf(y));
         let ceiling = 2f64.powi(-51) * (1.0 + (y * x.ln()).abs());
-        assert!((got / host - 1.0).abs() <= ceiling, "pow({x}, {y}) = {got}, host {host}");
+        assert!(
+            (got / host - 1.0).abs() <= ceiling,
+            "pow({x}, {y}) = {got}, host {host}"
+        );
     }
     for x in EDGES {
-        for y in [0.0, -0.0, 1.0, -1.0, 2.0, -3.0, 0.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+        for y in [
+            0.0,
+            -0.0,
+            1.0,
+            -1.0,
+            2.0,
+            -3.0,
+            0.5,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::NAN,
+        ] {
             let (got, host) = (pow_f64(x, y), x.powf(y));
             let is_near = (got / host - 1.0).abs() < 1e-12 || got == host;
             let is_same_sign = got.is_sign_negative() == host.is_sign_negative();
-            assert!(got.is_nan() && host.is_nan() || is_near && is_same_sign, "pow({x:e}, {y})");
+            assert!(
+                got.is_nan() && host.is_nan() || is_near && is_same_sign,
+                "pow({x:e}, {y})"
+            );
         }
     }
 }

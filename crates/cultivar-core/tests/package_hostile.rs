@@ -140,7 +140,7 @@ fn a_writer_wants_every_digest_and_the_announced_tail() {
         writer.finish(tail).map(|_| ()).map_err(|error| error.kind)
     };
     assert_eq!(
-        kind(&[record.clone()], &writer),
+        kind(std::slice::from_ref(&record), &writer),
         Err(PackageErrorKind::MissingDigest)
     );
     for idx in 0..writer.entries().len() {

@@ -265,3 +265,118 @@ fn an_assembly_depends_on_order_scale_and_mode() {
         assert!(!all[..i].contains(one));
     }
 }
+
+/// The bytes of version 1.0 never change: these values stand in `docs/package-format.md` too.
+#[test]
+fn the_test_vector_of_the_specification() {
+    use cultivar_core::adapter::Adapter;
+    let model_file = small_model().build();
+    let model = Package::parse(&model_file).expect("the small model is valid");
+    let adapter_file = cultivar_testdata::hostile_adapters::bound_adapter().build();
+    let adapter = Adapter::parse(&adapter_file).expect("the small adapter is valid");
+    let of = model.head.identities;
+    let found = [
+        ("model, bytes", model_file.len().to_string()),
+        (
+            "model, head_bytes",
+            model.head.header.head_bytes.to_string(),
+        ),
+        (
+            "model, SHA-256 of the file",
+            sha256(&model_file).to_string(),
+        ),
+        ("model, tensor_schema", of.tensor_schema.to_string()),
+        ("model, architecture", of.architecture.to_string()),
+        ("model, tokenizer", of.tokenizer.to_string()),
+        ("model, weights", of.weights.to_string()),
+        ("model, content", model.tail.content.to_string()),
+        ("adapter, bytes", adapter_file.len().to_string()),
+        (
+            "adapter, SHA-256 of the file",
+            sha256(&adapter_file).to_string(),
+        ),
+        ("adapter, weights", adapter.head.weights.to_string()),
+        ("adapter, content", adapter.tail.content.to_string()),
+    ];
+    let specification = include_str!("../../../docs/package-format.md");
+    for (what, value) in found {
+        let row = format!("| {what} | {value} |");
+        assert!(
+            specification.contains(&row),
+            "the specification lacks: {row}"
+        );
+    }
+}
+
+#[test]
+fn a_writer_refuses_what_a_reader_would() {
+    use cultivar_core::package::{Metadata, ModelParts, PackageErrorKind, PackageWriter};
+    use cultivar_core::package::{RecordWriter, TensorPlan};
+    let file = small_model().build();
+    let head = Package::parse(&file)
+        .expect("the small model is valid")
+        .head;
+    let plans = head.directory.entries().iter().map(|entry| TensorPlan {
+        name: entry.name.clone(),
+        format: entry.format,
+        shape: entry.shape.clone(),
+    });
+    let plans: Vec<TensorPlan> = plans.collect();
+    let check = |expected, change: &dyn Fn(&mut ModelParts, &mut Vec<TensorPlan>)| {
+        let mut parts = ModelParts {
+            config: head.config.clone(),
+            tokenizer: head.tokenizer.clone(),
+            chat_template: head.chat_template.clone(),
+            metadata: head.metadata.clone(),
+            unknown: head.unknown.clone(),
+        };
+        let mut plans = plans.clone();
+        change(&mut parts, &mut plans);
+        let refusal = PackageWriter::model(&parts, plans, &[])
+            .map(|_| ())
+            .map_err(|e| e.kind);
+        assert_eq!(refusal, expected);
+    };
+    let refused = |kind| Err(kind);
+    check(Ok(()), &|_, _| {});
+    check(refused(PackageErrorKind::NotFinite), &|parts, _| {
+        parts.config.norm_eps = f64::NAN
+    });
+    check(refused(PackageErrorKind::VocabSize), &|parts, _| {
+        assert!(parts.tokenizer.pieces.push(b"surplus"));
+    });
+    check(refused(PackageErrorKind::NotFinite), &|parts, _| {
+        parts.tokenizer.scores[0] = f32::INFINITY;
+    });
+    check(refused(PackageErrorKind::ValueRange), &|parts, _| {
+        parts.tokenizer.types[0] = 0
+    });
+    check(refused(PackageErrorKind::NotFinite), &|parts, _| {
+        let mut records = RecordWriter::new();
+        records.f64("score", f64::NAN);
+        parts.metadata = Metadata::from_records(&records);
+    });
+    check(refused(PackageErrorKind::SectionOrder), &|parts, _| {
+        parts
+            .unknown
+            .push((SectionId::GENOME, b"in the head".to_vec()));
+    });
+    check(refused(PackageErrorKind::SectionOrder), &|parts, _| {
+        parts.unknown.push((SectionId(0x44), b"again".to_vec()));
+    });
+    check(refused(PackageErrorKind::MissingTensor), &|_, plans| {
+        plans.remove(0);
+    });
+    check(refused(PackageErrorKind::TensorOrder), &|_, plans| {
+        plans.push(plans[0].clone())
+    });
+    check(refused(PackageErrorKind::TensorName), &|_, plans| {
+        plans[0].name = "a b".into()
+    });
+    check(refused(PackageErrorKind::TensorDims), &|_, plans| {
+        plans[0].shape = vec![0]
+    });
+    check(refused(PackageErrorKind::TensorCount), &|_, plans| {
+        plans.clear()
+    });
+}

@@ -45,33 +45,81 @@ fn changed(change: impl FnOnce(&mut TokenizerRecord)) -> TokenizerRecord {
 fn every_broken_rule_is_named() {
     let long = vec![b'x'; PIECE_BYTES_MAX + 1];
     let cases: Vec<(Kind, u32, TokenizerRecord)> = vec![
-        (Kind::VocabSize, 0, TokenizerRecord::empty(TokenizerKind::SentencePieceBpe)),
+        (
+            Kind::VocabSize,
+            0,
+            TokenizerRecord::empty(TokenizerKind::SentencePieceBpe),
+        ),
         (Kind::ScoreCount, 0, changed(|r| r.scores.truncate(9))),
         (Kind::ScoreCount, 0, changed(|r| r.scores.push(0.0))),
         (Kind::TypeCount, 0, changed(|r| r.types.truncate(9))),
         (Kind::PieceType, 4, changed(|r| r.types[4] = 0)),
         (Kind::PieceType, 4, changed(|r| r.types[4] = 7)),
         (Kind::ScoreNotFinite, 5, changed(|r| r.scores[5] = f32::NAN)),
-        (Kind::ScoreNotFinite, 3, changed(|r| r.scores[3] = f32::NEG_INFINITY)),
+        (
+            Kind::ScoreNotFinite,
+            3,
+            changed(|r| r.scores[3] = f32::NEG_INFINITY),
+        ),
         (Kind::PieceEmpty, 3, with_piece(3, b"", PieceType::Normal)),
-        (Kind::PieceTooLong, 3, with_piece(3, &long, PieceType::Normal)),
-        (Kind::BytePieceLen, 6, with_piece(6, b"<0x00>", PieceType::Byte)),
-        (Kind::PieceRepeated, 5, with_piece(5, b"a", PieceType::Normal)),
+        (
+            Kind::PieceTooLong,
+            3,
+            with_piece(3, &long, PieceType::Normal),
+        ),
+        (
+            Kind::BytePieceLen,
+            6,
+            with_piece(6, b"<0x00>", PieceType::Byte),
+        ),
+        (
+            Kind::PieceRepeated,
+            5,
+            with_piece(5, b"a", PieceType::Normal),
+        ),
         (Kind::PieceRepeated, 5, with_piece(5, b"a", PieceType::User)),
-        (Kind::PieceRepeated, 2, with_piece(2, b"<s>", PieceType::Control)),
+        (
+            Kind::PieceRepeated,
+            2,
+            with_piece(2, b"<s>", PieceType::Control),
+        ),
         (Kind::PieceRepeated, 7, with_piece(7, &[0], PieceType::Byte)),
-        (Kind::BytePieceMissing, 1, with_piece(7, b"x", PieceType::Normal)),
+        (
+            Kind::BytePieceMissing,
+            1,
+            with_piece(7, b"x", PieceType::Normal),
+        ),
         (Kind::SpecialIdRange, 262, changed(|r| r.bos_id = Some(262))),
         (Kind::SpecialIdRange, 999, changed(|r| r.eos_ids.push(999))),
         (Kind::SpecialIdRange, 900, changed(|r| r.unk_id = Some(900))),
-        (Kind::SpecialIdRange, u32::MAX, changed(|r| r.pad_id = Some(u32::MAX))),
+        (
+            Kind::SpecialIdRange,
+            u32::MAX,
+            changed(|r| r.pad_id = Some(u32::MAX)),
+        ),
         (Kind::EosOrder, 2, changed(|r| r.eos_ids.push(2))),
         (Kind::EosOrder, 1, changed(|r| r.eos_ids.push(1))),
-        (Kind::BosMissing, 0, changed(|r| (r.bos_id, r.add_bos) = (None, true))),
+        (
+            Kind::BosMissing,
+            0,
+            changed(|r| (r.bos_id, r.add_bos) = (None, true)),
+        ),
         (Kind::MergesUnused, 0, changed(|r| r.merges.push((3, 4)))),
-        (Kind::StepUnknown, 0, changed(|r| r.normalizer.push("nfc".into()))),
-        (Kind::StepUnknown, 0, changed(|r| r.pre_tokenizer.push("digits".into()))),
-        (Kind::StepUnknown, 0, changed(|r| r.decoder.push("strip".into()))),
+        (
+            Kind::StepUnknown,
+            0,
+            changed(|r| r.normalizer.push("nfc".into())),
+        ),
+        (
+            Kind::StepUnknown,
+            0,
+            changed(|r| r.pre_tokenizer.push("digits".into())),
+        ),
+        (
+            Kind::StepUnknown,
+            0,
+            changed(|r| r.decoder.push("strip".into())),
+        ),
     ];
     assert!(Tokenizer::new(good()).is_ok());
     for (kind, id, record) in cases {
@@ -107,12 +155,18 @@ fn bytes_records_keep_their_rules() {
 
     let mut scored = plain.clone();
     scored.scores = vec![0.0; 2];
-    assert_eq!(Tokenizer::new(scored).map(drop).unwrap_err().kind, Kind::ScoreCount);
+    assert_eq!(
+        Tokenizer::new(scored).map(drop).unwrap_err().kind,
+        Kind::ScoreCount
+    );
     let mut typed = plain.clone();
     typed.types[1] = PieceType::Normal as u8;
     let error = Tokenizer::new(typed).map(drop).unwrap_err();
     assert_eq!(error, TokenizerError::new(Kind::PieceType, 257));
     let mut large = plain;
     large.pieces = vec![&b"x"[..]; VOCAB_SIZE_MAX].into_iter().collect();
-    assert_eq!(Tokenizer::new(large).map(drop).unwrap_err().kind, Kind::VocabSize);
+    assert_eq!(
+        Tokenizer::new(large).map(drop).unwrap_err().kind,
+        Kind::VocabSize
+    );
 }

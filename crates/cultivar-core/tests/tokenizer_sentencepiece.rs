@@ -64,7 +64,11 @@ fn random_record(seed: u64, crosses_spaces: bool, with_unused: bool) -> Tokenize
         }
         let score = -(seeded.below(40) as f32) / 4.0;
         let unused = with_unused && seeded.below(5) == 0;
-        let kind = if unused { PieceType::Unused } else { PieceType::Normal };
+        let kind = if unused {
+            PieceType::Unused
+        } else {
+            PieceType::Normal
+        };
         add(&mut record, piece.as_bytes(), score, kind);
         known.push(piece);
     }
@@ -84,8 +88,10 @@ fn slow_ids(record: &TokenizerRecord, text: &str) -> Vec<u32> {
         };
         (0..record.pieces.len()).find(is_it)
     };
-    let mut symbols: Vec<(String, Vec<String>)> =
-        text.chars().map(|c| (c.to_string(), vec![c.to_string()])).collect();
+    let mut symbols: Vec<(String, Vec<String>)> = text
+        .chars()
+        .map(|c| (c.to_string(), vec![c.to_string()]))
+        .collect();
     loop {
         let mut best: Option<(f32, usize)> = None;
         for idx in 1..symbols.len() {
@@ -102,7 +108,11 @@ fn slow_ids(record: &TokenizerRecord, text: &str) -> Vec<u32> {
         let (left, left_parts) = symbols[idx - 1].clone();
         let joined = left + &right;
         let unused = find(&joined).is_some_and(|id| record.types[id] == PieceType::Unused as u8);
-        let parts = if unused { [left_parts, right_parts].concat() } else { vec![joined.clone()] };
+        let parts = if unused {
+            [left_parts, right_parts].concat()
+        } else {
+            vec![joined.clone()]
+        };
         symbols[idx - 1] = (joined, parts);
     }
     let mut ids = Vec::new();
@@ -116,7 +126,10 @@ fn slow_ids(record: &TokenizerRecord, text: &str) -> Vec<u32> {
 }
 
 fn check_against_slow_twin(crosses_spaces: bool, with_unused: bool) {
-    let plain = EncodeOptions { add_bos: Some(false), parse_special: false };
+    let plain = EncodeOptions {
+        add_bos: Some(false),
+        parse_special: false,
+    };
     for seed in 0..60 {
         let record = random_record(seed, crosses_spaces, with_unused);
         let tokenizer = Tokenizer::new(record.clone()).unwrap();
@@ -171,7 +184,15 @@ fn prefix_space_mark_and_markers() {
     add(&mut record, b"<turn", 0.0, PieceType::Control);
     let tokenizer = Tokenizer::new(record.clone()).unwrap();
     let ids = |text: &str, parse_special: bool| {
-        tokenizer.ids(text, EncodeOptions { add_bos: None, parse_special }).unwrap()
+        tokenizer
+            .ids(
+                text,
+                EncodeOptions {
+                    add_bos: None,
+                    parse_special,
+                },
+            )
+            .unwrap()
     };
     // The prefix is one space; the mark means a space; nothing is added to an empty text.
     assert_eq!(ids("", false), [1]);
@@ -185,16 +206,30 @@ fn prefix_space_mark_and_markers() {
     assert_eq!(ids("<turn><turn", true), [1, added, added + 1]);
     assert!(!ids("<turn", false).contains(&(added + 1)));
     let around = ids("a<turn>a", false);
-    assert_eq!(around[1..], [slow_ids(&record, " a"), vec![added], slow_ids(&record, " a")].concat());
+    assert_eq!(
+        around[1..],
+        [
+            slow_ids(&record, " a"),
+            vec![added],
+            slow_ids(&record, " a")
+        ]
+        .concat()
+    );
 }
 
 #[test]
 fn a_megabyte_takes_no_quadratic_time() {
     let record = random_record(5, true, false);
     let tokenizer = Tokenizer::new(record).unwrap();
-    for text in ["a".repeat(1 << 20), "ab c".repeat(1 << 18), "<".repeat(1 << 20)] {
+    for text in [
+        "a".repeat(1 << 20),
+        "ab c".repeat(1 << 18),
+        "<".repeat(1 << 20),
+    ] {
         let mut ids = Vec::new();
-        tokenizer.encode(&text, EncodeOptions::default(), &mut ids).unwrap();
+        tokenizer
+            .encode(&text, EncodeOptions::default(), &mut ids)
+            .unwrap();
         assert_eq!(tokenizer.decode(&ids).unwrap(), text);
     }
 }

@@ -35,25 +35,41 @@ fn any_bytes_decode_as_lossy_utf8_does() {
         let n = round % 9;
         let bytes: Vec<u8> = (0..n)
             .map(|_| {
-                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                state = state
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
                 corners[(state >> 33) as usize % corners.len()]
             })
             .collect();
         let ids: Vec<u32> = bytes.iter().map(|byte| u32::from(*byte)).collect();
-        assert_eq!(stream(&tokenizer, &ids), String::from_utf8_lossy(&bytes), "{bytes:x?}");
+        assert_eq!(
+            stream(&tokenizer, &ids),
+            String::from_utf8_lossy(&bytes),
+            "{bytes:x?}"
+        );
     }
 }
 
 #[test]
 fn bytes_round_trip_any_text() {
     let tokenizer = bytes_tokenizer();
-    for text in ["", " ", "plain", "é漢🦀\u{10ffff}\0", "</s>", " \u{2581}\r\n"] {
+    for text in [
+        "",
+        " ",
+        "plain",
+        "é漢🦀\u{10ffff}\0",
+        "</s>",
+        " \u{2581}\r\n",
+    ] {
         let ids = tokenizer.ids(text, EncodeOptions::default()).unwrap();
         assert_eq!(ids.first(), Some(&256));
         assert_eq!(tokenizer.decode(&ids).unwrap(), text);
         assert_eq!(stream(&tokenizer, &ids), text);
     }
-    let options = EncodeOptions { add_bos: Some(false), parse_special: true };
+    let options = EncodeOptions {
+        add_bos: Some(false),
+        parse_special: true,
+    };
     let ids = tokenizer.ids("a</s>b", options).unwrap();
     assert_eq!(ids, [97, 257, 98]);
     assert_eq!(tokenizer.decode(&ids).unwrap(), "ab");
@@ -65,12 +81,18 @@ fn ids_outside_are_refused_whole_and_replaced_in_a_stream() {
     let tokenizer = bytes_tokenizer();
     let error = tokenizer.decode(&[97, 258]).unwrap_err();
     assert_eq!((error.kind, error.id), (TokenizerErrorKind::IdRange, 258));
-    assert_eq!(stream(&tokenizer, &[97, 258, u32::MAX, 98]), "a\u{FFFD}\u{FFFD}b");
+    assert_eq!(
+        stream(&tokenizer, &[97, 258, u32::MAX, 98]),
+        "a\u{FFFD}\u{FFFD}b"
+    );
     let mut record = TokenizerRecord::plain_bytes();
     (record.bos_id, record.add_bos) = (None, false);
     let tokenizer = Tokenizer::new(record).unwrap();
     let mut out = vec![7];
-    let options = EncodeOptions { add_bos: Some(true), parse_special: false };
+    let options = EncodeOptions {
+        add_bos: Some(true),
+        parse_special: false,
+    };
     let error = tokenizer.encode("a", options, &mut out).unwrap_err();
     assert_eq!((error.kind, out), (TokenizerErrorKind::BosMissing, vec![7]));
 }
@@ -78,7 +100,9 @@ fn ids_outside_are_refused_whole_and_replaced_in_a_stream() {
 #[test]
 fn one_leading_space_is_dropped_at_the_start_and_after_a_begin_marker_only() {
     let mut record = TokenizerRecord::empty(TokenizerKind::SentencePieceBpe);
-    record.pieces = [&b"<unk>"[..], b"<s>", b"</s>", b" a", b" ", b"b"].into_iter().collect();
+    record.pieces = [&b"<unk>"[..], b"<s>", b"</s>", b" a", b" ", b"b"]
+        .into_iter()
+        .collect();
     let control = PieceType::Control as u8;
     record.types = vec![PieceType::Unknown as u8, control, control, 1, 1, 1];
     record.scores = vec![0.0; 6];

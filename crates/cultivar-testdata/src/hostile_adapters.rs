@@ -172,7 +172,7 @@ fn binding_cases() -> Vec<HostileAdapter> {
         package_rule(
             "a false truth value stored",
             PackageErrorKind::RedundantDefault,
-            { config(binding([1, 2, 3, 4], Some(0))) },
+            config(binding([1, 2, 3, 4], Some(0))),
         ),
         package_rule("an unknown option", PackageErrorKind::UnknownKey, |p| {
             let bytes = &mut p.section(0x10).bytes;
@@ -213,9 +213,11 @@ fn part_cases() -> Vec<HostileAdapter> {
             AdapterRule::PartName,
             renamed("final_norm#delta", "final_norm##delta"),
         ),
-        rule("magnitudes", AdapterRule::Magnitude, {
-            renamed("final_norm#delta", "final_norm#magnitude")
-        }),
+        rule(
+            "magnitudes",
+            AdapterRule::Magnitude,
+            renamed("final_norm#delta", "final_norm#magnitude"),
+        ),
         rule("no lora_b", AdapterRule::PartMissing, |p| {
             p.tensors
                 .retain(|tensor| tensor.name != b"layers.0.w_q#lora_b");

@@ -42,7 +42,34 @@ impl ModelSpec {
         });
         config.n_kv_heads = 2;
         config.tied_output = true;
-        Self { config, format, seed: 1, name: "tiny" }
+        Self {
+            config,
+            format,
+            seed: 1,
+            name: "tiny",
+        }
+    }
+
+    /// What [`ModelSpec::tiny`] leaves out: an output matrix of its own, as many key/value heads
+    /// as heads, heads wider than `d_model / n_heads`, and other rotary and norm constants.
+    pub fn untied(format: &'static str) -> Self {
+        let mut config = ModelConfig::new(ModelSize {
+            d_model: 96,
+            d_ff: 160,
+            n_layers: 2,
+            n_heads: 3,
+            vocab_size: BYTES_VOCAB_SIZE,
+            context_len: 200,
+        });
+        config.head_dim = 64;
+        config.norm_eps = 1e-6;
+        config.rope_theta = 500_000.0;
+        Self {
+            config,
+            format,
+            seed: 2,
+            name: "untied",
+        }
     }
 
     /// Small enough to be committed: two layers, `w_down` in f16.
@@ -57,7 +84,12 @@ impl ModelSpec {
         });
         config.n_kv_heads = 2;
         config.tied_output = true;
-        Self { config, format, seed: 7, name: "golden" }
+        Self {
+            config,
+            format,
+            seed: 7,
+            name: "golden",
+        }
     }
 
     /// The shape of a 15 M parameter story model.
@@ -71,7 +103,12 @@ impl ModelSpec {
             context_len: 512,
         });
         config.tied_output = true;
-        Self { config, format, seed: 15, name: "shape-15m" }
+        Self {
+            config,
+            format,
+            seed: 15,
+            name: "shape-15m",
+        }
     }
 
     /// The shape of a 135 M parameter assistant.
@@ -86,7 +123,12 @@ impl ModelSpec {
         });
         config.n_kv_heads = 3;
         config.tied_output = true;
-        Self { config, format, seed: 135, name: "shape-135m" }
+        Self {
+            config,
+            format,
+            seed: 135,
+            name: "shape-135m",
+        }
     }
 
     /// The whole package.
@@ -99,14 +141,30 @@ impl ModelSpec {
         for (idx, tensor) in expected.iter().enumerate() {
             let shape = tensor.shape().to_vec();
             let d_in = shape[shape.len() - 1] as usize;
-            let d_out = if tensor.role.is_norm() { 1 } else { shape[0] as usize };
+            let d_out = if tensor.role.is_norm() {
+                1
+            } else {
+                shape[0] as usize
+            };
             let format = self.format_of(tensor.role.is_norm(), d_in);
-            let weights = Weights { seed: self.seed, tensor: idx as u64 };
+            let weights = Weights {
+                seed: self.seed,
+                tensor: idx as u64,
+            };
             let bytes = weights.draw(format, d_out, d_in, tensor.role.is_norm());
             let name = String::from(tensor.name.as_str());
-            tensors.push((TensorPlan { name, format, shape }, bytes));
+            tensors.push((
+                TensorPlan {
+                    name,
+                    format,
+                    shape,
+                },
+                bytes,
+            ));
         }
-        let tensors = tensors.iter().map(|(plan, bytes)| (plan.clone(), bytes.as_slice()));
+        let tensors = tensors
+            .iter()
+            .map(|(plan, bytes)| (plan.clone(), bytes.as_slice()));
         write_model(&self.parts(), tensors.collect(), &[]).expect("a valid spec")
     }
 
@@ -138,7 +196,10 @@ impl ModelSpec {
 fn bytes_tokenizer(vocab_size: usize) -> TokenizerRecord {
     let mut record = TokenizerRecord::plain_bytes();
     for id in BYTES_VOCAB_SIZE..vocab_size {
-        assert!(record.pieces.push(format!("<unused{id}>").as_bytes()), "room for pieces");
+        assert!(
+            record.pieces.push(format!("<unused{id}>").as_bytes()),
+            "room for pieces"
+        );
         record.types.push(PieceType::Unused as u8);
     }
     record
@@ -164,10 +225,16 @@ impl Weights {
         let values: Vec<f32> = (0..d_out * d_in)
             .map(|i| {
                 let unit = rng::unit_f32(self.words(i as u64 / 4)[i % 4]) * 2.0 - 1.0;
-                if is_norm { 1.0 + unit * 0.2 } else { unit * width }
+                if is_norm {
+                    1.0 + unit * 0.2
+                } else {
+                    unit * width
+                }
             })
             .collect();
-        let n_bytes = format.stored_bytes(d_out as u64, d_in as u64).expect("a valid shape");
+        let n_bytes = format
+            .stored_bytes(d_out as u64, d_in as u64)
+            .expect("a valid shape");
         let mut bytes = vec![0; n_bytes as usize];
         codec::encode_rows(&mut bytes, format, &values, d_out, d_in).expect("a valid shape");
         bytes
@@ -177,12 +244,21 @@ impl Weights {
     fn draw_tiles(&self, format: &Format, d_out: usize, d_in: usize) -> Vec<u8> {
         let deviation = if format.name == "q8_0" { 73.0 } else { 4.6 };
         let scale = 1.0 / (deviation * (d_in as f32).sqrt());
-        let n_bytes = format.stored_bytes(d_out as u64, d_in as u64).expect("a valid shape");
+        let n_bytes = format
+            .stored_bytes(d_out as u64, d_in as u64)
+            .expect("a valid shape");
         let mut bytes = vec![0u8; n_bytes as usize];
         for (i, chunk) in bytes.chunks_mut(16).enumerate() {
             let words = self.words(i as u64);
-            for (byte, word) in chunk.iter_mut().zip(words.iter().flat_map(|w| w.to_le_bytes())) {
-                *byte = if format.name == "q8_0" && word == 0x80 { 0 } else { word };
+            for (byte, word) in chunk
+                .iter_mut()
+                .zip(words.iter().flat_map(|w| w.to_le_bytes()))
+            {
+                *byte = if format.name == "q8_0" && word == 0x80 {
+                    0
+                } else {
+                    word
+                };
             }
         }
         let tile_block_bytes = format.block_bytes * format.tile_rows;
@@ -191,11 +267,17 @@ impl Weights {
             for r in 0..format.tile_rows {
                 let is_row = i / n_blocks * format.tile_rows + r < d_out;
                 let spread = 0.75 + f32::from(block[2 * r]) / 512.0;
-                let stored = if is_row { f32_to_f16(scale * spread) } else { 0 };
+                let stored = if is_row {
+                    f32_to_f16(scale * spread)
+                } else {
+                    0
+                };
                 block[2 * r..2 * r + 2].copy_from_slice(&stored.to_le_bytes());
                 if !is_row {
                     let codes = block[8..].iter_mut().enumerate();
-                    codes.filter(|(at, _)| at % 16 / 4 == r).for_each(|(_, code)| *code = 0);
+                    codes
+                        .filter(|(at, _)| at % 16 / 4 == r)
+                        .for_each(|(_, code)| *code = 0);
                 }
             }
         }

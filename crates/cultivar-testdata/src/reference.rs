@@ -21,7 +21,10 @@ impl Matrix {
             codec::decode_row(&mut row, tensor, row_idx);
             rows.extend(row.iter().map(|&v| f64::from(v)));
         }
-        Self { d_in: tensor.d_in, rows }
+        Self {
+            d_in: tensor.d_in,
+            rows,
+        }
     }
 
     fn row(&self, i: usize) -> &[f64] {
@@ -65,7 +68,10 @@ pub fn forward(package: &Package<'_>, ids: &[u32]) -> Vec<Vec<f64>> {
     let (head_dim, eps) = (config.head_dim, config.norm_eps);
     let group = config.n_heads / config.n_kv_heads;
     let embedding = Matrix::load(package, "token_embedding");
-    let mut x: Vec<Vec<f64>> = ids.iter().map(|&id| embedding.row(id as usize).to_vec()).collect();
+    let mut x: Vec<Vec<f64>> = ids
+        .iter()
+        .map(|&id| embedding.row(id as usize).to_vec())
+        .collect();
     for layer in 0..config.n_layers {
         let load = |name: &str| Matrix::load(package, &format!("layers.{layer}.{name}"));
         let (w_q, w_k, w_v, w_o) = (load("w_q"), load("w_k"), load("w_v"), load("w_o"));
@@ -100,7 +106,10 @@ pub fn forward(package: &Package<'_>, ids: &[u32]) -> Vec<Vec<f64>> {
             let h = rms_norm(x, ffn_norm.row(0), eps);
             let gate = w_gate.times(&h);
             let up = w_up.times(&h);
-            let hidden = gate.iter().zip(&up).map(|(g, u)| g / (1.0 + (-g).exp()) * u);
+            let hidden = gate
+                .iter()
+                .zip(&up)
+                .map(|(g, u)| g / (1.0 + (-g).exp()) * u);
             add(x, &w_down.times(&hidden.collect::<Vec<_>>()));
         }
     }
@@ -109,5 +118,7 @@ pub fn forward(package: &Package<'_>, ids: &[u32]) -> Vec<Vec<f64>> {
         true => embedding,
         false => Matrix::load(package, "output"),
     };
-    x.iter().map(|x| output.times(&rms_norm(x, final_norm.row(0), eps))).collect()
+    x.iter()
+        .map(|x| output.times(&rms_norm(x, final_norm.row(0), eps)))
+        .collect()
 }

@@ -27,8 +27,6 @@ pub enum JsonErrorKind {
     DuplicateKey,
     /// Arrays and objects nested more deeply than allowed.
     TooDeep,
-    /// The value is of another kind than the caller needs.
-    WrongType,
 }
 
 /// The first thing that is wrong with a JSON text.
@@ -55,7 +53,6 @@ impl JsonError {
             JsonErrorKind::NumberRange => 608,
             JsonErrorKind::DuplicateKey => 609,
             JsonErrorKind::TooDeep => 610,
-            JsonErrorKind::WrongType => 611,
         }
     }
 }
@@ -74,7 +71,6 @@ impl fmt::Display for JsonError {
             JsonErrorKind::NumberRange => "this number is beyond what a 64-bit float holds",
             JsonErrorKind::DuplicateKey => "this key stands twice in one object",
             JsonErrorKind::TooDeep => "arrays and objects are nested too deeply",
-            JsonErrorKind::WrongType => "the value is of another kind than expected",
         };
         write!(
             f,

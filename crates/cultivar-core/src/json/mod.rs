@@ -4,6 +4,7 @@
 //! way, so that the same report is the same bytes everywhere; the reader refuses what parsers are
 //! known to disagree about: duplicate keys, lone surrogates, deep nesting, numbers out of range.
 
+mod decimal;
 mod error;
 mod number;
 mod reader;

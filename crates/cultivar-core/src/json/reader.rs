@@ -3,6 +3,7 @@
 //! Recursive descent over bytes; memory stays proportional to the text, because every element and
 //! member costs at least two bytes of it. Checked against Nicolas Seriot's JSONTestSuite.
 
+use super::decimal::parse_f64;
 use super::value::JsonValue;
 use super::{JsonError, JsonErrorKind};
 use alloc::string::String;
@@ -302,7 +303,7 @@ impl Text<'_> {
         {
             return Ok(JsonValue::Negative(value));
         }
-        let value: f64 = spelled.parse().map_err(|_| bad(JsonErrorKind::BadNumber))?;
+        let value = parse_f64(spelled);
         if value.is_finite() {
             Ok(JsonValue::Float(value))
         } else {
@@ -329,7 +330,7 @@ impl Text<'_> {
 /// Whether two members have the same key; sorts references, so that it stays fast for a vocabulary.
 fn has_duplicate(members: &[(String, JsonValue)]) -> bool {
     let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_str()).collect();
-    keys.sort_unstable();
+    crate::sorting::sort(&mut keys);
     keys.array_windows().any(|[a, b]| a == b)
 }
 

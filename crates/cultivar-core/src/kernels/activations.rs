@@ -50,8 +50,14 @@ impl Activations {
     /// # Panics
     /// When `x` is larger than the room that was made.
     pub fn load(&mut self, backend: Backend, x: &[f32], d_in: usize, quantize: bool) {
-        assert!(d_in > 0 && x.len().is_multiple_of(d_in), "activations: whole rows");
-        assert!(x.len() <= self.values.len(), "activations: more rows than there is room for");
+        assert!(
+            d_in > 0 && x.len().is_multiple_of(d_in),
+            "activations: whole rows"
+        );
+        assert!(
+            x.len() <= self.values.len(),
+            "activations: more rows than there is room for"
+        );
         self.d_in = d_in;
         self.n_rows = x.len() / d_in;
         self.values[..x.len()].copy_from_slice(x);

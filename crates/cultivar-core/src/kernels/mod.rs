@@ -11,10 +11,10 @@ pub mod elementwise;
 pub mod scalar;
 pub mod self_test;
 
-#[cfg(not(target_feature = "simd128"))]
-mod portable;
 #[cfg(target_feature = "simd128")]
 mod lanes;
+#[cfg(not(target_feature = "simd128"))]
+mod portable;
 #[cfg(all(target_feature = "simd128", target_feature = "relaxed-simd"))]
 mod relaxed;
 #[cfg(all(target_feature = "simd128", not(target_feature = "relaxed-simd")))]
@@ -46,7 +46,11 @@ pub const PARTIAL_SUMS: usize = 16;
 /// When the lengths of `out`, `w.bytes` and the activations do not fit each other.
 pub fn matmul(backend: Backend, out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
     let n_rows = x.n_rows();
-    assert_eq!(w.d_in, x.d_in(), "matmul: columns of weights and activations");
+    assert_eq!(
+        w.d_in,
+        x.d_in(),
+        "matmul: columns of weights and activations"
+    );
     assert_eq!(out.len(), n_rows * w.d_out, "matmul: length of the output");
     assert_eq!(
         w.format.stored_bytes(w.d_out as u64, w.d_in as u64),

@@ -60,7 +60,10 @@ pub fn matmul_q4_0(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
 /// Exact integer sum of 32 products.
 #[inline(always)]
 fn block_sum(a: &[i16; BLOCK_LEN], b: &[i16; BLOCK_LEN]) -> i32 {
-    a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
+    a.iter()
+        .zip(b)
+        .map(|(&a, &b)| i32::from(a) * i32::from(b))
+        .sum()
 }
 
 /// Blocks in order for each tile; accumulators live in `out` while a tile is walked.
@@ -131,17 +134,23 @@ pub fn dot_i8(a: &[f32], b: &[i8]) -> f32 {
 /// See [`scalar::dot_f32_bytes`].
 pub fn dot_f32_bytes(row: &[u8], x: &[f32]) -> f32 {
     let (elements, _) = row.as_chunks::<4>();
-    dot_with(elements.as_chunks(), x.as_chunks(), |w, x| f32::from_le_bytes(*w) * x)
+    dot_with(elements.as_chunks(), x.as_chunks(), |w, x| {
+        f32::from_le_bytes(*w) * x
+    })
 }
 
 /// See [`scalar::dot_f16_bytes`].
 pub fn dot_f16_bytes(row: &[u8], x: &[f32]) -> f32 {
     let (elements, _) = row.as_chunks::<2>();
-    dot_with(elements.as_chunks(), x.as_chunks(), |w, x| f16_to_f32(u16::from_le_bytes(*w)) * x)
+    dot_with(elements.as_chunks(), x.as_chunks(), |w, x| {
+        f16_to_f32(u16::from_le_bytes(*w)) * x
+    })
 }
 
 /// See [`scalar::dot_bf16_bytes`].
 pub fn dot_bf16_bytes(row: &[u8], x: &[f32]) -> f32 {
     let (elements, _) = row.as_chunks::<2>();
-    dot_with(elements.as_chunks(), x.as_chunks(), |w, x| bf16_to_f32(u16::from_le_bytes(*w)) * x)
+    dot_with(elements.as_chunks(), x.as_chunks(), |w, x| {
+        bf16_to_f32(u16::from_le_bytes(*w)) * x
+    })
 }

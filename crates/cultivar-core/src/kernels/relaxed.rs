@@ -29,8 +29,11 @@ pub struct PackedBlock {
 }
 
 /// A packed block of zeros.
-pub const EMPTY_BLOCK: PackedBlock =
-    PackedBlock { codes: [0; 8], positive: [0; 8], negative: [0; 8] };
+pub const EMPTY_BLOCK: PackedBlock = PackedBlock {
+    codes: [0; 8],
+    positive: [0; 8],
+    negative: [0; 8],
+};
 
 /// Packs the codes of a block for the kernels below.
 pub fn pack_block(codes: &[i8; BLOCK_LEN]) -> PackedBlock {

@@ -26,11 +26,17 @@ pub const ACTIVATION_FLOOR: f32 = f32::from_bits(0x0d80_0000);
 /// that the fault reaches the logits; one whose largest magnitude is below 2^-100 is zero.
 pub fn quantize_block(codes: &mut [i8; BLOCK_LEN], x: &[f32; BLOCK_LEN]) -> f32 {
     // Magnitudes compare as their bits do, and NaN compares above infinity.
-    let amax_bits = x.iter().fold(0, |max, v| (v.to_bits() & 0x7fff_ffff).max(max));
+    let amax_bits = x
+        .iter()
+        .fold(0, |max, v| (v.to_bits() & 0x7fff_ffff).max(max));
     let amax = f32::from_bits(amax_bits);
     if amax_bits >= 0x7f80_0000 || amax < ACTIVATION_FLOOR {
         *codes = [0; BLOCK_LEN];
-        return if amax_bits >= 0x7f80_0000 { f32::NAN } else { 0.0 };
+        return if amax_bits >= 0x7f80_0000 {
+            f32::NAN
+        } else {
+            0.0
+        };
     }
     let inverse = 127.0 / amax;
     for (code, v) in codes.iter_mut().zip(x) {
@@ -82,13 +88,21 @@ pub fn dot_f32_bytes(row: &[u8], x: &[f32]) -> f32 {
 /// Dot product of a stored f16 row, little-endian.
 pub fn dot_f16_bytes(row: &[u8], x: &[f32]) -> f32 {
     let (elements, _) = row.as_chunks::<2>();
-    dot_with(x.len(), |i| f16_to_f32(u16::from_le_bytes(elements[i])), |i| x[i])
+    dot_with(
+        x.len(),
+        |i| f16_to_f32(u16::from_le_bytes(elements[i])),
+        |i| x[i],
+    )
 }
 
 /// Dot product of a stored bf16 row, little-endian.
 pub fn dot_bf16_bytes(row: &[u8], x: &[f32]) -> f32 {
     let (elements, _) = row.as_chunks::<2>();
-    dot_with(x.len(), |i| bf16_to_f32(u16::from_le_bytes(elements[i])), |i| x[i])
+    dot_with(
+        x.len(),
+        |i| bf16_to_f32(u16::from_le_bytes(elements[i])),
+        |i| x[i],
+    )
 }
 
 /// `[d_out, d_in]` of q8_0 tiles times rows of activations.

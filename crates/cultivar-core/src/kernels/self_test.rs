@@ -20,7 +20,10 @@ pub struct SelfTestError {
 impl core::fmt::Display for SelfTestError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self { check, kernel } = self;
-        write!(f, "kernel {kernel} differs from its specification (check {check})")
+        write!(
+            f,
+            "kernel {kernel} differs from its specification (check {check})"
+        )
     }
 }
 
@@ -35,21 +38,40 @@ pub fn run(seed: u64) -> Result<u32, SelfTestError> {
     for format in FORMATS.iter().filter(|format| format.dtype != Dtype::U32) {
         for (shape_idx, &(d_out, d_in)) in SHAPES.iter().enumerate() {
             // Formats without blocks take widths that are no multiple of anything.
-            let d_in = if format.block_len == 1 { d_in - shape_idx } else { d_in };
-            let values = Values { seed, stream: (shape_idx * 64) as u64 };
+            let d_in = if format.block_len == 1 {
+                d_in - shape_idx
+            } else {
+                d_in
+            };
+            let values = Values {
+                seed,
+                stream: (shape_idx * 64) as u64,
+            };
             let weights = values.matrix(format, d_out, d_in);
             for n_rows in ROW_COUNTS {
                 let x = values.activations(n_rows, d_in);
                 if !matmuls_agree(format, &weights, (d_out, d_in), &x) {
-                    return Err(SelfTestError { check: n_checks, kernel: format.name });
+                    return Err(SelfTestError {
+                        check: n_checks,
+                        kernel: format.name,
+                    });
                 }
                 n_checks += 1;
             }
         }
     }
     for len in 0..67 {
-        if !dots_agree(Values { seed, stream: 7000 + len as u64 }, len) {
-            return Err(SelfTestError { check: n_checks, kernel: "dot" });
+        if !dots_agree(
+            Values {
+                seed,
+                stream: 7000 + len as u64,
+            },
+            len,
+        ) {
+            return Err(SelfTestError {
+                check: n_checks,
+                kernel: "dot",
+            });
         }
         n_checks += 1;
     }
@@ -63,7 +85,12 @@ fn matmuls_agree(
     x: &[f32],
 ) -> bool {
     let n_rows = x.len() / d_in;
-    let w = TensorRef { format, d_out, d_in, bytes };
+    let w = TensorRef {
+        format,
+        d_out,
+        d_in,
+        bytes,
+    };
     let compute = |backend| {
         let mut activations = Activations::new(n_rows, d_in);
         activations.load(backend, x, d_in, format.block_len == BLOCK_LEN);
@@ -91,7 +118,9 @@ fn dots_agree(values: Values, len: usize) -> bool {
 
 /// Equal bits, any `NaN` equal to any other.
 fn same_bits(a: &[f32], b: &[f32]) -> bool {
-    a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()))
+    a.iter()
+        .zip(b)
+        .all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()))
 }
 
 /// Seeded numbers.
@@ -140,7 +169,11 @@ impl Values {
                 let byte = bits[1] as u8;
                 // The high byte of a scale must not have all exponent bits set.
                 let is_scale_top = i % tile_block_bytes < 8 && i % 2 == 1;
-                if is_scale_top && byte & 0x7c == 0x7c { byte & 0xbf } else { byte }
+                if is_scale_top && byte & 0x7c == 0x7c {
+                    byte & 0xbf
+                } else {
+                    byte
+                }
             })
             .collect()
     }

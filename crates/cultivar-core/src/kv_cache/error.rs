@@ -55,13 +55,22 @@ impl fmt::Display for KvError {
         match self.kind {
             KvErrorKind::UnknownSequence => write!(f, "sequence {given} is not open"),
             KvErrorKind::SequenceFull => {
-                write!(f, "{given} positions were asked of a sequence that holds {limit}")
+                write!(
+                    f,
+                    "{given} positions were asked of a sequence that holds {limit}"
+                )
             }
             KvErrorKind::NotPrepared => {
-                write!(f, "position {given} is used, but only {limit} were prepared")
+                write!(
+                    f,
+                    "position {given} is used, but only {limit} were prepared"
+                )
             }
             KvErrorKind::RewindForward => {
-                write!(f, "cannot rewind to {given} tokens: the sequence has only {limit}")
+                write!(
+                    f,
+                    "cannot rewind to {given} tokens: the sequence has only {limit}"
+                )
             }
             KvErrorKind::OutOfMemory => f.write_str(
                 "out of memory for the key/value cache: choose a shorter context or close sessions",

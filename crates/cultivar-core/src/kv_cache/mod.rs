@@ -81,7 +81,9 @@ impl KvCache {
         let (len, max_len, format) = (original.len, original.max_len, original.format);
         let mut pages = Vec::new();
         let used = &original.pages[..len.div_ceil(PAGE_LEN)];
-        pages.try_reserve_exact(max_len.div_ceil(PAGE_LEN)).map_err(|_| KvError::memory())?;
+        pages
+            .try_reserve_exact(max_len.div_ceil(PAGE_LEN))
+            .map_err(|_| KvError::memory())?;
         pages.extend_from_slice(used);
         for &page in &pages {
             self.pools[format.index()].share(page);
@@ -116,7 +118,11 @@ impl KvCache {
     pub fn rewind(&mut self, id: SequenceId, len: usize) -> Result<(), KvError> {
         let sequence = self.get_mut(id)?;
         if len > sequence.len {
-            return Err(KvError::new(KvErrorKind::RewindForward, len as u64, sequence.len as u64));
+            return Err(KvError::new(
+                KvErrorKind::RewindForward,
+                len as u64,
+                sequence.len as u64,
+            ));
         }
         sequence.len = len;
         let index = self.index_of(id)?;
@@ -176,7 +182,11 @@ impl KvCache {
         let end = sequence.len + n;
         let prepared = sequence.pages.len() * PAGE_LEN;
         if end > prepared {
-            return Err(KvError::new(KvErrorKind::NotPrepared, end as u64, prepared as u64));
+            return Err(KvError::new(
+                KvErrorKind::NotPrepared,
+                end as u64,
+                prepared as u64,
+            ));
         }
         sequence.len = end;
         Ok(())
@@ -228,7 +238,9 @@ impl KvCache {
     ) -> Result<SequenceId, KvError> {
         let id = SequenceId(self.next_id);
         let room = max_len.div_ceil(PAGE_LEN).saturating_sub(pages.len());
-        let reserved = pages.try_reserve_exact(room).and(self.sequences.try_reserve(1));
+        let reserved = pages
+            .try_reserve_exact(room)
+            .and(self.sequences.try_reserve(1));
         if reserved.is_err() {
             for page in pages {
                 self.pools[format.index()].release(page);
@@ -236,7 +248,13 @@ impl KvCache {
             return Err(KvError::memory());
         }
         self.next_id += 1;
-        self.sequences.push(Sequence { id, format, pages, len, max_len });
+        self.sequences.push(Sequence {
+            id,
+            format,
+            pages,
+            len,
+            max_len,
+        });
         Ok(id)
     }
 
@@ -261,7 +279,10 @@ impl KvCache {
                 needed[index] += usize::from(self.pools[index].is_shared(page));
             }
         }
-        self.pools.iter_mut().zip(needed).try_for_each(|(pool, n)| pool.balance(n))
+        self.pools
+            .iter_mut()
+            .zip(needed)
+            .try_for_each(|(pool, n)| pool.balance(n))
     }
 
     fn index_of(&self, id: SequenceId) -> Result<usize, KvError> {

@@ -66,9 +66,10 @@ pub struct KvShape {
 }
 
 impl KvShape {
-    /// Key or value rows in a page.
+    /// Key or value rows in a page; saturates, so that an absurd shape cannot be allocated.
     fn page_rows(&self) -> usize {
-        self.n_layers * self.n_kv_heads * 2 * PAGE_LEN
+        let rows = self.n_layers.saturating_mul(self.n_kv_heads);
+        rows.saturating_mul(2 * PAGE_LEN)
     }
 
     /// Bytes of one page.
@@ -79,12 +80,13 @@ impl KvShape {
             KvFormat::F16 => 2 * self.head_dim as u64,
             KvFormat::Q8 => self.head_dim as u64 + 4,
         };
-        rows * row_bytes
+        rows.saturating_mul(row_bytes)
     }
 
     /// Bytes of the pages that `len` positions take.
     pub fn bytes_for(&self, len: u64, format: KvFormat) -> u64 {
-        len.div_ceil(PAGE_LEN as u64) * self.page_bytes(format)
+        len.div_ceil(PAGE_LEN as u64)
+            .saturating_mul(self.page_bytes(format))
     }
 }
 
@@ -130,13 +132,14 @@ fn filled<T: Clone>(value: T, len: usize) -> Option<Vec<T>> {
 impl Page {
     /// A page of zeros; `None` when memory cannot be had.
     pub fn new(shape: KvShape, format: KvFormat) -> Option<Self> {
-        let len = shape.page_rows() * shape.head_dim;
+        let len = shape.page_rows().checked_mul(shape.head_dim)?;
         Some(match format {
             KvFormat::F32 => Self::F32(filled(0.0, len)?),
             KvFormat::F16 => Self::F16(filled(0, len)?),
-            KvFormat::Q8 => {
-                Self::Q8 { codes: filled(0, len)?, scales: filled(0.0, shape.page_rows())? }
-            }
+            KvFormat::Q8 => Self::Q8 {
+                codes: filled(0, len)?,
+                scales: filled(0.0, shape.page_rows())?,
+            },
         })
     }
 
@@ -145,7 +148,13 @@ impl Page {
         match (self, other) {
             (Self::F32(a), Self::F32(b)) => a.copy_from_slice(b),
             (Self::F16(a), Self::F16(b)) => a.copy_from_slice(b),
-            (Self::Q8 { codes, scales }, Self::Q8 { codes: from, scales: from_scales }) => {
+            (
+                Self::Q8 { codes, scales },
+                Self::Q8 {
+                    codes: from,
+                    scales: from_scales,
+                },
+            ) => {
                 codes.copy_from_slice(from);
                 scales.copy_from_slice(from_scales);
             }
@@ -225,11 +234,17 @@ impl Page {
 
 /// Quantizes a row to 8-bit codes by the rules of activation blocks; returns the scale.
 fn quantize_row(codes: &mut [i8], x: &[f32]) -> f32 {
-    let amax_bits = x.iter().fold(0, |max, v| (v.to_bits() & 0x7fff_ffff).max(max));
+    let amax_bits = x
+        .iter()
+        .fold(0, |max, v| (v.to_bits() & 0x7fff_ffff).max(max));
     let amax = f32::from_bits(amax_bits);
     if amax_bits >= 0x7f80_0000 || amax < ACTIVATION_FLOOR {
         codes.fill(0);
-        return if amax_bits >= 0x7f80_0000 { f32::NAN } else { 0.0 };
+        return if amax_bits >= 0x7f80_0000 {
+            f32::NAN
+        } else {
+            0.0
+        };
     }
     let inverse = 127.0 / amax;
     for (code, v) in codes.iter_mut().zip(x) {

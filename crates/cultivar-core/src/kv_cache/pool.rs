@@ -24,7 +24,13 @@ pub(super) struct PagePool {
 
 impl PagePool {
     pub fn new(shape: KvShape, format: KvFormat) -> Self {
-        Self { shape, format, slots: Vec::new(), free: Vec::new(), empty: Vec::new() }
+        Self {
+            shape,
+            format,
+            slots: Vec::new(),
+            free: Vec::new(),
+            empty: Vec::new(),
+        }
     }
 
     /// Bytes of the pages that have storage.
@@ -45,6 +51,12 @@ impl PagePool {
                 self.slots[index as usize].page = None;
                 self.empty.push(index);
             }
+        }
+        // What no address space could hold is refused before gigabytes are taken in vain.
+        let missing = n.saturating_sub(self.free.len()) as u64;
+        let n_bytes = missing.saturating_mul(self.shape.page_bytes(self.format));
+        if n_bytes > usize::MAX as u64 {
+            return Err(KvError::memory());
         }
         while self.free.len() < n {
             let page = Page::new(self.shape, self.format).ok_or(KvError::memory())?;
@@ -68,13 +80,19 @@ impl PagePool {
             .and_then(|()| grow(&mut self.free))
             .and_then(|()| grow(&mut self.empty))
             .map_err(|_| KvError::memory())?;
-        self.slots.push(Slot { page: None, n_holders: 0 });
+        self.slots.push(Slot {
+            page: None,
+            n_holders: 0,
+        });
         Ok(index)
     }
 
     /// A free page, held once.
     pub fn take(&mut self) -> Result<u32, KvError> {
-        let index = self.free.pop().ok_or(KvError::new(KvErrorKind::OutOfMemory, 0, 0))?;
+        let index = self
+            .free
+            .pop()
+            .ok_or(KvError::new(KvErrorKind::OutOfMemory, 0, 0))?;
         self.slots[index as usize].n_holders = 1;
         Ok(index)
     }
@@ -121,8 +139,26 @@ impl PagePool {
         value: &[f32],
     ) {
         if let Some(page) = &mut self.slots[index as usize].page {
-            page.write(self.shape, Run { layer, kv_head, values: false }, slot, key);
-            page.write(self.shape, Run { layer, kv_head, values: true }, slot, value);
+            page.write(
+                self.shape,
+                Run {
+                    layer,
+                    kv_head,
+                    values: false,
+                },
+                slot,
+                key,
+            );
+            page.write(
+                self.shape,
+                Run {
+                    layer,
+                    kv_head,
+                    values: true,
+                },
+                slot,
+                value,
+            );
         }
     }
 
@@ -136,7 +172,11 @@ impl PagePool {
         scale: f32,
     ) {
         if let Some(page) = &self.slots[index as usize].page {
-            let run = Run { layer, kv_head, values: false };
+            let run = Run {
+                layer,
+                kv_head,
+                values: false,
+            };
             page.scores(backend, self.shape, run, scores, query, scale);
         }
     }
@@ -149,7 +189,16 @@ impl PagePool {
         (layer, kv_head): (usize, usize),
     ) {
         if let Some(page) = &self.slots[index as usize].page {
-            page.add_values(self.shape, Run { layer, kv_head, values: true }, out, weights);
+            page.add_values(
+                self.shape,
+                Run {
+                    layer,
+                    kv_head,
+                    values: true,
+                },
+                out,
+                weights,
+            );
         }
     }
 }

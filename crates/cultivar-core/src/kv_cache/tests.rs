@@ -3,10 +3,16 @@
 use super::*;
 use alloc::vec;
 
-const SHAPE: KvShape = KvShape { n_layers: 2, n_kv_heads: 2, head_dim: 4 };
+const SHAPE: KvShape = KvShape {
+    n_layers: 2,
+    n_kv_heads: 2,
+    head_dim: 4,
+};
 
 fn key_of(token: usize, layer: usize, kv_head: usize) -> [f32; 4] {
-    core::array::from_fn(|d| ((token * 31 + layer * 7 + kv_head * 3 + d * 5) % 97) as f32 * 0.02 - 1.0)
+    core::array::from_fn(|d| {
+        ((token * 31 + layer * 7 + kv_head * 3 + d * 5) % 97) as f32 * 0.02 - 1.0
+    })
 }
 
 fn append(kv: &mut KvCache, id: SequenceId, tokens: &[usize]) {
@@ -16,7 +22,11 @@ fn append(kv: &mut KvCache, id: SequenceId, tokens: &[usize]) {
         for layer in 0..SHAPE.n_layers {
             for kv_head in 0..SHAPE.n_kv_heads {
                 let key = key_of(token, layer, kv_head);
-                let at = HeadAddress { sequence: id, layer, kv_head };
+                let at = HeadAddress {
+                    sequence: id,
+                    layer,
+                    kv_head,
+                };
                 kv.write(at, len + i, &key, &key.map(|v| v * 2.0)).unwrap();
             }
         }
@@ -28,14 +38,19 @@ fn append(kv: &mut KvCache, id: SequenceId, tokens: &[usize]) {
 fn expected(tokens: &[usize], query: &[f32; 4], layer: usize, kv_head: usize) -> [f64; 4] {
     let scores = tokens.iter().map(|&token| {
         let key = key_of(token, layer, kv_head);
-        query.iter().zip(key).map(|(q, k)| f64::from(*q) * f64::from(k)).sum::<f64>()
+        query
+            .iter()
+            .zip(key)
+            .map(|(q, k)| f64::from(*q) * f64::from(k))
+            .sum::<f64>()
     });
-    let e: alloc::vec::Vec<f64> = scores.map(|s| crate::math::exp_f64(s)).collect();
+    let e: alloc::vec::Vec<f64> = scores.map(crate::math::exp_f64).collect();
     let sum: f64 = e.iter().sum();
     core::array::from_fn(|d| {
-        let weighted = tokens.iter().zip(&e).map(|(&token, e)| {
-            e * 2.0 * f64::from(key_of(token, layer, kv_head)[d])
-        });
+        let weighted = tokens
+            .iter()
+            .zip(&e)
+            .map(|(&token, e)| e * 2.0 * f64::from(key_of(token, layer, kv_head)[d]));
         weighted.sum::<f64>() / sum
     })
 }
@@ -45,10 +60,15 @@ fn check(kv: &KvCache, id: SequenceId, tokens: &[usize], tolerance: f64) {
     let query = [0.3, -0.2, 0.5, 0.1];
     for layer in 0..SHAPE.n_layers {
         for kv_head in 0..SHAPE.n_kv_heads {
-            let at = HeadAddress { sequence: id, layer, kv_head };
+            let at = HeadAddress {
+                sequence: id,
+                layer,
+                kv_head,
+            };
             let mut scores = vec![0.0; tokens.len()];
             let mut out = [0.0; 4];
-            kv.attend(Backend::Fast, &mut out, &query, at, &mut scores, 1.0).unwrap();
+            kv.attend(Backend::Fast, &mut out, &query, at, &mut scores, 1.0)
+                .unwrap();
             let want = expected(tokens, &query, layer, kv_head);
             for (o, w) in out.iter().zip(want) {
                 assert!((f64::from(*o) - w).abs() <= tolerance, "{o} {w}");
@@ -63,9 +83,11 @@ fn range(from: usize, to: usize) -> alloc::vec::Vec<usize> {
 
 #[test]
 fn attention_in_every_format_is_near_the_oracle() {
-    for (format, tolerance) in
-        [(KvFormat::F32, 1e-5), (KvFormat::F16, 2e-3), (KvFormat::Q8, 4e-2)]
-    {
+    for (format, tolerance) in [
+        (KvFormat::F32, 1e-5),
+        (KvFormat::F16, 2e-3),
+        (KvFormat::Q8, 4e-2),
+    ] {
         let mut kv = KvCache::new(SHAPE);
         let id = kv.open(100, format).unwrap();
         for len in [1, 15, 16, 17, 31, 32, 33, 64, 70] {
@@ -96,7 +118,11 @@ fn forks_share_pages_and_do_not_disturb_each_other() {
     kv.close(a);
     check(&kv, b, &joined(500, 30), 1e-5);
     kv.close(b);
-    assert_eq!(kv.allocated_bytes(), 0, "closing the last sequence frees everything");
+    assert_eq!(
+        kv.allocated_bytes(),
+        0,
+        "closing the last sequence frees everything"
+    );
 }
 
 #[test]
@@ -137,15 +163,29 @@ fn every_rule_has_its_error() {
     assert_eq!(kind(kv.prepare(id, 41)), KvErrorKind::SequenceFull);
     assert_eq!(kind(kv.commit(id, 1)), KvErrorKind::NotPrepared);
     assert_eq!(kind(kv.rewind(id, 1)), KvErrorKind::RewindForward);
-    let at = HeadAddress { sequence: id, layer: 0, kv_head: 0 };
-    assert_eq!(kind(kv.write(at, 0, &[0.0; 4], &[0.0; 4])), KvErrorKind::NotPrepared);
+    let at = HeadAddress {
+        sequence: id,
+        layer: 0,
+        kv_head: 0,
+    };
+    assert_eq!(
+        kind(kv.write(at, 0, &[0.0; 4], &[0.0; 4])),
+        KvErrorKind::NotPrepared
+    );
     let mut out = [0.0; 4];
     let attended = kv.attend(Backend::Fast, &mut out, &[0.0; 4], at, &mut [0.0; 3], 1.0);
     assert_eq!(kind(attended), KvErrorKind::NotPrepared);
     kv.close(id);
     assert_eq!(kind(kv.prepare(id, 1)), KvErrorKind::UnknownSequence);
-    let huge = KvShape { n_layers: 1 << 12, n_kv_heads: 1 << 12, head_dim: 1 << 12 };
+    let huge = KvShape {
+        n_layers: 1 << 12,
+        n_kv_heads: 1 << 12,
+        head_dim: 1 << 12,
+    };
     let mut kv = KvCache::new(huge);
-    assert_eq!(kv.open(1, KvFormat::F32).unwrap_err().kind, KvErrorKind::OutOfMemory);
+    assert_eq!(
+        kv.open(1, KvFormat::F32).unwrap_err().kind,
+        KvErrorKind::OutOfMemory
+    );
     assert_eq!(kv.allocated_bytes(), 0);
 }

@@ -15,12 +15,18 @@ pub const EXP_F32_MAX: f32 = 88.376;
 /// Below it `exp_f32` is zero; -126 ln 2 is just smaller, so every other result is normal.
 pub const EXP_F32_MIN: f32 = -87.336;
 /// ln 2 = high + low; the high part has 9 bits, so that `n * high` is exact.
-pub const LN_2_HIGH_F32: f32 = 0.693_359_375;
+pub const LN_2_HIGH_F32: f32 = 0.693_359_4;
 /// See [`LN_2_HIGH_F32`].
 pub const LN_2_LOW_F32: f32 = -2.121_944_4e-4;
 /// Coefficients of `p(r) = (e^r - 1 - r) / r^2`, the highest power first.
-pub const EXP_F32_POLYNOMIAL: [f32; 6] =
-    [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
+pub const EXP_F32_POLYNOMIAL: [f32; 6] = [
+    1.987_569_1e-4,
+    1.398_199_9e-3,
+    8.333_452e-3,
+    4.166_579_6e-2,
+    1.666_666_5e-1,
+    0.5,
+];
 
 /// `e^x` in f32, within 1 ulp; above 88.376 infinite, below -87.336 zero.
 ///

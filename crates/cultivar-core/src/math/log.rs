@@ -21,7 +21,11 @@ pub fn ln_f64(x: f64) -> f64 {
     if x.is_nan() || x == f64::INFINITY {
         return x;
     }
-    let (x, bias) = if x < f64::MIN_POSITIVE { (x * TWO_54, 54) } else { (x, 0) };
+    let (x, bias) = if x < f64::MIN_POSITIVE {
+        (x * TWO_54, 54)
+    } else {
+        (x, 0)
+    };
     let shifted = x.to_bits().wrapping_add(ONE_BITS - SQRT_HALF_BITS);
     let k = ((shifted >> 52) as i64 - 1023 - bias) as f64;
     let mantissa = (shifted & 0x000f_ffff_ffff_ffff) + SQRT_HALF_BITS;
@@ -29,11 +33,12 @@ pub fn ln_f64(x: f64) -> f64 {
     let s = f / (2.0 + f);
     let z = s * s;
     let w = z * z;
-    let even = w * (0.399_999_999_994_094_2
-        + w * (0.222_221_984_321_497_84 + w * 0.153_138_376_992_093_73));
-    let odd = z * (0.666_666_666_666_673_5
-        + w * (0.285_714_287_436_623_9
-            + w * (0.181_835_721_616_180_5 + w * 0.147_981_986_051_165_86)));
+    let even = w
+        * (0.399_999_999_994_094_2 + w * (0.222_221_984_321_497_84 + w * 0.153_138_376_992_093_73));
+    let odd = z
+        * (0.666_666_666_666_673_5
+            + w * (0.285_714_287_436_623_9
+                + w * (0.181_835_721_616_180_5 + w * 0.147_981_986_051_165_86)));
     let half_square = 0.5 * f * f;
     let tail = s * (half_square + (even + odd)) + k * LN_2_LOW_F64;
     k * LN_2_HIGH_F64 - ((half_square - tail) - f)

@@ -24,5 +24,9 @@ pub fn pow_f64(x: f64, y: f64) -> f64 {
         return 1.0;
     }
     let magnitude = exp_f64(y * ln_f64(x.abs()));
-    if x.is_sign_negative() && is_odd { -magnitude } else { magnitude }
+    if x.is_sign_negative() && is_odd {
+        -magnitude
+    } else {
+        magnitude
+    }
 }

@@ -11,7 +11,11 @@ pub fn sqrt_f32(x: f32) -> f32 {
         return f32::NAN;
     }
     // x * 2^48 makes a subnormal normal.
-    let (x, bias) = if x < f32::MIN_POSITIVE { (x * 281_474_976_710_656.0, 24) } else { (x, 0) };
+    let (x, bias) = if x < f32::MIN_POSITIVE {
+        (x * 281_474_976_710_656.0, 24)
+    } else {
+        (x, 0)
+    };
     let bits = x.to_bits();
     let exponent = (bits >> 23) as i32 - 127;
     let odd = exponent & 1;
@@ -33,7 +37,11 @@ pub fn sqrt_f64(x: f64) -> f64 {
         return f64::NAN;
     }
     // x * 2^54 makes a subnormal normal.
-    let (x, bias) = if x < f64::MIN_POSITIVE { (x * 18_014_398_509_481_984.0, 27) } else { (x, 0) };
+    let (x, bias) = if x < f64::MIN_POSITIVE {
+        (x * 18_014_398_509_481_984.0, 27)
+    } else {
+        (x, 0)
+    };
     let bits = x.to_bits();
     let exponent = (bits >> 52) as i64 - 1023;
     let odd = exponent & 1;

@@ -6,9 +6,9 @@ use super::dims::Dims;
 use super::error::{ModelError, ModelErrorKind};
 use super::weights::{LayerWeights, Model, Tensor, Weights};
 use crate::digest::{Digest, Sha256};
-use crate::package::{ConfigError, Head};
 use crate::package::directory::Entry;
 use crate::package::schema::{TensorRole, tensor_name};
+use crate::package::{ConfigError, Head};
 use crate::tensor::{Dtype, payload};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use alloc::vec::Vec;
@@ -71,9 +71,16 @@ impl ModelBuilder {
     pub fn new(head: Head) -> Result<Self, OpenError> {
         head.config.check_supported().map_err(OpenError::Config)?;
         let tokenizer = Tokenizer::new(head.tokenizer.clone()).map_err(OpenError::Tokenizer)?;
-        let loading = |_: &Entry| Loading { bytes: Vec::new(), state: State::Filling };
+        let loading = |_: &Entry| Loading {
+            bytes: Vec::new(),
+            state: State::Filling,
+        };
         let tensors = head.directory.entries().iter().map(loading).collect();
-        Ok(Self { head, tokenizer, tensors })
+        Ok(Self {
+            head,
+            tokenizer,
+            tensors,
+        })
     }
 
     /// What the package says of itself.
@@ -126,7 +133,10 @@ impl ModelBuilder {
     pub fn bytes(&self, idx: usize) -> Result<&[u8], ModelError> {
         let entry = self.entry(idx)?;
         let whole = self.tensors[idx].bytes.get(..entry.bytes as usize);
-        whole.ok_or(ModelError::in_tensor(ModelErrorKind::NotLoaded, &entry.name))
+        whole.ok_or(ModelError::in_tensor(
+            ModelErrorKind::NotLoaded,
+            &entry.name,
+        ))
     }
 
     /// Takes the digest that the host computed over the bytes of tensor `idx`.
@@ -143,7 +153,9 @@ impl ModelBuilder {
             self.tensors[idx].state = State::Hashing(Sha256::new(), 0);
         }
         let Loading { bytes, state } = &mut self.tensors[idx];
-        let State::Hashing(hash, done) = state else { return Ok(0) };
+        let State::Hashing(hash, done) = state else {
+            return Ok(0);
+        };
         let end = bytes.len().min(done.saturating_add(budget_bytes.max(1)));
         hash.update(&bytes[*done..end]);
         *done = end;
@@ -165,7 +177,10 @@ impl ModelBuilder {
                 if matches!(loading.state, State::Ready) {
                     continue;
                 }
-                return Err(ModelError::in_tensor(ModelErrorKind::NotLoaded, &entry.name));
+                return Err(ModelError::in_tensor(
+                    ModelErrorKind::NotLoaded,
+                    &entry.name,
+                ));
             };
             if let Some(tensor) = entry.tensor(&loading.bytes).filter(|_| budget > 0) {
                 let before = *done;
@@ -185,7 +200,10 @@ impl ModelBuilder {
 
     /// The model, once everything is verified and checked.
     pub fn finish(mut self) -> Result<Model, ModelError> {
-        let waiting = self.tensors.iter().position(|t| !matches!(t.state, State::Ready));
+        let waiting = self
+            .tensors
+            .iter()
+            .position(|t| !matches!(t.state, State::Ready));
         if let Some(idx) = waiting {
             let name = &self.head.directory.entries()[idx].name;
             return Err(ModelError::in_tensor(ModelErrorKind::NotLoaded, name));
@@ -201,8 +219,18 @@ impl ModelBuilder {
         for layer in 0..dims.n_layers {
             layers.push(self.layer(layer)?);
         }
-        let weights = Weights { token_embedding, layers, final_norm, output };
-        Ok(Model { head: self.head, dims, tokenizer: self.tokenizer, weights })
+        let weights = Weights {
+            token_embedding,
+            layers,
+            final_norm,
+            output,
+        };
+        Ok(Model {
+            head: self.head,
+            dims,
+            tokenizer: self.tokenizer,
+            weights,
+        })
     }
 
     fn layer(&mut self, layer: usize) -> Result<LayerWeights, ModelError> {
@@ -225,22 +253,39 @@ impl ModelBuilder {
         let entries = self.head.directory.entries();
         let found = entries.binary_search_by(|entry| entry.name.as_str().cmp(name.as_str()));
         // The schema was checked with the head: the tensor is there, in the right shape.
-        let idx = found.map_err(|_| ModelError::in_tensor(ModelErrorKind::NotLoaded, name.as_str()))?;
+        let idx =
+            found.map_err(|_| ModelError::in_tensor(ModelErrorKind::NotLoaded, name.as_str()))?;
         let entry = &entries[idx];
         let bytes = core::mem::take(&mut self.tensors[idx].bytes);
-        Ok(Tensor { format: entry.format, d_out: entry.d_out(), d_in: entry.d_in(), bytes })
+        Ok(Tensor {
+            format: entry.format,
+            d_out: entry.d_out(),
+            d_in: entry.d_in(),
+            bytes,
+        })
     }
 
     /// A norm's factors, stored as f32.
     fn vector(&mut self, role: TensorRole, layer: Option<usize>) -> Result<Vec<f32>, ModelError> {
         let tensor = self.matrix(role, layer)?;
-        debug_assert_eq!(tensor.format.dtype, Dtype::F32, "the schema asks for f32 norms");
+        debug_assert_eq!(
+            tensor.format.dtype,
+            Dtype::F32,
+            "the schema asks for f32 norms"
+        );
         let (elements, _) = tensor.bytes.as_chunks::<4>();
-        Ok(elements.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+        Ok(elements
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+            .collect())
     }
 
     fn entry(&self, idx: usize) -> Result<&Entry, ModelError> {
-        self.head.directory.entries().get(idx).ok_or(no_such_tensor(idx))
+        self.head
+            .directory
+            .entries()
+            .get(idx)
+            .ok_or(no_such_tensor(idx))
     }
 
     fn state(&self, idx: usize) -> Result<&State, ModelError> {
@@ -266,7 +311,10 @@ impl ModelBuilder {
     fn compare(&mut self, idx: usize, digest: &Digest) -> Result<(), ModelError> {
         let entry = self.entry(idx)?;
         if entry.digest != *digest {
-            return Err(ModelError::in_tensor(ModelErrorKind::DigestMismatch, &entry.name));
+            return Err(ModelError::in_tensor(
+                ModelErrorKind::DigestMismatch,
+                &entry.name,
+            ));
         }
         self.tensors[idx].state = State::Checking(0);
         Ok(())

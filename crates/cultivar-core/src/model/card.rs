@@ -64,7 +64,9 @@ fn write_formats(json: &mut JsonWriter, head: &Head) {
     json.key("formats").begin_object();
     for format in FORMATS {
         let entries = head.directory.entries().iter();
-        let n = entries.filter(|entry| entry.format.name == format.name).count();
+        let n = entries
+            .filter(|entry| entry.format.name == format.name)
+            .count();
         if n > 0 {
             json.field_u64(format.name, n as u64);
         }
@@ -88,7 +90,12 @@ fn write_identities(json: &mut JsonWriter, head: &Head, tail: Option<&Tail>) {
 
 /// What a session over the whole context takes with the default settings.
 fn write_memory(json: &mut JsonWriter, head: &Head) {
-    let weights_bytes = head.directory.entries().iter().map(|entry| entry.bytes).sum();
+    let weights_bytes = head
+        .directory
+        .entries()
+        .iter()
+        .map(|entry| entry.bytes)
+        .sum();
     let estimate = MemoryEstimate::new(
         &Dims::new(&head.config),
         weights_bytes,

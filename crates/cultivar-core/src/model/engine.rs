@@ -79,7 +79,11 @@ impl Engine {
     /// Allocates everything that computing needs except pages, which come with sequences.
     pub fn new(model: Model, options: EngineOptions) -> Result<Self, ModelError> {
         let (dims, config) = (model.dims, &model.head.config);
-        let EngineOptions { max_rows, max_logit_rows, backend } = options;
+        let EngineOptions {
+            max_rows,
+            max_logit_rows,
+            backend,
+        } = options;
         let workspace = Workspace::new(&dims, config.rope_theta, max_rows, max_logit_rows)?;
         Ok(Self {
             kv: KvCache::new(dims.kv_shape()),
@@ -97,7 +101,11 @@ impl Engine {
     /// # Panics
     /// When the last batch had no such row.
     pub fn logits(&self, i: usize) -> &[f32] {
-        assert!(i < self.n_logit_rows, "logits: row {i} of {}", self.n_logit_rows);
+        assert!(
+            i < self.n_logit_rows,
+            "logits: row {i} of {}",
+            self.n_logit_rows
+        );
         let vocab_size = self.model.dims.vocab_size;
         &self.workspace.logits[i * vocab_size..(i + 1) * vocab_size]
     }
@@ -126,7 +134,14 @@ impl Engine {
     pub fn memory(&self) -> MemoryEstimate {
         let (max_rows, max_logit_rows) = (self.max_rows(), self.max_logit_rows());
         MemoryEstimate {
-            weights_bytes: self.model.head.directory.entries.iter().map(|e| e.bytes).sum(),
+            weights_bytes: self
+                .model
+                .head
+                .directory
+                .entries()
+                .iter()
+                .map(|e| e.bytes)
+                .sum(),
             kv_bytes: self.kv.allocated_bytes(),
             workspace_bytes: Workspace::bytes_needed(&self.model.dims, max_rows, max_logit_rows),
         }

@@ -40,11 +40,17 @@ pub struct ModelError {
 
 impl ModelError {
     pub(super) fn new(kind: ModelErrorKind) -> Self {
-        Self { kind, tensor: ShortText::new("") }
+        Self {
+            kind,
+            tensor: ShortText::new(""),
+        }
     }
 
     pub(super) fn in_tensor(kind: ModelErrorKind, name: &str) -> Self {
-        Self { kind, tensor: ShortText::new(name) }
+        Self {
+            kind,
+            tensor: ShortText::new(name),
+        }
     }
 
     /// Stable number of the error, listed in `docs/abi.md`.
@@ -104,7 +110,10 @@ impl fmt::Display for ModelError {
                 write!(f, "token {id} is outside the vocabulary of {vocab_size}")
             }
             ModelErrorKind::WrongPosition(position, expected) => {
-                write!(f, "a row is at position {position}, but its sequence is at {expected}")
+                write!(
+                    f,
+                    "a row is at position {position}, but its sequence is at {expected}"
+                )
             }
             ModelErrorKind::TooManyRows(n, max) => {
                 write!(f, "{n} rows in one batch, but there is room for {max}")

@@ -33,19 +33,27 @@ impl Engine {
         self.check(rows)?;
         for_each_run(rows, |sequence, n| self.kv.prepare(sequence, n))?;
         self.embed(rows)?;
-        self.workspace.rope.prepare(rows.iter().map(|row| row.position));
+        self.workspace
+            .rope
+            .prepare(rows.iter().map(|row| row.position));
         for layer_idx in 0..self.model.dims.n_layers {
             self.attention(layer_idx, rows)?;
             self.feed_forward(layer_idx, rows.len());
         }
         self.compute_logits(rows);
-        Ok(for_each_run(rows, |sequence, n| self.kv.commit(sequence, n))?)
+        Ok(for_each_run(rows, |sequence, n| {
+            self.kv.commit(sequence, n)
+        })?)
     }
 
     fn check(&self, rows: &[Row]) -> Result<(), ModelError> {
         let too_many = |n: usize, max: usize| {
             let kind = ModelErrorKind::TooManyRows(n as u64, max as u64);
-            if n > max { Err(ModelError::new(kind)) } else { Ok(()) }
+            if n > max {
+                Err(ModelError::new(kind))
+            } else {
+                Ok(())
+            }
         };
         too_many(rows.len(), self.workspace.max_rows)?;
         let n_logits = rows.iter().filter(|row| row.wants_logits).count();
@@ -56,7 +64,10 @@ impl Engine {
                 let kind = ModelErrorKind::UnknownToken(row.token, vocab_size as u32);
                 return Err(ModelError::new(kind));
             }
-            let earlier = rows[..t].iter().filter(|other| other.sequence == row.sequence).count();
+            let earlier = rows[..t]
+                .iter()
+                .filter(|other| other.sequence == row.sequence)
+                .count();
             let expected = (self.kv.len(row.sequence)? + earlier) as u64;
             if u64::from(row.position) != expected {
                 let kind = ModelErrorKind::WrongPosition(row.position, expected);
@@ -78,13 +89,25 @@ impl Engine {
 
     /// `x += w_o attention(rope(w_q h), rope(w_k h), w_v h)` with `h = rms_norm(x)`.
     fn attention(&mut self, layer_idx: usize, rows: &[Row]) -> Result<(), ModelError> {
-        let Engine { model, kv, workspace: ws, backend, norm_eps, attention_scale, .. } = self;
+        let Engine {
+            model,
+            kv,
+            workspace: ws,
+            backend,
+            norm_eps,
+            attention_scale,
+            ..
+        } = self;
         let (dims, n, backend) = (model.dims, rows.len(), *backend);
         let layer = &model.weights.layers[layer_idx];
         let (d_model, d_q, d_kv) = (dims.d_model, dims.d_q(), dims.d_kv());
         let x = &mut ws.x[..n * d_model];
         let normed = &mut ws.normed[..n * d_model];
-        let (q, k, v) = (&mut ws.q[..n * d_q], &mut ws.k[..n * d_kv], &mut ws.v[..n * d_kv]);
+        let (q, k, v) = (
+            &mut ws.q[..n * d_q],
+            &mut ws.k[..n * d_kv],
+            &mut ws.v[..n * d_kv],
+        );
 
         norm_rows(backend, normed, x, &layer.attention_norm, *norm_eps);
         let readers = [&layer.w_q, &layer.w_k, &layer.w_v];
@@ -112,7 +135,11 @@ impl Engine {
             let scores = &mut ws.scores[..row.position as usize + 1];
             for (head_idx, (out, query)) in heads.zip(queries).enumerate() {
                 let kv_head = head_idx / group;
-                let at = HeadAddress { sequence: row.sequence, layer: layer_idx, kv_head };
+                let at = HeadAddress {
+                    sequence: row.sequence,
+                    layer: layer_idx,
+                    kv_head,
+                };
                 kv.attend(backend, out, query, at, scores, *attention_scale)?;
             }
         }
@@ -124,7 +151,13 @@ impl Engine {
 
     /// `x += w_down (silu(w_gate h) * w_up h)` with `h = rms_norm(x)`.
     fn feed_forward(&mut self, layer_idx: usize, n: usize) {
-        let Engine { model, workspace: ws, backend, norm_eps, .. } = self;
+        let Engine {
+            model,
+            workspace: ws,
+            backend,
+            norm_eps,
+            ..
+        } = self;
         let (d_model, d_ff, backend) = (model.dims.d_model, model.dims.d_ff, *backend);
         let layer: &LayerWeights = &model.weights.layers[layer_idx];
         let x = &mut ws.x[..n * d_model];
@@ -144,7 +177,13 @@ impl Engine {
 
     /// `logits = output rms_norm(x)` for the rows that want them.
     fn compute_logits(&mut self, rows: &[Row]) {
-        let Engine { model, workspace: ws, backend, norm_eps, .. } = self;
+        let Engine {
+            model,
+            workspace: ws,
+            backend,
+            norm_eps,
+            ..
+        } = self;
         let (d_model, backend) = (model.dims.d_model, *backend);
         let mut n = 0;
         for (t, _) in rows.iter().enumerate().filter(|(_, row)| row.wants_logits) {
@@ -156,7 +195,13 @@ impl Engine {
         self.n_logit_rows = n;
         if n > 0 {
             let output = model.weights.output();
-            load(&mut ws.activations, backend, &ws.normed[..n * d_model], d_model, &[output]);
+            load(
+                &mut ws.activations,
+                backend,
+                &ws.normed[..n * d_model],
+                d_model,
+                &[output],
+            );
             let logits = &mut ws.logits[..n * model.dims.vocab_size];
             kernels::matmul(backend, logits, output.view(), &ws.activations);
         }
@@ -170,7 +215,12 @@ fn for_each_run<E>(
 ) -> Result<(), E> {
     for (t, row) in rows.iter().enumerate() {
         if rows[..t].iter().all(|other| other.sequence != row.sequence) {
-            f(row.sequence, rows.iter().filter(|other| other.sequence == row.sequence).count())?;
+            f(
+                row.sequence,
+                rows.iter()
+                    .filter(|other| other.sequence == row.sequence)
+                    .count(),
+            )?;
         }
     }
     Ok(())
@@ -203,10 +253,17 @@ fn store_rows(
     d_kv: usize,
     head_dim: usize,
 ) -> Result<(), ModelError> {
-    for (row, (k, v)) in rows.iter().zip(k.chunks_exact(d_kv).zip(v.chunks_exact(d_kv))) {
+    for (row, (k, v)) in rows
+        .iter()
+        .zip(k.chunks_exact(d_kv).zip(v.chunks_exact(d_kv)))
+    {
         let heads = k.chunks_exact(head_dim).zip(v.chunks_exact(head_dim));
         for (kv_head, (key, value)) in heads.enumerate() {
-            let at = HeadAddress { sequence: row.sequence, layer, kv_head };
+            let at = HeadAddress {
+                sequence: row.sequence,
+                layer,
+                kv_head,
+            };
             kv.write(at, row.position as usize, key, value)?;
         }
     }

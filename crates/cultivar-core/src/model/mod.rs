@@ -14,8 +14,8 @@ mod rope;
 mod weights;
 mod workspace;
 
-pub use card::{architecture_label, card_json};
 pub use builder::{ModelBuilder, OpenError};
+pub use card::{architecture_label, card_json};
 pub use dims::Dims;
 pub use engine::{Engine, EngineOptions, MemoryEstimate};
 pub use error::{ModelError, ModelErrorKind};

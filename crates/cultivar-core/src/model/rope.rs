@@ -27,7 +27,10 @@ impl Rope {
     /// Computes the angles of these positions; row `t` of the tables is for `positions[t]`.
     pub fn prepare(&mut self, positions: impl Iterator<Item = u32>) {
         let half = self.frequencies.len();
-        let tables = self.cos.chunks_exact_mut(half).zip(self.sin.chunks_exact_mut(half));
+        let tables = self
+            .cos
+            .chunks_exact_mut(half)
+            .zip(self.sin.chunks_exact_mut(half));
         for (position, (cos, sin)) in positions.zip(tables) {
             let tables = cos.iter_mut().zip(sin);
             for ((cos, sin), frequency) in tables.zip(&self.frequencies) {
@@ -41,6 +44,9 @@ impl Rope {
     /// Cosines and sines of row `t`: `[head_dim / 2]` each.
     pub fn row(&self, t: usize) -> (&[f32], &[f32]) {
         let half = self.frequencies.len();
-        (&self.cos[t * half..(t + 1) * half], &self.sin[t * half..(t + 1) * half])
+        (
+            &self.cos[t * half..(t + 1) * half],
+            &self.sin[t * half..(t + 1) * half],
+        )
     }
 }

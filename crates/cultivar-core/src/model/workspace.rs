@@ -55,7 +55,8 @@ fn buffer_lens(dims: &Dims, max_rows: usize, max_logit_rows: usize) -> [usize; 1
 fn zeros(len: usize) -> Result<Vec<f32>, ModelError> {
     let mut v = Vec::new();
     let bytes = len as u64 * 4;
-    v.try_reserve_exact(len).map_err(|_| ModelError::new(ModelErrorKind::OutOfMemory(bytes)))?;
+    v.try_reserve_exact(len)
+        .map_err(|_| ModelError::new(ModelErrorKind::OutOfMemory(bytes)))?;
     v.resize(len, 0.0);
     Ok(v)
 }

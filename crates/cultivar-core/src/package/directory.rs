@@ -85,7 +85,7 @@ impl Entry {
 /// All tensors of a package, ascending by name.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Directory {
-    pub(crate) entries: Vec<Entry>,
+    entries: Vec<Entry>,
     /// Where the tensor data begins in the file.
     data_offset: u64,
 }
@@ -132,7 +132,7 @@ impl Directory {
 
     /// Lays tensors out; sorts them by name and leaves their digests zero.
     pub(super) fn plan(mut plans: Vec<TensorPlan>, data_offset: u64) -> Result<Self, PackageError> {
-        plans.sort_by(|a, b| a.name.cmp(&b.name));
+        crate::sorting::sort_by(&mut plans, |a, b| a.name.cmp(&b.name));
         let refuse = |kind| PackageError::within(kind, SECTION, 0);
         if plans.is_empty() || plans.len() > limits::TENSORS_MAX as usize {
             return Err(refuse(PackageErrorKind::TensorCount));

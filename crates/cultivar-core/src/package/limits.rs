@@ -33,6 +33,9 @@ pub const PIECE_BYTES_MAX: usize = 1024;
 /// Merges of a tokenizer; real ones stay below their vocabulary.
 pub const MERGES_MAX: usize = 1 << 21;
 
+/// Named steps of a tokenizer's normalizer, pre-tokenizer or decoder; real ones have fewer than 10.
+pub const STEPS_MAX: usize = 64;
+
 /// Tensors of one package: 1024 layers of 64 tensors.
 pub const TENSORS_MAX: u32 = 65536;
 

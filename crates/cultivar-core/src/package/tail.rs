@@ -77,7 +77,7 @@ impl Tail {
         if let Some(record) = &self.conversion_record {
             sections.push((SectionId::CONVERSION_RECORD, record.as_bytes().to_vec()));
         }
-        sections.sort_by_key(|(id, _)| *id);
+        crate::sorting::sort_by_key(&mut sections, |(id, _)| *id);
         sections
     }
 }

@@ -68,6 +68,9 @@ macro_rules! steps_key {
                 let Value::TextList(list) = value else {
                     return Err(WRONG_KIND);
                 };
+                if list.len() > limits::STEPS_MAX {
+                    return Err(PackageErrorKind::ValueRange);
+                }
                 record.$field = list.texts().map(String::from).collect();
                 Ok(())
             },
@@ -251,7 +254,7 @@ pub fn tokenizer_records(tokenizer: &TokenizerRecord) -> RecordWriter {
 }
 
 /// Counts and ids that must agree; an error names the option at fault.
-pub(super) fn check_tokenizer(
+fn check_tokenizer(
     tokenizer: &TokenizerRecord,
     vocab_size: usize,
 ) -> Result<(), (PackageErrorKind, &'static str)> {

@@ -12,11 +12,13 @@ use super::error::{PackageError, PackageErrorKind};
 use super::header::{HEADER_BYTES, Header, PackageKind};
 use super::limits;
 use super::metadata::Metadata;
+use super::records::Records;
 use super::schema::check_tensors;
 use super::section_table::{SECTION_BYTES, Section, SectionId, SectionTable, section_flags};
-use super::tokenizer_section::{check_tokenizer, tokenizer_records};
+use super::tokenizer_section::{read_tokenizer, tokenizer_records};
 use crate::bytes::{align_up, put_padding};
 use crate::digest::{Digest, sha256};
+use crate::sorting::{sort, sort_by_key};
 use crate::tokenizer::TokenizerRecord;
 use alloc::string::String;
 use alloc::vec;
@@ -70,19 +72,14 @@ impl PackageWriter {
         tensors: Vec<TensorPlan>,
         tail_ids: &[SectionId],
     ) -> Result<PackageWriter, PackageError> {
-        parts.config.validate().map_err(|error| {
-            let kind = PackageErrorKind::Config(error.kind);
-            PackageError::within(kind, SectionId::CONFIG, 0).named(error.key)
-        })?;
-        check_tokenizer(&parts.tokenizer, parts.config.vocab_size).map_err(|(kind, key)| {
-            PackageError::within(kind, SectionId::TOKENIZER, 0).named(key)
-        })?;
+        // What is written must be what a reader accepts, so the reader's own rules judge it.
+        let config = parts.config.to_records().finish();
+        ModelConfig::from_records(&Records::parse(SectionId::CONFIG, &config, 0)?)?;
+        let tokenizer = tokenizer_records(&parts.tokenizer).finish();
+        read_tokenizer(&tokenizer, 0, parts.config.vocab_size)?;
         let mut sections = vec![
-            (SectionId::CONFIG, parts.config.to_records().finish()),
-            (
-                SectionId::TOKENIZER,
-                tokenizer_records(&parts.tokenizer).finish(),
-            ),
+            (SectionId::CONFIG, config),
+            (SectionId::TOKENIZER, tokenizer),
         ];
         if let Some(template) = &parts.chat_template {
             sections.push((SectionId::CHAT_TEMPLATE, template.as_bytes().to_vec()));
@@ -104,9 +101,12 @@ impl PackageWriter {
         tail_ids: &[SectionId],
     ) -> Result<PackageWriter, PackageError> {
         sections.retain(|(_, bytes)| !bytes.is_empty());
-        sections.sort_by_key(|(id, _)| *id);
+        for (_, metadata) in sections.iter().filter(|(id, _)| *id == SectionId::METADATA) {
+            Records::parse(SectionId::METADATA, metadata, 0)?;
+        }
+        sort_by_key(&mut sections, |(id, _)| *id);
         let mut tail_ids = tail_ids.to_vec();
-        tail_ids.sort_unstable();
+        sort(&mut tail_ids);
         let mut writer = PackageWriter {
             kind,
             sections,
@@ -173,7 +173,7 @@ impl PackageWriter {
             return Err(error.named(entry.name.as_str()));
         }
         let mut tail: Vec<&KeptSection> = tail.iter().collect();
-        tail.sort_by_key(|(id, _)| *id);
+        sort_by_key(&mut tail, |(id, _)| *id);
         let is_announced = tail.iter().map(|(id, _)| id).eq(&self.tail_ids);
         let tail_offset = self.tail_offset();
         if !is_announced || tail.iter().any(|(_, bytes)| bytes.is_empty()) {
@@ -190,7 +190,7 @@ impl PackageWriter {
             .map(|(id, bytes)| (*id, bytes.as_slice()))
             .collect();
         head_sections.push((SectionId::TENSOR_DIRECTORY, &directory));
-        head_sections.sort_by_key(|(id, _)| *id);
+        sort_by_key(&mut head_sections, |(id, _)| *id);
 
         let mut rows = Rows {
             kind: self.kind,

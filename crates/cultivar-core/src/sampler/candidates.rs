@@ -22,7 +22,11 @@ pub(super) fn select(candidates: &mut Vec<Candidate>, logits: &[f32], k: usize) 
         if logit.is_nan() {
             continue;
         }
-        let candidate = Candidate { token: id as u32, logit, weight: 0.0 };
+        let candidate = Candidate {
+            token: id as u32,
+            logit,
+            weight: 0.0,
+        };
         if candidates.len() < k {
             candidates.push(candidate);
             sift_up(candidates);
@@ -33,9 +37,11 @@ pub(super) fn select(candidates: &mut Vec<Candidate>, logits: &[f32], k: usize) 
             sift_down(candidates);
         }
     }
-    candidates.sort_unstable_by(|a, b| {
-        b.logit.total_cmp(&a.logit).then_with(|| a.token.cmp(&b.token))
-    });
+    // The heap's root is the worst: taking it out from the back on leaves the best in front.
+    for end in (1..candidates.len()).rev() {
+        candidates.swap(0, end);
+        sift_down(&mut candidates[..end]);
+    }
 }
 
 /// Whether `a` is to be dropped before `b`: smaller logit, then higher id.

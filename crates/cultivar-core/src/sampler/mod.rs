@@ -37,7 +37,11 @@ pub struct Sampler {
 impl Sampler {
     /// A sampler with room for `top_k` candidates.
     pub fn new(settings: SamplerSettings) -> Self {
-        let room = if settings.temperature == 0.0 { 0 } else { settings.top_k as usize };
+        let room = if settings.temperature == 0.0 {
+            0
+        } else {
+            settings.top_k as usize
+        };
         Self {
             settings,
             candidates: Vec::with_capacity(room.min(TOP_K_MAX)),
@@ -77,12 +81,17 @@ impl Sampler {
             }
         }
         // Rounding may leave the target at the very end of the mass.
-        self.candidates.last().map_or_else(|| greedy(logits), |candidate| candidate.token)
+        self.candidates
+            .last()
+            .map_or_else(|| greedy(logits), |candidate| candidate.token)
     }
 
     /// `weight = exp((logit - max) / temperature)` for each candidate; returns their sum.
     fn weigh(&mut self) -> f32 {
-        let max = self.candidates.first().map_or(0.0, |candidate| candidate.logit);
+        let max = self
+            .candidates
+            .first()
+            .map_or(0.0, |candidate| candidate.logit);
         let mut mass = 0.0;
         for candidate in &mut self.candidates {
             candidate.weight = exp_f32((candidate.logit - max) / self.settings.temperature);
@@ -125,7 +134,12 @@ mod tests {
     use alloc::vec;
 
     fn settings(temperature: f32, top_k: u32, top_p: f32, seed: u64) -> SamplerSettings {
-        SamplerSettings { temperature, top_k, top_p, seed }
+        SamplerSettings {
+            temperature,
+            top_k,
+            top_p,
+            seed,
+        }
     }
 
     #[test]
@@ -176,7 +190,9 @@ mod tests {
         let logits: Vec<f32> = (0..300).map(|i| (i * 37 % 101) as f32 * 0.03).collect();
         let text = |seed: u64| {
             let mut sampler = Sampler::new(settings(0.9, 50, 0.95, seed));
-            (0..50).map(|i| sampler.sample(&logits, i)).collect::<Vec<_>>()
+            (0..50)
+                .map(|i| sampler.sample(&logits, i))
+                .collect::<Vec<_>>()
         };
         assert_eq!(text(5), text(5));
         assert_ne!(text(5), text(6));

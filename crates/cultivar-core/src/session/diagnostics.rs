@@ -80,7 +80,7 @@ impl Diagnostics {
         let n = (self.n_decoded as usize).min(N_KEPT);
         let mut sorted = self.recent_ms;
         let sorted = &mut sorted[..n];
-        sorted.sort_unstable_by(f32::total_cmp);
+        crate::sorting::sort_by(sorted, f32::total_cmp);
         let rank = (n * percent).div_ceil(100).max(1);
         sorted.get(rank - 1).map(|&ms| f64::from(ms))
     }
@@ -104,7 +104,10 @@ mod tests {
         assert_eq!(diagnostics.decode_ms_percentile(50), Some(50.0));
         assert_eq!(diagnostics.decode_ms_percentile(95), Some(95.0));
         assert_eq!(diagnostics.decode_ms_percentile(100), Some(100.0));
-        assert_eq!(diagnostics.decode_tokens_per_s(), Some(100.0 / 5050.0 * 1000.0));
+        assert_eq!(
+            diagnostics.decode_tokens_per_s(),
+            Some(100.0 / 5050.0 * 1000.0)
+        );
         for _ in 0..N_KEPT {
             diagnostics.note_decode(7.0);
         }

@@ -80,7 +80,10 @@ impl fmt::Display for SessionError {
             }
             SessionErrorKind::Json(error) => write!(f, "settings: {error}"),
             SessionErrorKind::ContextTooLong(asked, available) => {
-                write!(f, "context_len is {asked}, but the model was made for {available}")
+                write!(
+                    f,
+                    "context_len is {asked}, but the model was made for {available}"
+                )
             }
             SessionErrorKind::EmptyPrompt => {
                 f.write_str("the prompt has no tokens: give some text, or a token id")
@@ -94,7 +97,10 @@ impl fmt::Display for SessionError {
                 write!(f, "token {id} is outside the vocabulary of {vocab_size}")
             }
             SessionErrorKind::RewindRange(asked, available) => {
-                write!(f, "cannot rewind to {asked} tokens: there are {available}, and at least 1")
+                write!(
+                    f,
+                    "cannot rewind to {asked} tokens: there are {available}, and at least 1"
+                )
             }
             SessionErrorKind::Model(error) => error.fmt(f),
         }

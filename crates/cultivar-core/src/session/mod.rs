@@ -148,7 +148,10 @@ impl Session {
             let kind = SessionErrorKind::UnknownToken(id, vocab_size as u32);
             return Err(SessionError::new(kind));
         }
-        self.turns.push(Turn { prompt_start: self.tokens.len(), output_start: end });
+        self.turns.push(Turn {
+            prompt_start: self.tokens.len(),
+            output_start: end,
+        });
         self.tokens.extend_from_slice(ids);
         self.digest.prompt(ids);
         self.diagnostics.n_prompt_tokens += ids.len() as u64;
@@ -159,7 +162,9 @@ impl Session {
     /// Does a bounded piece of work: up to `budget_rows` rows of the prompt, or one token.
     pub fn step(&mut self, engine: &mut Engine, budget_rows: usize) -> Result<Step, SessionError> {
         self.last_step = LastStep::Nothing;
-        let turn = self.turn().ok_or(SessionError::new(SessionErrorKind::NotPrompted))?;
+        let turn = self
+            .turn()
+            .ok_or(SessionError::new(SessionErrorKind::NotPrompted))?;
         if let Some(reason) = self.stop {
             return Ok(Step::Done(reason));
         }
@@ -172,7 +177,10 @@ impl Session {
         let n_rows = self.compute(engine, budget_rows)?;
         let first_token = self.tokens.len() == turn.output_start;
         if self.n_computed < self.tokens.len() {
-            self.last_step = LastStep::Prefill { n_rows, first_token: false };
+            self.last_step = LastStep::Prefill {
+                n_rows,
+                first_token: false,
+            };
             return Ok(Step::Prefilling {
                 done: self.n_computed.saturating_sub(turn.prompt_start),
                 total: turn.output_start - turn.prompt_start,
@@ -184,7 +192,10 @@ impl Session {
         self.tokens.push(token);
         self.diagnostics.n_output_tokens += 1;
         self.last_step = match first_token {
-            true => LastStep::Prefill { n_rows, first_token },
+            true => LastStep::Prefill {
+                n_rows,
+                first_token,
+            },
             false => LastStep::Decode,
         };
         if !self.settings.ignore_stop && engine.model.tokenizer.is_stop(token) {
@@ -198,7 +209,12 @@ impl Session {
         let n_rows = budget_rows.clamp(1, engine.max_rows());
         let last = self.tokens.len() - 1;
         self.rows.clear();
-        let pending = self.tokens.iter().enumerate().skip(self.n_computed).take(n_rows);
+        let pending = self
+            .tokens
+            .iter()
+            .enumerate()
+            .skip(self.n_computed)
+            .take(n_rows);
         self.rows.extend(pending.map(|(i, &token)| Row {
             sequence: self.sequence,
             position: i as u32,
@@ -226,7 +242,10 @@ impl Session {
     pub fn note_ms(&mut self, ms: f64) {
         match core::mem::replace(&mut self.last_step, LastStep::Nothing) {
             LastStep::Nothing => {}
-            LastStep::Prefill { n_rows, first_token } => {
+            LastStep::Prefill {
+                n_rows,
+                first_token,
+            } => {
                 self.diagnostics.note_prefill(n_rows, ms, first_token);
             }
             LastStep::Decode => self.diagnostics.note_decode(ms),
@@ -248,9 +267,10 @@ impl Session {
         self.turns.retain(|turn| turn.prompt_start < n);
         if let Some(turn) = self.turns.last_mut() {
             turn.output_start = turn.output_start.min(n);
-            self.digest.rewind(turn.prompt_start, &self.tokens[turn.prompt_start..], {
-                turn.output_start - turn.prompt_start
-            });
+            self.digest
+                .rewind(turn.prompt_start, &self.tokens[turn.prompt_start..], {
+                    turn.output_start - turn.prompt_start
+                });
         }
         self.stop = None;
         Ok(())
@@ -289,12 +309,15 @@ impl Session {
 
     /// Tokens of the last prompt.
     pub fn prompt_ids(&self) -> &[u32] {
-        self.turn().map_or(&[], |turn| &self.tokens[turn.prompt_start..turn.output_start])
+        self.turn().map_or(&[], |turn| {
+            &self.tokens[turn.prompt_start..turn.output_start]
+        })
     }
 
     /// Tokens produced since the last prompt, a stop token included.
     pub fn output_ids(&self) -> &[u32] {
-        self.turn().map_or(&[], |turn| &self.tokens[turn.output_start..])
+        self.turn()
+            .map_or(&[], |turn| &self.tokens[turn.output_start..])
     }
 
     /// All tokens, prompts and outputs in order.

@@ -32,7 +32,10 @@ impl RunDigest {
         hash.update(&settings.top_k.to_le_bytes());
         hash.update(&settings.top_p.to_bits().to_le_bytes());
         hash.update(&settings.seed.to_le_bytes());
-        Self { opened: hash.finish(), after: Vec::with_capacity(max_len) }
+        Self {
+            opened: hash.finish(),
+            after: Vec::with_capacity(max_len),
+        }
     }
 
     /// The chain's value now.
@@ -79,6 +82,9 @@ impl RunDigest {
     pub fn fork(&self, max_len: usize) -> Self {
         let mut after = Vec::with_capacity(max_len);
         after.extend_from_slice(&self.after);
-        Self { opened: self.opened, after }
+        Self {
+            opened: self.opened,
+            after,
+        }
     }
 }

@@ -46,9 +46,21 @@ impl Settings {
     pub fn check(&self) -> Result<(), SessionError> {
         let rules = [
             (self.max_tokens >= 1, "max_tokens", "must be at least 1"),
-            ((0.0..=100.0).contains(&self.temperature), "temperature", "must be 0 to 100"),
-            ((1..=TOP_K_MAX as u32).contains(&self.top_k), "top_k", "must be 1 to 1024"),
-            (self.top_p > 0.0 && self.top_p <= 1.0, "top_p", "must be above 0, up to 1"),
+            (
+                (0.0..=100.0).contains(&self.temperature),
+                "temperature",
+                "must be 0 to 100",
+            ),
+            (
+                (1..=TOP_K_MAX as u32).contains(&self.top_k),
+                "top_k",
+                "must be 1 to 1024",
+            ),
+            (
+                self.top_p > 0.0 && self.top_p <= 1.0,
+                "top_p",
+                "must be above 0, up to 1",
+            ),
         ];
         match rules.iter().find(|rule| !rule.0) {
             Some((_, field, rule)) => Err(SessionError::setting(field, rule)),
@@ -58,8 +70,19 @@ impl Settings {
 
     /// What the sampler needs of them.
     pub fn sampler(&self) -> SamplerSettings {
-        let Self { temperature, top_k, top_p, seed, .. } = *self;
-        SamplerSettings { temperature, top_k, top_p, seed }
+        let Self {
+            temperature,
+            top_k,
+            top_p,
+            seed,
+            ..
+        } = *self;
+        SamplerSettings {
+            temperature,
+            top_k,
+            top_p,
+            seed,
+        }
     }
 
     /// Reads a JSON object whose fields replace defaults:
@@ -82,10 +105,15 @@ impl Settings {
     fn set(&mut self, field: &str, value: &JsonValue) -> Result<(), SessionError> {
         let count = || {
             let whole = value.as_u64().and_then(|v| u32::try_from(v).ok());
-            whole.ok_or(SessionError::setting(field, "must be a whole number below 2^32"))
+            whole.ok_or(SessionError::setting(
+                field,
+                "must be a whole number below 2^32",
+            ))
         };
         let number = || {
-            let number = value.as_f64().ok_or(SessionError::setting(field, "must be a number"));
+            let number = value
+                .as_f64()
+                .ok_or(SessionError::setting(field, "must be a number"));
             number.map(|v| v as f32)
         };
         match field {
@@ -101,12 +129,15 @@ impl Settings {
             }
             "seed" => {
                 let seed = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-                self.seed =
-                    seed.ok_or(SessionError::setting(field, "must be a whole number below 2^64"))?;
+                self.seed = seed.ok_or(SessionError::setting(
+                    field,
+                    "must be a whole number below 2^64",
+                ))?;
             }
             "ignore_stop" => {
-                self.ignore_stop =
-                    value.as_bool().ok_or(SessionError::setting(field, "must be true or false"))?;
+                self.ignore_stop = value
+                    .as_bool()
+                    .ok_or(SessionError::setting(field, "must be true or false"))?;
             }
             _ => return Err(SessionError::setting(field, "is not a setting")),
         }
@@ -142,7 +173,10 @@ mod tests {
         let cases = [
             (r#"{"top_k": 0}"#, "top_k must be 1 to 1024"),
             (r#"{"top_k": 1025}"#, "top_k must be 1 to 1024"),
-            (r#"{"top_k": -1}"#, "top_k must be a whole number below 2^32"),
+            (
+                r#"{"top_k": -1}"#,
+                "top_k must be a whole number below 2^32",
+            ),
             (r#"{"top_p": 0}"#, "top_p must be above 0, up to 1"),
             (r#"{"temperature": 1e9}"#, "temperature must be 0 to 100"),
             (r#"{"temperature": "hot"}"#, "temperature must be a number"),

@@ -1,15 +1,22 @@
 //! Rows of f32 into stored bytes, and stored rows back into f32.
+//!
+//! What is written is always a payload that `payload::check` accepts, or an error.
 
 use super::error::{TensorError, TensorErrorKind};
 use super::half::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 use super::quant::{BLOCK_LEN, quantize_block_q4_0, quantize_block_q8_0};
 use super::tile::{TILE_ROWS, q4_0_at, q8_0_at, scale_at};
-use super::{Dtype, Format, TensorRef};
+use super::{Dtype, Format, TensorRef, payload};
 
 /// Stores `rows: [n_rows, d_in]` in `format`, the last tile filled with zeros.
 ///
 /// `out` must be `format.stored_bytes(n_rows, d_in)` long. To store a tensor in parts, give every
 /// part but the last a multiple of `format.tile_rows` rows.
+///
+/// # Errors
+/// `Shape` if rows are not whole blocks or the format holds no floats; `Length` if `out` or `rows`
+/// has another length; `NotFinite`, with the place in `out`, if a value is not finite or too large
+/// for the format.
 pub fn encode_rows(
     out: &mut [u8],
     format: &Format,
@@ -45,7 +52,7 @@ pub fn encode_rows(
             scale
         }),
     }
-    Ok(())
+    payload::check_stored(format, out, n_rows, d_in, 0, usize::MAX).map(|_| ())
 }
 
 fn encode_elements<const N: usize>(out: &mut [u8], values: &[f32], encode: fn(f32) -> [u8; N]) {
@@ -63,6 +70,9 @@ fn encode_tiles(
     encode: impl Fn(&mut [u8], usize, &[f32; BLOCK_LEN]) -> u16,
 ) {
     out.fill(0);
+    if rows.is_empty() {
+        return;
+    }
     let tile_block_bytes = format.block_bytes * TILE_ROWS;
     let tiles = out.chunks_exact_mut(d_in / BLOCK_LEN * tile_block_bytes);
     for (tile, rows) in tiles.zip(rows.chunks(d_in * TILE_ROWS)) {
@@ -76,12 +86,16 @@ fn encode_tiles(
     }
 }
 
-/// Row `row_idx` of `w` as f32, exactly: `out: [d_in]`.
+/// Row `row_idx` of `w` as f32: `out: [d_in]`. Exact; of u32, the nearest f32.
 ///
 /// # Panics
 /// When `row_idx` is not below `d_out`, or `out` is not `d_in` long.
 pub fn decode_row(out: &mut [f32], w: TensorRef<'_>, row_idx: usize) {
-    assert!(row_idx < w.d_out, "decode_row: row {row_idx} of {}", w.d_out);
+    assert!(
+        row_idx < w.d_out,
+        "decode_row: row {row_idx} of {}",
+        w.d_out
+    );
     assert_eq!(out.len(), w.d_in, "decode_row: length of the output");
     match w.format.dtype {
         Dtype::F32 => decode_elements(out, w, row_idx, f32::from_le_bytes),

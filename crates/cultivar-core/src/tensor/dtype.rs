@@ -71,11 +71,25 @@ pub struct Format {
 }
 
 const fn plain(dtype: Dtype, name: &'static str, bytes: usize) -> Format {
-    Format { dtype, layout: Layout::Rows, name, block_len: 1, block_bytes: bytes, tile_rows: 1 }
+    Format {
+        dtype,
+        layout: Layout::Rows,
+        name,
+        block_len: 1,
+        block_bytes: bytes,
+        tile_rows: 1,
+    }
 }
 
 const fn tiled(dtype: Dtype, name: &'static str, block_bytes: usize) -> Format {
-    Format { dtype, layout: Layout::Tile4, name, block_len: 32, block_bytes, tile_rows: 4 }
+    Format {
+        dtype,
+        layout: Layout::Tile4,
+        name,
+        block_len: 32,
+        block_bytes,
+        tile_rows: 4,
+    }
 }
 
 /// Every format that works.
@@ -91,7 +105,9 @@ pub const FORMATS: &[Format] = &[
 impl Format {
     /// The format of these ids.
     pub fn find(dtype_id: u16, layout_id: u16) -> Option<&'static Format> {
-        FORMATS.iter().find(|f| f.dtype.id() == dtype_id && f.layout.id() == layout_id)
+        FORMATS
+            .iter()
+            .find(|f| f.dtype.id() == dtype_id && f.layout.id() == layout_id)
     }
 
     /// The format of this name.

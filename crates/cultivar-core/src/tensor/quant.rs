@@ -1,41 +1,63 @@
-//! Quantization of blocks of 32, with the rounding of ggml's reference code, so that codes equal
-//! those that llama-quantize writes.
+//! Quantization of blocks of 32, with the rounding of ggml's reference code
+//! (`quantize_row_q8_0_ref`, `quantize_row_q4_0_ref`), so that codes and scales equal those that
+//! llama-quantize writes, byte for byte.
+//!
+//! Where ggml's C leaves the result open (values that are not finite, blocks so small that the
+//! inverse of their scale overflows), the rule is ours and total: see each function.
 
-use super::half::{f16_to_f32, f32_to_f16};
+use super::half::f32_to_f16;
 
 /// Columns of a block.
 pub const BLOCK_LEN: usize = 32;
 
-/// q8_0: scale = amax / 127 as f16, codes = `x * (127 / amax)` rounded, halves away from zero.
+/// q8_0: scale = amax / 127, codes = `x * (1 / scale)` rounded, halves away from zero; the scale is
+/// stored as f16, rounded to nearest even.
+///
+/// A value that is not finite makes the stored scale not finite, which every later check refuses.
+/// A scale below 2^-128, whose inverse overflows, gives codes 0; its f16 is 0 anyway.
 pub fn quantize_block_q8_0(x: &[f32; BLOCK_LEN]) -> (u16, [i8; BLOCK_LEN]) {
-    let amax = x.iter().fold(0.0f32, |max, v| if v.abs() > max { v.abs() } else { max });
-    let scale = amax / 127.0;
-    let inverse = if scale != 0.0 { 1.0 / scale } else { 0.0 };
+    let scale = largest(x).abs() / 127.0;
+    let inverse = inverse_of(scale);
     (f32_to_f16(scale), x.map(|v| round_half_away(v * inverse)))
 }
 
-/// q4_0: scale = m / -8 as f16 for the value m of largest magnitude, so that m gets code 0 (its
-/// value -8); codes = `x / scale + 8.5` cut to 0..=15.
+/// q4_0: scale = m / -8 for the first value m of largest magnitude, so that m gets code 0 (which
+/// stands for -8); codes = `x * (1 / scale) + 8.5` cut to a whole number in 0..=15.
+///
+/// A value that is not finite makes the stored scale not finite. A scale below 2^-128 in magnitude
+/// gives codes 8 (which stand for 0), as a block of zeros does.
 pub fn quantize_block_q4_0(x: &[f32; BLOCK_LEN]) -> (u16, [u8; BLOCK_LEN]) {
-    let (mut amax, mut max) = (0.0f32, 0.0f32);
-    for &v in x {
-        if v.abs() > amax {
-            (amax, max) = (v.abs(), v);
+    let scale = largest(x) / -8.0;
+    let inverse = inverse_of(scale);
+    (
+        f32_to_f16(scale),
+        x.map(|v| ((v * inverse + 8.5) as u8).min(15)),
+    )
+}
+
+/// The first value of largest magnitude, its sign kept; a `NaN` counts above infinity.
+fn largest(x: &[f32; BLOCK_LEN]) -> f32 {
+    let magnitude = |v: f32| v.to_bits() & 0x7fff_ffff;
+    x.iter().fold(0.0, |max, &v| {
+        if magnitude(v) > magnitude(max) {
+            v
+        } else {
+            max
         }
-    }
-    let scale = max / -8.0;
-    let inverse = if scale != 0.0 { 1.0 / scale } else { 0.0 };
-    (f32_to_f16(scale), x.map(|v| ((v * inverse + 8.5) as i8).min(15).cast_unsigned()))
+    })
 }
 
-/// `scale * code`.
-pub fn dequantize(scale: u16, code: i8) -> f32 {
-    f16_to_f32(scale) * f32::from(code)
+/// `1 / scale`, or 0 where that does not exist as a finite f32.
+fn inverse_of(scale: f32) -> f32 {
+    let inverse = 1.0 / scale;
+    if inverse.is_finite() { inverse } else { 0.0 }
 }
 
-/// Nearest integer, halves away from zero, for magnitudes within i8.
+/// Nearest integer, halves away from zero, for magnitudes within i8; 0 for `NaN`.
 fn round_half_away(v: f32) -> i8 {
-    let whole = v as i32 as f32;
-    let rest = v - whole;
-    (whole as i32 + i32::from(rest >= 0.5) - i32::from(rest <= -0.5)) as i8
+    let whole = v as i8;
+    let rest = v - f32::from(whole);
+    whole
+        .saturating_add(i8::from(rest >= 0.5))
+        .saturating_sub(i8::from(rest <= -0.5))
 }

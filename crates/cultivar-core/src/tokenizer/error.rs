@@ -91,21 +91,38 @@ impl TokenizerError {
 impl fmt::Display for TokenizerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = self.id;
+        // Longer than a screen because there is one sentence per rule.
         match self.kind {
             TokenizerErrorKind::VocabSize => {
-                write!(f, "tokenizer: a vocabulary has 1 to {} pieces", super::VOCAB_SIZE_MAX)
+                write!(
+                    f,
+                    "tokenizer: a vocabulary has 1 to {} pieces",
+                    super::VOCAB_SIZE_MAX
+                )
             }
             TokenizerErrorKind::ScoreCount => {
-                write!(f, "tokenizer: the number of scores does not fit the number of pieces")
+                write!(
+                    f,
+                    "tokenizer: the number of scores does not fit the number of pieces"
+                )
             }
             TokenizerErrorKind::TypeCount => {
-                write!(f, "tokenizer: the number of types is not the number of pieces")
+                write!(
+                    f,
+                    "tokenizer: the number of types is not the number of pieces"
+                )
             }
             TokenizerErrorKind::PieceType => {
-                write!(f, "tokenizer: piece {id} has a type that this kind of tokenizer lacks")
+                write!(
+                    f,
+                    "tokenizer: piece {id} has a type that this kind of tokenizer lacks"
+                )
             }
             TokenizerErrorKind::ScoreNotFinite => {
-                write!(f, "tokenizer: the score of piece {id} is not a finite number")
+                write!(
+                    f,
+                    "tokenizer: the score of piece {id} is not a finite number"
+                )
             }
             TokenizerErrorKind::PieceEmpty => write!(f, "tokenizer: piece {id} is empty"),
             TokenizerErrorKind::PieceTooLong => write!(
@@ -114,10 +131,16 @@ impl fmt::Display for TokenizerError {
                 super::PIECE_BYTES_MAX
             ),
             TokenizerErrorKind::BytePieceLen => {
-                write!(f, "tokenizer: byte piece {id} does not hold exactly one byte")
+                write!(
+                    f,
+                    "tokenizer: byte piece {id} does not hold exactly one byte"
+                )
             }
             TokenizerErrorKind::PieceRepeated => {
-                write!(f, "tokenizer: piece {id} repeats the bytes of an earlier piece")
+                write!(
+                    f,
+                    "tokenizer: piece {id} repeats the bytes of an earlier piece"
+                )
             }
             TokenizerErrorKind::BytePieceMissing => write!(
                 f,
@@ -130,22 +153,38 @@ impl fmt::Display for TokenizerError {
                 write!(f, "tokenizer: end ids are not strictly ascending at {id}")
             }
             TokenizerErrorKind::BosMissing => {
-                write!(f, "tokenizer: a begin-of-sequence id is asked for but there is none")
+                write!(
+                    f,
+                    "tokenizer: a begin-of-sequence id is asked for but there is none"
+                )
             }
             TokenizerErrorKind::MergesUnused => {
-                write!(f, "tokenizer: this kind of tokenizer has no merges, but some are given")
+                write!(
+                    f,
+                    "tokenizer: this kind of tokenizer has no merges, but some are given"
+                )
             }
             TokenizerErrorKind::StepUnknown => {
-                write!(f, "tokenizer: this kind has no normalizer, pre-tokenizer or decoder steps")
+                write!(
+                    f,
+                    "tokenizer: this kind has no normalizer, pre-tokenizer or decoder steps"
+                )
             }
             TokenizerErrorKind::PieceIndex => {
-                write!(f, "tokenizer: the pieces cannot be indexed (too many collide)")
+                write!(
+                    f,
+                    "tokenizer: the pieces cannot be indexed (too many collide)"
+                )
             }
             TokenizerErrorKind::IdRange => {
                 write!(f, "tokenizer: id {id} is outside the vocabulary")
             }
             TokenizerErrorKind::TextTooLong => {
-                write!(f, "tokenizer: the text is longer than {} bytes", super::TEXT_BYTES_MAX)
+                write!(
+                    f,
+                    "tokenizer: the text is longer than {} bytes",
+                    super::TEXT_BYTES_MAX
+                )
             }
             TokenizerErrorKind::OutOfMemory => write!(f, "tokenizer: out of memory"),
         }

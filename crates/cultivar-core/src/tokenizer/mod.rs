@@ -6,6 +6,7 @@
 
 mod bytes_kind;
 mod error;
+mod merge_span;
 mod record;
 mod record_check;
 mod sentencepiece;
@@ -67,7 +68,11 @@ impl Tokenizer {
             TokenizerKind::Bytes => None,
             TokenizerKind::SentencePieceBpe => Some(SentencePiece::new(&record)?),
         };
-        Ok(Tokenizer { record, special, sentencepiece })
+        Ok(Tokenizer {
+            record,
+            special,
+            sentencepiece,
+        })
     }
 
     /// The record it was made from.
@@ -127,8 +132,9 @@ impl Tokenizer {
         let text = self.normalized(text);
         let mut at = 0;
         loop {
-            let found =
-                self.special.find(&self.record, text.as_bytes(), at, options.parse_special);
+            let found = self
+                .special
+                .find(&self.record, text.as_bytes(), at, options.parse_special);
             let end = found.map_or(text.len(), |found| found.start);
             if let Err(error) = self.encode_plain(text.get(at..end).unwrap_or(""), out) {
                 out.truncate(n_before);

@@ -45,7 +45,7 @@ pub enum PieceType {
     Unknown = 2,
     /// A marker such as begin-of-sequence: never made from text unless asked, decodes to nothing.
     Control = 3,
-    /// A text marker added by the model's author: made from text only when asked, decodes to itself.
+    /// Text added whole by the model's author: always found in text, decodes to itself.
     User = 4,
     /// Holds a place in the table; never made from text.
     Unused = 5,
@@ -78,7 +78,10 @@ pub struct Pieces {
 impl Pieces {
     /// An empty list.
     pub const fn new() -> Pieces {
-        Pieces { bytes: Vec::new(), ends: Vec::new() }
+        Pieces {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+        }
     }
 
     /// An empty list with room for exactly `n_pieces` pieces of `n_bytes` bytes in all.
@@ -93,8 +96,12 @@ impl Pieces {
     /// reach 4 GiB.
     #[must_use]
     pub fn push(&mut self, piece: &[u8]) -> bool {
-        let Some(end) = self.bytes.len().checked_add(piece.len()) else { return false };
-        let Ok(end) = u32::try_from(end) else { return false };
+        let Some(end) = self.bytes.len().checked_add(piece.len()) else {
+            return false;
+        };
+        let Ok(end) = u32::try_from(end) else {
+            return false;
+        };
         self.bytes.extend_from_slice(piece);
         self.ends.push(end);
         true

@@ -44,7 +44,10 @@ fn check_pieces(record: &TokenizerRecord) -> Result<(), TokenizerError> {
             (_, None) => false,
             (TokenizerKind::SentencePieceBpe, Some(_)) => true,
             (TokenizerKind::Bytes, Some(kind)) => {
-                matches!(kind, PieceType::Control | PieceType::User | PieceType::Unused)
+                matches!(
+                    kind,
+                    PieceType::Control | PieceType::User | PieceType::Unused
+                )
             }
         };
         if !allowed {

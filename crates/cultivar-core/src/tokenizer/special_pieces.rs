@@ -31,12 +31,17 @@ impl SpecialPieces {
         let of_type = |wanted: &[PieceType]| {
             let first = record.n_implied() as u32;
             let ids = (first..record.vocab_size() as u32).filter(|&id| {
-                record.piece(id).is_some_and(|(_, kind)| wanted.iter().any(|w| *w as u8 == kind))
+                record
+                    .piece(id)
+                    .is_some_and(|(_, kind)| wanted.iter().any(|w| *w as u8 == kind))
             });
             SortedPieces::new(record, ids)
         };
         let special = [PieceType::Control, PieceType::Unknown, PieceType::User];
-        Ok(SpecialPieces { all: of_type(&special)?, user: of_type(&[PieceType::User])? })
+        Ok(SpecialPieces {
+            all: of_type(&special)?,
+            user: of_type(&[PieceType::User])?,
+        })
     }
 
     /// The first special piece of `text` at or after byte `from`.
@@ -58,7 +63,11 @@ impl SpecialPieces {
             }
             let start = from + offset;
             if let Some((id, len)) = sorted.longest_prefix(record, text.get(start..)?) {
-                return Some(Found { start, end: start + len, id });
+                return Some(Found {
+                    start,
+                    end: start + len,
+                    id,
+                });
             }
         }
         None
@@ -79,13 +88,21 @@ impl SortedPieces {
     ) -> Result<SortedPieces, TokenizerError> {
         let bytes_of = |id: u32| record.piece(id).map_or(&[][..], |(bytes, _)| bytes);
         let mut ids: Vec<u32> = ids.collect();
-        ids.sort_unstable_by(|a, b| bytes_of(*a).cmp(bytes_of(*b)).then(a.cmp(b)));
+        crate::sorting::sort_by(&mut ids, |a, b| {
+            bytes_of(*a).cmp(bytes_of(*b)).then(a.cmp(b))
+        });
         let mut first_bytes = [0u64; 4];
         for (idx, &id) in ids.iter().enumerate() {
             let bytes = bytes_of(id);
-            if ids.get(idx + 1).is_some_and(|next| bytes_of(*next) == bytes) {
+            if ids
+                .get(idx + 1)
+                .is_some_and(|next| bytes_of(*next) == bytes)
+            {
                 let later = ids.get(idx + 1).copied().unwrap_or(id);
-                return Err(TokenizerError::new(TokenizerErrorKind::PieceRepeated, later));
+                return Err(TokenizerError::new(
+                    TokenizerErrorKind::PieceRepeated,
+                    later,
+                ));
             }
             if let Some(&first) = bytes.first() {
                 first_bytes[usize::from(first >> 6)] |= 1 << (first & 63);
@@ -102,7 +119,10 @@ impl SortedPieces {
     /// the text's first n bytes is narrowed byte by byte.
     fn longest_prefix(&self, record: &TokenizerRecord, text: &[u8]) -> Option<(u32, usize)> {
         let byte_at = |id: u32, depth: usize| {
-            record.piece(id).and_then(|(bytes, _)| bytes.get(depth)).copied()
+            record
+                .piece(id)
+                .and_then(|(bytes, _)| bytes.get(depth))
+                .copied()
         };
         let mut range = self.ids.as_slice();
         let mut best = None;

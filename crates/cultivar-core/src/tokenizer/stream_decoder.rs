@@ -18,7 +18,11 @@ pub struct StreamDecoder {
 impl StreamDecoder {
     /// A decoder at the start of a sequence.
     pub const fn new() -> StreamDecoder {
-        StreamDecoder { pending: [0; 4], n_pending: 0, drop_space: true }
+        StreamDecoder {
+            pending: [0; 4],
+            n_pending: 0,
+            drop_space: true,
+        }
     }
 
     /// Appends to `out` the text that `id` completes. Markers give no text; a begin marker lets
@@ -83,7 +87,9 @@ impl StreamDecoder {
                     self.n_pending = 0;
                 }
                 Err(error) => {
-                    let Some(n_broken) = error.error_len() else { return };
+                    let Some(n_broken) = error.error_len() else {
+                        return;
+                    };
                     out.push('\u{FFFD}');
                     self.pending.rotate_left(n_broken);
                     self.n_pending = self.n_pending.saturating_sub(n_broken as u8);

@@ -54,7 +54,9 @@ impl Vocabulary {
             let mut slot_idx = vocabulary.first_slot(piece);
             let mut n_probes = 0;
             loop {
-                let Some(slot) = vocabulary.slots.get_mut(slot_idx) else { return Ok(None) };
+                let Some(slot) = vocabulary.slots.get_mut(slot_idx) else {
+                    return Ok(None);
+                };
                 if *slot == EMPTY {
                     *slot = id;
                     break;
@@ -126,7 +128,10 @@ mod tests {
         let vocabulary = Vocabulary::new(&pieces, &ids).unwrap();
         for (id, name) in ids.iter().zip(&names) {
             assert_eq!(vocabulary.find(&pieces, name.as_bytes()), Some(*id));
-            assert_eq!(vocabulary.find(&pieces, format!("{name}z").as_bytes()), None);
+            assert_eq!(
+                vocabulary.find(&pieces, format!("{name}z").as_bytes()),
+                None
+            );
         }
         assert_eq!(vocabulary.find(&pieces, b""), None);
     }
@@ -135,7 +140,10 @@ mod tests {
     fn a_repeated_piece_is_named() {
         let pieces: Pieces = [&b"ab"[..], b"c", b"ab"].into_iter().collect();
         let error = Vocabulary::new(&pieces, &[0, 1, 2]).unwrap_err();
-        assert_eq!(error, TokenizerError::new(TokenizerErrorKind::PieceRepeated, 2));
+        assert_eq!(
+            error,
+            TokenizerError::new(TokenizerErrorKind::PieceRepeated, 2)
+        );
         assert!(Vocabulary::new(&pieces, &[0, 1]).is_ok());
     }
 }
