@@ -27,7 +27,10 @@ pub(crate) fn to_json(
     let mut json = JsonWriter::new();
     json.begin_object()
         .field_str("schema", "cultivar.conversion.v1")
-        .field_str("importer", concat!("cultivar-import ", env!("CARGO_PKG_VERSION")))
+        .field_str(
+            "importer",
+            concat!("cultivar-import ", env!("CARGO_PKG_VERSION")),
+        )
         .field_str("format", format.name());
     json.key("sources").begin_array();
     for source in sources {
@@ -39,7 +42,10 @@ pub(crate) fn to_json(
             .end_object();
     }
     json.end_array();
-    json.field_str("row_order", "w_q and w_k from interleaved to half-split rotary rows");
+    json.field_str(
+        "row_order",
+        "w_q and w_k from interleaved to half-split rotary rows",
+    );
     json.key("tensors").begin_array();
     for tensor in tensors {
         json.begin_object()

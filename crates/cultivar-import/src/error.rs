@@ -89,7 +89,12 @@ impl ImportError {
     /// An error that names nothing yet.
     pub fn new(kind: ImportErrorKind) -> ImportError {
         let (file, field) = (ShortText::EMPTY, ShortText::EMPTY);
-        ImportError(Box::new(ImportErrorDetail { kind, file, field, numbers: [0; 2] }))
+        ImportError(Box::new(ImportErrorDetail {
+            kind,
+            file,
+            field,
+            numbers: [0; 2],
+        }))
     }
 
     /// The same error in this file.
@@ -175,12 +180,16 @@ impl fmt::Display for ImportError {
         if !self.file.is_empty() {
             write!(f, "{}: ", self.file)?;
         }
+        // Longer than a screen because there is one sentence per rule.
         match self.kind {
             ImportErrorKind::NoSource => f.write_str(
                 "no model file was given; give a llama2.c checkpoint and its tokenizer file",
             ),
             ImportErrorKind::TooManySources => {
-                write!(f, "{first} files were given; an import takes at most {second}")
+                write!(
+                    f,
+                    "{first} files were given; an import takes at most {second}"
+                )
             }
             ImportErrorKind::Empty => f.write_str("the file is empty"),
             ImportErrorKind::Unrecognised => f.write_str(
@@ -212,11 +221,15 @@ impl fmt::Display for ImportError {
                  the header is wrong or something was appended"
             ),
             ImportErrorKind::HeaderField => {
-                write!(f, "header field {field} has the impossible value {}", first as i64)
+                write!(
+                    f,
+                    "header field {field} has the impossible value {}",
+                    first as i64
+                )
             }
             ImportErrorKind::SizesDisagree => write!(
                 f,
-                "{field} is {first} here but {second} in the other file: they do not belong together"
+                "{field} is {first} here but {second} in the other file: they do not fit together"
             ),
             ImportErrorKind::NotFinite => write!(
                 f,
@@ -228,24 +241,36 @@ impl fmt::Display for ImportError {
                  use f32"
             ),
             ImportErrorKind::PieceBroken => {
-                write!(f, "piece {first} of the vocabulary is cut off or has an impossible length")
+                write!(
+                    f,
+                    "piece {first} of the vocabulary is cut off or has an impossible length"
+                )
             }
             ImportErrorKind::TooManyPieces => {
                 write!(f, "the vocabulary has more than {first} pieces")
             }
             ImportErrorKind::FileTooLarge => {
-                write!(f, "the file has {second} bytes; a file of its kind has at most {first}")
+                write!(
+                    f,
+                    "the file has {second} bytes; a file of its kind has at most {first}"
+                )
             }
             ImportErrorKind::OutOfMemory => write!(f, "out of memory: {first} bytes refused"),
             ImportErrorKind::SupplyLen => {
-                write!(f, "{second} bytes arrived where {first} were asked for: did the file change?")
+                write!(
+                    f,
+                    "{second} bytes arrived where {first} were asked for: did the file change?"
+                )
             }
             ImportErrorKind::OutOfOrder => f.write_str("the import was called out of order"),
             ImportErrorKind::FormatLater => {
                 write!(f, "format {field} is not supported yet by this version")
             }
             ImportErrorKind::FormatUnknown => {
-                write!(f, "there is no format {field}; use keep, f32, f16, q8_0 or q4_0")
+                write!(
+                    f,
+                    "there is no format {field}; use keep, f32, f16, q8_0 or q4_0"
+                )
             }
             ImportErrorKind::Package(error) => error.fmt(f),
             ImportErrorKind::Config(error) => error.fmt(f),

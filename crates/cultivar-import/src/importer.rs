@@ -4,24 +4,22 @@
 //! probe every file → read the tokenizer whole → read the weights front to back, one chunk at a
 //! time, each giving a chunk to write → write the head → write the tail → done
 //! ```
-//! Every source is read once and in order, so that its SHA-256 is known at the end. Writes cover
-//! each byte of the new file exactly once, in any order. After an error every call repeats it.
+//! Behind its first bytes every source is read once and in order, so that its SHA-256 is known at
+//! the end. Writes cover each byte of the new file exactly once, in any order. After an error
+//! every call repeats it.
 
+use crate::conversion::Conversion;
 use crate::conversion_record::{self, RecordedSource};
 use crate::error::{ImportError, ImportErrorKind};
 use crate::llama2c::{checkpoint, tokenizer_file};
 use crate::options::ImportOptions;
 use crate::plan::ImportPlan;
 use crate::source::{PROBE_BYTES, SOURCES_MAX, SourceInfo, SourceKind, recognise};
-use crate::tensor_job::{ConvertedTensor, TensorJob};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use cultivar_core::digest::{Digest, Sha256};
-use cultivar_core::package::{
-    Metadata, ModelParts, PackageWriter, RecordWriter, SectionId, TensorPlan, metadata_key,
-};
-use cultivar_core::tensor::Format;
+use cultivar_core::digest::Sha256;
+use cultivar_core::package::{Metadata, RecordWriter, SectionId, metadata_key};
 use cultivar_core::tokenizer::{Tokenizer, TokenizerRecord};
 
 /// Chunks are at least this long, so that small budgets do not drown in calls.
@@ -74,22 +72,9 @@ enum Stage {
     /// Convert the tensors.
     Convert(Box<Conversion>),
     /// The head is written; the tail comes last.
-    Tail {
-        offset: u64,
-        tail: Vec<u8>,
-    },
+    Tail { offset: u64, tail: Vec<u8> },
     /// The tail is written.
     End,
-}
-
-struct Conversion {
-    plan: ImportPlan,
-    writer: PackageWriter,
-    /// Formats of the plan's tensors.
-    formats: Vec<&'static Format>,
-    next_tensor: usize,
-    job: Option<TensorJob>,
-    done: Vec<ConvertedTensor>,
 }
 
 /// An import in progress.
@@ -121,7 +106,12 @@ impl Importer {
         }
         let sources = sources
             .into_iter()
-            .map(|info| Source { info, kind: None, hash: Sha256::new(), hashed_bytes: 0 })
+            .map(|info| Source {
+                info,
+                kind: None,
+                hash: Sha256::new(),
+                hashed_bytes: 0,
+            })
             .collect();
         Ok(Importer {
             sources,
@@ -187,14 +177,21 @@ impl Importer {
 
     fn next_step(&mut self, budget_bytes: u64) -> Result<ImportStep, ImportError> {
         if let Some((source, offset, len)) = self.request {
-            return Ok(ImportStep::Read { source, offset, len });
+            return Ok(ImportStep::Read {
+                source,
+                offset,
+                len,
+            });
         }
         if let Some(offset) = self.output_offset.take() {
             return Ok(ImportStep::Write { offset });
         }
         if core::mem::take(&mut self.tensor_finished) {
             let (done_bytes, total_bytes) = self.progress();
-            return Ok(ImportStep::Progress { done_bytes, total_bytes });
+            return Ok(ImportStep::Progress {
+                done_bytes,
+                total_bytes,
+            });
         }
         match &mut self.stage {
             Stage::Probe(idx) => {
@@ -232,7 +229,11 @@ impl Importer {
 
     fn read(&mut self, source: usize, offset: u64, len: u64) -> ImportStep {
         self.request = Some((source, offset, len));
-        ImportStep::Read { source, offset, len }
+        ImportStep::Read {
+            source,
+            offset,
+            len,
+        }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
@@ -241,7 +242,9 @@ impl Importer {
         };
         if bytes.len() as u64 != len {
             let error = ImportError::new(ImportErrorKind::SupplyLen);
-            return Err(error.file(self.name(source_idx)).numbers(len, bytes.len() as u64));
+            return Err(error
+                .file(self.name(source_idx))
+                .numbers(len, bytes.len() as u64));
         }
         match &mut self.stage {
             Stage::Probe(idx) => {
@@ -258,7 +261,10 @@ impl Importer {
                     && job.source.offset <= offset
                 {
                     let place = job.convert(bytes, &mut self.output);
-                    let name = self.sources.get(source_idx).map_or("", |s| s.info.name.as_str());
+                    let name = self
+                        .sources
+                        .get(source_idx)
+                        .map_or("", |s| s.info.name.as_str());
                     let place = place.map_err(|error| error.file(name))?;
                     written = Some(conversion.finish_chunk(place, &mut self.output));
                 }
@@ -281,13 +287,17 @@ impl Importer {
     }
 
     fn name(&self, source_idx: usize) -> &str {
-        self.sources.get(source_idx).map_or("", |source| source.info.name.as_str())
+        self.sources
+            .get(source_idx)
+            .map_or("", |source| source.info.name.as_str())
     }
 
     /// Notes the kind of a source; two of a kind are refused.
     fn probed(&mut self, idx: usize, probe: &[u8]) -> Result<(), ImportError> {
         self.stage = Stage::Probe(idx + 1);
-        let Some(source) = self.sources.get_mut(idx) else { return Ok(()) };
+        let Some(source) = self.sources.get_mut(idx) else {
+            return Ok(());
+        };
         let kind = match recognise(&source.info, probe) {
             Ok(kind) => kind,
             Err(_) if self.options.skip_unrecognised => return Ok(()),
@@ -295,17 +305,29 @@ impl Importer {
         };
         source.kind = Some(kind);
         let name = &source.info.name;
-        let second = ImportError::new(ImportErrorKind::TwoOfAKind).field(kind.name()).file(name);
+        let second = ImportError::new(ImportErrorKind::TwoOfAKind)
+            .field(kind.name())
+            .file(name);
         match kind {
             SourceKind::Llama2cCheckpoint => {
                 let header = checkpoint::Header::parse(probe).map_err(|error| error.file(name))?;
-                header.checked_tensors(source.info.bytes).map_err(|error| error.file(name))?;
+                header
+                    .checked_tensors(source.info.bytes)
+                    .map_err(|error| error.file(name))?;
                 let previous = self.checkpoint.replace((idx, header));
-                if previous.is_some() { Err(second) } else { Ok(()) }
+                if previous.is_some() {
+                    Err(second)
+                } else {
+                    Ok(())
+                }
             }
             SourceKind::Llama2cTokenizer => {
                 let previous = self.tokenizer_idx.replace(idx);
-                if previous.is_some() { Err(second) } else { Ok(()) }
+                if previous.is_some() {
+                    Err(second)
+                } else {
+                    Ok(())
+                }
             }
         }
     }
@@ -323,7 +345,10 @@ impl Importer {
             }
             (None, None) => return refuse(ImportErrorKind::NoSource, ""),
         };
-        let len = self.sources.get(tokenizer_idx).map_or(0, |source| source.info.bytes);
+        let len = self
+            .sources
+            .get(tokenizer_idx)
+            .map_or(0, |source| source.info.bytes);
         if len > tokenizer_file::FILE_BYTES_MAX {
             let error = ImportError::new(ImportErrorKind::FileTooLarge);
             let error = error.numbers(tokenizer_file::FILE_BYTES_MAX, len);
@@ -346,9 +371,18 @@ impl Importer {
             .checked_tensors(self.sources.get(weights_source).map_or(0, |s| s.info.bytes))
             .map_err(|error| error.file(name))?;
         let config = header.config();
-        config.validate().map_err(|error| ImportError::from(error).file(name))?;
-        config.check_supported().map_err(|error| ImportError::from(error).file(name))?;
-        let plan = ImportPlan { config, tokenizer, weights_source, tensors };
+        config
+            .validate()
+            .map_err(|error| ImportError::from(error).file(name))?;
+        config
+            .check_supported()
+            .map_err(|error| ImportError::from(error).file(name))?;
+        let plan = ImportPlan {
+            config,
+            tokenizer,
+            weights_source,
+            tensors,
+        };
         let conversion = Conversion::new(plan, &self.options, &self.metadata(weights_source));
         let conversion = conversion.map_err(|error| error.file(name))?;
         self.stage = Stage::Convert(Box::new(conversion));
@@ -357,8 +391,14 @@ impl Importer {
 
     fn metadata(&self, weights_source: usize) -> Metadata {
         let file_name = self.name(weights_source);
-        let stem = file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
-        let name = if self.options.name.is_empty() { stem } else { self.options.name.as_str() };
+        let stem = file_name
+            .rsplit_once('.')
+            .map_or(file_name, |(stem, _)| stem);
+        let name = if self.options.name.is_empty() {
+            stem
+        } else {
+            self.options.name.as_str()
+        };
         let mut records = RecordWriter::new();
         for (key, text) in [
             (metadata_key::NAME, name),
@@ -383,7 +423,10 @@ impl Importer {
         let source = self.sources.get(source_idx);
         let (at, end) = source.map_or((0, 0), |source| (source.hashed_bytes, source.info.bytes));
         conversion.start_job();
-        let next_place = conversion.job.as_ref().map_or(end, |job| job.next_chunk(budget_bytes).0);
+        let next_place = conversion
+            .job
+            .as_ref()
+            .map_or(end, |job| job.next_chunk(budget_bytes).0);
         if at < next_place {
             return Ok(self.read(source_idx, at, (next_place - at).min(budget_bytes)));
         }
@@ -404,16 +447,26 @@ impl Importer {
             let Some(kind) = source.kind else { continue };
             let hash = core::mem::replace(&mut source.hash, Sha256::new());
             let (name, bytes) = (source.info.name.as_str(), source.info.bytes);
-            recorded.push(RecordedSource { name, kind, bytes, digest: hash.finish() });
+            recorded.push(RecordedSource {
+                name,
+                kind,
+                bytes,
+                digest: hash.finish(),
+            });
         }
-        recorded.sort_by(|a, b| a.kind.name().cmp(b.kind.name()));
+        cultivar_core::sorting::sort_by_key(&mut recorded, |source| source.kind.name());
         self.record_json =
             conversion_record::to_json(self.options.format, &recorded, &conversion.done);
         let record = self.record_json.clone().into_bytes();
-        let finished = conversion.writer.finish(&[(SectionId::CONVERSION_RECORD, record)])?;
+        let finished = conversion
+            .writer
+            .finish(&[(SectionId::CONVERSION_RECORD, record)])?;
         self.file_bytes = finished.file_bytes;
         self.output = finished.head;
-        self.stage = Stage::Tail { offset: finished.tail_offset, tail: finished.tail };
+        self.stage = Stage::Tail {
+            offset: finished.tail_offset,
+            tail: finished.tail,
+        };
         Ok(ImportStep::Write { offset: 0 })
     }
 }
@@ -427,69 +480,4 @@ fn read_tokenizer(bytes: &[u8], vocab_size: u64) -> Result<TokenizerRecord, Impo
         return Err(error.numbers(n_pieces, vocab_size));
     }
     Ok(Tokenizer::new(record)?.into_record())
-}
-
-impl Conversion {
-    fn new(
-        plan: ImportPlan,
-        options: &ImportOptions,
-        metadata: &Metadata,
-    ) -> Result<Conversion, ImportError> {
-        let parts = ModelParts {
-            config: plan.config.clone(),
-            tokenizer: plan.tokenizer.clone(),
-            chat_template: None,
-            metadata: metadata.clone(),
-            unknown: Vec::new(),
-        };
-        let mut formats = Vec::with_capacity(plan.tensors.len());
-        let mut plans = Vec::with_capacity(plan.tensors.len());
-        for tensor in &plan.tensors {
-            let format = match tensor.is_matrix() {
-                true => options.format.stored(tensor.d_in()),
-                false => Format::by_name("f32"),
-            };
-            let unknown = ImportError::new(ImportErrorKind::FormatUnknown);
-            let format = format.ok_or(unknown.field(options.format.name()))?;
-            formats.push(format);
-            let (name, shape) = (tensor.name.clone(), tensor.shape.clone());
-            plans.push(TensorPlan { name, format, shape });
-        }
-        let writer = PackageWriter::model(&parts, plans, &[SectionId::CONVERSION_RECORD])?;
-        Ok(Conversion { plan, writer, formats, next_tensor: 0, job: None, done: Vec::new() })
-    }
-
-    /// Begins the next tensor if none is under way.
-    fn start_job(&mut self) {
-        if self.job.is_none()
-            && let Some(source) = self.plan.tensors.get(self.next_tensor)
-            && let Some(format) = self.formats.get(self.next_tensor)
-        {
-            self.job = Some(TensorJob::new(source.clone(), format));
-            self.next_tensor += 1;
-        }
-    }
-
-    /// A chunk is in `output`: returns where it belongs in the file and whether its tensor is
-    /// complete. The zeros up to the next tensor are written with a tensor's last chunk.
-    fn finish_chunk(&mut self, place: u64, output: &mut Vec<u8>) -> (u64, bool) {
-        let name = self.job.as_ref().map_or("", |job| job.source.name.as_str());
-        let position = self.writer.position(name).unwrap_or(usize::MAX);
-        let offset = self.writer.entries().get(position).map_or(0, |entry| entry.offset) + place;
-        let is_done = self.job.as_ref().is_some_and(TensorJob::is_done);
-        if is_done && let Some(job) = self.job.take() {
-            let converted = job.finish();
-            self.set_digest(position, converted.digest);
-            self.done.push(converted);
-            if let Some(next) = self.writer.entries().get(position.saturating_add(1)) {
-                output.resize((next.offset - offset) as usize, 0);
-            }
-        }
-        (offset, is_done)
-    }
-
-    fn set_digest(&mut self, position: usize, digest: Digest) {
-        let is_set = self.writer.set_digest(position, digest);
-        debug_assert!(is_set, "every planned tensor has an entry");
-    }
 }

@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+mod conversion;
 mod conversion_record;
 mod error;
 mod importer;

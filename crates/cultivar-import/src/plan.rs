@@ -68,7 +68,11 @@ impl TensorSource {
 
     /// Rows.
     pub(crate) fn d_out(&self) -> usize {
-        if self.shape.len() < 2 { 1 } else { self.shape.first().map_or(1, |rows| *rows as usize) }
+        if self.shape.len() < 2 {
+            1
+        } else {
+            self.shape.first().map_or(1, |rows| *rows as usize)
+        }
     }
 
     /// Whether it is a matrix, whose format the caller chooses; a vector stays f32.

@@ -53,13 +53,21 @@ const SIGNATURES: &[Signature] = &[
         kind: ImportErrorKind::AlreadyPackage,
         name: "Cultivar package",
     },
-    Signature { bytes: b"GGUF", kind: ImportErrorKind::KindLater, name: "GGUF" },
+    Signature {
+        bytes: b"GGUF",
+        kind: ImportErrorKind::KindLater,
+        name: "GGUF",
+    },
     Signature {
         bytes: &0x616b_3432_u32.to_le_bytes(),
         kind: ImportErrorKind::KindLater,
         name: "llama2.c version 1 and 2",
     },
-    Signature { bytes: b"PK\x03\x04", kind: ImportErrorKind::KindLater, name: "PyTorch" },
+    Signature {
+        bytes: b"PK\x03\x04",
+        kind: ImportErrorKind::KindLater,
+        name: "PyTorch",
+    },
 ];
 
 /// The kind of a file from its first [`PROBE_BYTES`] bytes (all, if it has fewer).
@@ -68,7 +76,10 @@ pub(crate) fn recognise(source: &SourceInfo, probe: &[u8]) -> Result<SourceKind,
     if source.bytes == 0 {
         return Err(refuse(ImportErrorKind::Empty));
     }
-    if let Some(known) = SIGNATURES.iter().find(|known| probe.starts_with(known.bytes)) {
+    if let Some(known) = SIGNATURES
+        .iter()
+        .find(|known| probe.starts_with(known.bytes))
+    {
         return Err(refuse(known.kind).field(known.name));
     }
     if is_safetensors(probe) {
@@ -85,6 +96,8 @@ pub(crate) fn recognise(source: &SourceInfo, probe: &[u8]) -> Result<SourceKind,
 
 /// Safetensors begin with the length of a JSON object, below 100 MB, and that object.
 fn is_safetensors(probe: &[u8]) -> bool {
-    let Some((len, rest)) = probe.split_first_chunk::<8>() else { return false };
+    let Some((len, rest)) = probe.split_first_chunk::<8>() else {
+        return false;
+    };
     u64::from_le_bytes(*len) <= 100_000_000 && rest.starts_with(b"{\"")
 }

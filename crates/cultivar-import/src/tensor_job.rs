@@ -82,11 +82,15 @@ impl TensorJob {
     /// at least one group of rows, at most the rest.
     pub(crate) fn next_chunk(&self, budget_bytes: u64) -> (u64, u64) {
         let row_bytes = self.source.d_in() as u64 * 4;
-        let group = least_common_multiple(self.source.row_order.group_rows(), self.format.tile_rows);
+        let group =
+            least_common_multiple(self.source.row_order.group_rows(), self.format.tile_rows);
         let n_groups = (budget_bytes / (row_bytes * group as u64)).max(1);
         let n_rest = (self.source.d_out() - self.next_row) as u64;
         let n_rows = (n_groups * group as u64).min(n_rest);
-        (self.source.offset + self.next_row as u64 * row_bytes, n_rows * row_bytes)
+        (
+            self.source.offset + self.next_row as u64 * row_bytes,
+            n_rows * row_bytes,
+        )
     }
 
     /// Converts the chunk that [`TensorJob::next_chunk`] asked for into `out` and returns where
@@ -133,7 +137,11 @@ impl TensorJob {
             let source_row = self.source.row_order.source_row(row_idx);
             let start = source_row * d_in * 4;
             let row = chunk.get(start..start + d_in * 4).unwrap_or(&[]);
-            let weights = row.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+            let weights = row
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|bytes| f32::from_le_bytes(*bytes));
             self.rows.extend(weights);
         }
         let broken = self.rows.iter().position(|weight| !weight.is_finite());
@@ -151,7 +159,12 @@ impl TensorJob {
     /// Decodes what was encoded and adds up the differences.
     fn measure(&mut self, stored: &[u8], n_rows: usize) -> Result<(), ImportError> {
         let d_in = self.source.d_in();
-        let view = TensorRef { format: self.format, d_out: n_rows, d_in, bytes: stored };
+        let view = TensorRef {
+            format: self.format,
+            d_out: n_rows,
+            d_in,
+            bytes: stored,
+        };
         self.decoded.clear();
         reserve(&mut self.decoded, d_in)?;
         self.decoded.resize(d_in, 0.0);
@@ -167,7 +180,9 @@ impl TensorJob {
     }
 
     fn refuse(&self, kind: ImportErrorKind, number: u64) -> ImportError {
-        ImportError::new(kind).field(&self.source.name).numbers(number, 0)
+        ImportError::new(kind)
+            .field(&self.source.name)
+            .numbers(number, 0)
     }
 }
 

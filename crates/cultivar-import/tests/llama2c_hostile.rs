@@ -13,11 +13,17 @@ fn refused(files: &[(&str, &[u8])], format: TargetFormat) -> ImportError {
 }
 
 fn refused_checkpoint(checkpoint: &[u8]) -> ImportError {
-    refused(&[("m.bin", checkpoint), ("t.bin", &tokenizer_file())], TargetFormat::Keep)
+    refused(
+        &[("m.bin", checkpoint), ("t.bin", &tokenizer_file())],
+        TargetFormat::Keep,
+    )
 }
 
 fn refused_tokenizer(tokenizer: &[u8]) -> ImportError {
-    refused(&[("m.bin", &SMALL.checkpoint()), ("t.bin", tokenizer)], TargetFormat::Keep)
+    refused(
+        &[("m.bin", &SMALL.checkpoint()), ("t.bin", tokenizer)],
+        TargetFormat::Keep,
+    )
 }
 
 #[test]
@@ -27,13 +33,26 @@ fn what_is_missing_or_doubled_is_named() {
     assert_eq!(error.kind, Kind::TokenizerMissing);
     assert!(error.to_string().contains("m.bin") && error.to_string().contains("tok512.bin"));
     let error = refused(&[("t.bin", &tokenizer)], TargetFormat::Keep);
-    assert_eq!((error.kind, error.file.as_str()), (Kind::CheckpointMissing, "t.bin"));
-    let twice = [("m.bin", &checkpoint[..]), ("n.bin", &checkpoint), ("t.bin", &tokenizer)];
+    assert_eq!(
+        (error.kind, error.file.as_str()),
+        (Kind::CheckpointMissing, "t.bin")
+    );
+    let twice = [
+        ("m.bin", &checkpoint[..]),
+        ("n.bin", &checkpoint),
+        ("t.bin", &tokenizer),
+    ];
     let error = refused(&twice, TargetFormat::Keep);
-    assert_eq!((error.kind, error.file.as_str()), (Kind::TwoOfAKind, "n.bin"));
+    assert_eq!(
+        (error.kind, error.file.as_str()),
+        (Kind::TwoOfAKind, "n.bin")
+    );
     assert_eq!(refused(&[], TargetFormat::Keep).kind, Kind::NoSource);
     let many = vec![("m.bin", &checkpoint[..]); 65];
-    assert_eq!(refused(&many, TargetFormat::Keep).kind, Kind::TooManySources);
+    assert_eq!(
+        refused(&many, TargetFormat::Keep).kind,
+        Kind::TooManySources
+    );
 }
 
 #[test]
@@ -62,7 +81,10 @@ fn a_wrong_length_is_refused_with_both_lengths() {
     let good = SMALL.checkpoint();
     for len in [28, 29, 1000, good.len() - 4, good.len() - 1] {
         let error = refused_checkpoint(&good[..len]);
-        assert_eq!((error.kind, error.file.as_str()), (Kind::Truncated, "m.bin"));
+        assert_eq!(
+            (error.kind, error.file.as_str()),
+            (Kind::Truncated, "m.bin")
+        );
         assert_eq!(error.numbers, [good.len() as u64, len as u64]);
     }
     let mut long = good.clone();
@@ -76,24 +98,63 @@ fn a_wrong_length_is_refused_with_both_lengths() {
 fn headers_that_cannot_be_are_no_checkpoint() {
     let huge = i32::MAX;
     for sizes in [
-        Sizes { d_model: 0, ..SMALL },
-        Sizes { d_model: -12, ..SMALL },
-        Sizes { d_model: huge, ..SMALL },
+        Sizes {
+            d_model: 0,
+            ..SMALL
+        },
+        Sizes {
+            d_model: -12,
+            ..SMALL
+        },
+        Sizes {
+            d_model: huge,
+            ..SMALL
+        },
         Sizes { d_ff: 0, ..SMALL },
-        Sizes { d_ff: huge, ..SMALL },
-        Sizes { n_layers: 1 << 20, ..SMALL },
-        Sizes { n_heads: 5, ..SMALL },
-        Sizes { n_heads: 12, ..SMALL },
-        Sizes { n_kv_heads: 3, ..SMALL },
-        Sizes { vocab_size: 0, ..SMALL },
-        Sizes { vocab_size: i32::MIN, ..SMALL },
-        Sizes { context_len: 0, ..SMALL },
-        Sizes { context_len: -1, ..SMALL },
+        Sizes {
+            d_ff: huge,
+            ..SMALL
+        },
+        Sizes {
+            n_layers: 1 << 20,
+            ..SMALL
+        },
+        Sizes {
+            n_heads: 5,
+            ..SMALL
+        },
+        Sizes {
+            n_heads: 12,
+            ..SMALL
+        },
+        Sizes {
+            n_kv_heads: 3,
+            ..SMALL
+        },
+        Sizes {
+            vocab_size: 0,
+            ..SMALL
+        },
+        Sizes {
+            vocab_size: i32::MIN,
+            ..SMALL
+        },
+        Sizes {
+            context_len: 0,
+            ..SMALL
+        },
+        Sizes {
+            context_len: -1,
+            ..SMALL
+        },
     ] {
         let mut bytes = sizes.header();
         bytes.resize(4096, 0);
         let error = refused_checkpoint(&bytes);
-        assert!(matches!(error.kind, Kind::Unrecognised | Kind::PieceBroken), "{error}");
+        assert!(
+            matches!(error.kind, Kind::Unrecognised | Kind::PieceBroken),
+            "{error}"
+        );
     }
     // The largest sizes that may be: the sums still fit, and the length gives them away.
     let sizes = Sizes {
@@ -125,7 +186,10 @@ fn weights_that_are_not_finite_are_found_with_their_place() {
             let mut bytes = good.clone();
             bytes[place..place + 4].copy_from_slice(&weight.to_le_bytes());
             let error = refused_checkpoint(&bytes);
-            assert_eq!((error.kind, error.file.as_str()), (Kind::NotFinite, "m.bin"));
+            assert_eq!(
+                (error.kind, error.file.as_str()),
+                (Kind::NotFinite, "m.bin")
+            );
             assert_eq!((error.field.as_str(), error.numbers[0]), (tensor, index));
         }
     }
@@ -151,27 +215,55 @@ fn broken_tokenizer_files_are_refused() {
     }
     // Cut between pieces: another vocabulary than the checkpoint's.
     let error = refused_tokenizer(&good[..good.len() - 10]);
-    assert_eq!((error.kind, error.field.as_str()), (Kind::SizesDisagree, "vocab_size"));
+    assert_eq!(
+        (error.kind, error.field.as_str()),
+        (Kind::SizesDisagree, "vocab_size")
+    );
     assert_eq!(error.numbers, [261, 262]);
 
     let changed = |id: usize, score: f32, piece: &[u8]| {
         let mut pieces = vec![(0.0, b"<unk>".to_vec()), (0.0, b"<s>".to_vec())];
         pieces.push((0.0, b"</s>".to_vec()));
         pieces.extend((0..=255).map(|byte: u8| (0.0, format!("<0x{byte:02x}>").into_bytes())));
-        pieces.extend([(0.0, b"a".to_vec()), (0.0, b"b".to_vec()), (0.0, b"ab".to_vec())]);
+        pieces.extend([
+            (0.0, b"a".to_vec()),
+            (0.0, b"b".to_vec()),
+            (0.0, b"ab".to_vec()),
+        ]);
         pieces[id] = (score, piece.to_vec());
         tokenizer_file_of(&pieces)
     };
     for (bytes, kind, id) in [
-        (changed(260, f32::NAN, b"b"), TokenizerErrorKind::ScoreNotFinite, 260),
-        (changed(260, 0.0, b"a"), TokenizerErrorKind::PieceRepeated, 260),
+        (
+            changed(260, f32::NAN, b"b"),
+            TokenizerErrorKind::ScoreNotFinite,
+            260,
+        ),
+        (
+            changed(260, 0.0, b"a"),
+            TokenizerErrorKind::PieceRepeated,
+            260,
+        ),
         (changed(260, 0.0, b""), TokenizerErrorKind::PieceEmpty, 260),
-        (changed(9, 0.0, b"x"), TokenizerErrorKind::BytePieceMissing, 6),
-        (changed(9, 0.0, b"<0x07>"), TokenizerErrorKind::PieceRepeated, 10),
+        (
+            changed(9, 0.0, b"x"),
+            TokenizerErrorKind::BytePieceMissing,
+            6,
+        ),
+        (
+            changed(9, 0.0, b"<0x07>"),
+            TokenizerErrorKind::PieceRepeated,
+            10,
+        ),
     ] {
         let error = refused_tokenizer(&bytes);
-        let Kind::Tokenizer(inner) = error.kind else { panic!("{error}") };
-        assert_eq!((inner.kind, inner.id, error.file.as_str()), (kind, id, "t.bin"));
+        let Kind::Tokenizer(inner) = error.kind else {
+            panic!("{error}")
+        };
+        assert_eq!(
+            (inner.kind, inner.id, error.file.as_str()),
+            (kind, id, "t.bin")
+        );
     }
 }
 
@@ -201,22 +293,43 @@ fn every_truncation_and_flip_of_small_files_is_survived() {
         let mut flipped = checkpoint.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         let files = [("m.bin", &flipped[..]), ("t.bin", &tokenizer[..])];
-        assert!(import(&files, options(TargetFormat::Keep), u64::MAX).is_err(), "bit {bit}");
+        assert!(
+            import(&files, options(TargetFormat::Keep), u64::MAX).is_err(),
+            "bit {bit}"
+        );
     }
 }
 
 #[test]
 fn calls_out_of_order_and_short_supplies_are_errors_that_stay() {
-    let info = SourceInfo { name: "m.bin".into(), bytes: 100 };
+    let info = SourceInfo {
+        name: "m.bin".into(),
+        bytes: 100,
+    };
     let new = || Importer::new(vec![info.clone()], options(TargetFormat::Keep)).unwrap();
     let mut importer = new();
     assert_eq!(importer.supply(b"x").unwrap_err().kind, Kind::OutOfOrder);
-    assert_eq!(importer.step(1).unwrap_err().kind, Kind::OutOfOrder, "an error stays");
+    assert_eq!(
+        importer.step(1).unwrap_err().kind,
+        Kind::OutOfOrder,
+        "an error stays"
+    );
 
     let mut importer = new();
     let step = importer.step(1).unwrap();
-    assert_eq!(step, ImportStep::Read { source: 0, offset: 0, len: 64 });
-    assert_eq!(importer.step(1).unwrap(), step, "asking again changes nothing");
+    assert_eq!(
+        step,
+        ImportStep::Read {
+            source: 0,
+            offset: 0,
+            len: 64
+        }
+    );
+    assert_eq!(
+        importer.step(1).unwrap(),
+        step,
+        "asking again changes nothing"
+    );
     let error = importer.supply(&[0; 63]).unwrap_err();
     assert_eq!((error.kind, error.numbers), (Kind::SupplyLen, [64, 63]));
 }
@@ -229,7 +342,10 @@ fn later_and_unknown_formats_are_named() {
         let text = format!("format {name} is not supported yet by this version");
         assert_eq!(error.to_string(), text);
     }
-    assert_eq!(TargetFormat::from_name("q3").unwrap_err().kind, Kind::FormatUnknown);
+    assert_eq!(
+        TargetFormat::from_name("q3").unwrap_err().kind,
+        Kind::FormatUnknown
+    );
     for format in TargetFormat::ALL {
         assert_eq!(TargetFormat::from_name(format.name()).unwrap(), format);
     }

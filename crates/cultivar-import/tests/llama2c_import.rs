@@ -27,8 +27,14 @@ fn tensors_arrive_in_place_with_rotary_rows_half_split() {
     package.verify_tensors().unwrap();
     let config = &package.head.config;
     assert_eq!((config.d_model, config.d_ff, config.n_layers), (12, 64, 2));
-    assert_eq!((config.n_heads, config.n_kv_heads, config.head_dim), (2, 1, 6));
-    assert_eq!((config.vocab_size, config.context_len, config.tied_output), (262, 6, false));
+    assert_eq!(
+        (config.n_heads, config.n_kv_heads, config.head_dim),
+        (2, 1, 6)
+    );
+    assert_eq!(
+        (config.vocab_size, config.context_len, config.tied_output),
+        (262, 6, false)
+    );
     assert_eq!(package.head.metadata.text("name"), Some("small"));
 
     let row = |name: &str, row_idx: usize| {
@@ -45,8 +51,20 @@ fn tensors_arrive_in_place_with_rotary_rows_half_split() {
     let w_v = w_k + 2 * 72;
     assert_eq!(row("token_embedding", 261), run(261 * 12, 12));
     assert_eq!(row("layers.1.attention_norm", 0), run(embedding + 12, 12));
-    for (row_idx, source_row) in [(0, 0), (1, 2), (2, 4), (3, 1), (4, 3), (5, 5), (6, 6), (7, 8)] {
-        assert_eq!(row("layers.1.w_q", row_idx), run(w_q + 144 + source_row * 12, 12));
+    for (row_idx, source_row) in [
+        (0, 0),
+        (1, 2),
+        (2, 4),
+        (3, 1),
+        (4, 3),
+        (5, 5),
+        (6, 6),
+        (7, 8),
+    ] {
+        assert_eq!(
+            row("layers.1.w_q", row_idx),
+            run(w_q + 144 + source_row * 12, 12)
+        );
     }
     assert_eq!(row("layers.0.w_k", 3), run(w_k + 12, 12));
     assert_eq!(row("layers.0.w_v", 3), run(w_v + 3 * 12, 12));
@@ -64,11 +82,19 @@ fn chunks_and_order_of_files_change_nothing() {
     for format in TargetFormat::ALL {
         let whole = small(format, u64::MAX);
         for budget_bytes in [0, 4096, 5000, 20_000] {
-            assert!(small(format, budget_bytes) == whole, "{} {budget_bytes}", format.name());
+            assert!(
+                small(format, budget_bytes) == whole,
+                "{} {budget_bytes}",
+                format.name()
+            );
         }
         let (checkpoint, tokenizer) = (SMALL.checkpoint(), tokenizer_file());
         let files = [("tok.bin", &tokenizer[..]), ("small.bin", &checkpoint[..])];
-        assert!(import(&files, options(format), 4096).unwrap() == whole, "{}", format.name());
+        assert!(
+            import(&files, options(format), 4096).unwrap() == whole,
+            "{}",
+            format.name()
+        );
     }
 }
 
@@ -98,7 +124,11 @@ fn the_record_names_sources_formats_and_losses() {
     let record = package.tail.conversion_record.as_deref().unwrap();
     let record = json::parse(record.as_bytes()).unwrap();
     let text = |value: &json::JsonValue, key: &str| {
-        value.get(key).and_then(|value| value.as_str()).unwrap().to_string()
+        value
+            .get(key)
+            .and_then(|value| value.as_str())
+            .unwrap()
+            .to_string()
     };
     assert_eq!(text(&record, "schema"), "cultivar.conversion.v1");
     assert_eq!(text(&record, "format"), "q8_0");
@@ -124,13 +154,21 @@ fn the_record_names_sources_formats_and_losses() {
 
 #[test]
 fn a_tied_checkpoint_has_no_output_and_options_name_the_model() {
-    let sizes = Sizes { vocab_size: 262, ..SMALL };
+    let sizes = Sizes {
+        vocab_size: 262,
+        ..SMALL
+    };
     let (checkpoint, tokenizer) = (sizes.checkpoint(), tokenizer_file());
     let mut chosen = options(TargetFormat::F32);
     chosen.name = "Tiny".into();
     chosen.license = "MIT".into();
     chosen.skip_unrecognised = true;
-    let files = [("a", &b"read me"[..]), ("b", &checkpoint), ("c", &[][..]), ("d", &tokenizer)];
+    let files = [
+        ("a", &b"read me"[..]),
+        ("b", &checkpoint),
+        ("c", &[][..]),
+        ("d", &tokenizer),
+    ];
     let bytes = import(&files, chosen, 0).unwrap();
     let package = Package::parse(&bytes).unwrap();
     assert!(package.head.config.tied_output);

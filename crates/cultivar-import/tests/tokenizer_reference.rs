@@ -23,7 +23,10 @@ fn data() -> Option<PathBuf> {
 fn tokenizer(folder: &std::path::Path) -> Tokenizer {
     let checkpoint = std::fs::read(folder.join("models/stories260K/stories260K.bin")).unwrap();
     let tokenizer = std::fs::read(folder.join("models/stories260K/tok512.bin")).unwrap();
-    let files = [("tok512.bin", &tokenizer[..]), ("stories260K.bin", &checkpoint[..])];
+    let files = [
+        ("tok512.bin", &tokenizer[..]),
+        ("stories260K.bin", &checkpoint[..]),
+    ];
     let bytes = import(&files, options(TargetFormat::Keep), 1 << 16).unwrap();
     let package = Package::parse(&bytes).unwrap();
     Tokenizer::new(package.head.tokenizer).unwrap()
@@ -49,7 +52,11 @@ fn ids_and_texts_are_the_reference_tokenizers() {
         let text = prompt.get("prompt").unwrap().as_str().unwrap();
         let prompt_ids = ids_of(prompt, "token_ids");
         check(text, &prompt_ids);
-        let all: Vec<u32> = prompt_ids.iter().copied().chain(ids_of(prompt, "greedy_ids")).collect();
+        let all: Vec<u32> = prompt_ids
+            .iter()
+            .copied()
+            .chain(ids_of(prompt, "greedy_ids"))
+            .collect();
         let greedy_text = prompt.get("greedy_text").unwrap().as_str().unwrap();
         assert_eq!(tokenizer.decode(&all).unwrap(), greedy_text);
     }
@@ -85,7 +92,10 @@ fn slow_ids(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
         symbols[idx].push_str(&right);
     }
     let bytes = |symbol: &str| symbol.bytes().map(|byte| 3 + u32::from(byte)).collect();
-    symbols.iter().flat_map(|symbol| find(symbol).map_or_else(|| bytes(symbol), |id| vec![id])).collect()
+    symbols
+        .iter()
+        .flat_map(|symbol| find(symbol).map_or_else(|| bytes(symbol), |id| vec![id]))
+        .collect()
 }
 
 #[test]
@@ -111,7 +121,10 @@ fn random_text_round_trips_and_equals_the_slow_twin() {
             })
             .filter(|character| *character != '\u{2581}')
             .collect();
-        let plain = EncodeOptions { add_bos: Some(false), parse_special: false };
+        let plain = EncodeOptions {
+            add_bos: Some(false),
+            parse_special: false,
+        };
         let ids = tokenizer.ids(&text, plain).unwrap();
         if !text.is_empty() {
             assert_eq!(ids, slow_ids(&tokenizer, &text), "round {round}: {text:?}");
@@ -119,7 +132,8 @@ fn random_text_round_trips_and_equals_the_slow_twin() {
         assert_eq!(tokenizer.decode(&ids).unwrap(), text, "round {round}");
         let mut streamed = String::new();
         let mut decoder = StreamDecoder::new();
-        ids.iter().for_each(|id| decoder.push(&tokenizer, *id, &mut streamed));
+        ids.iter()
+            .for_each(|id| decoder.push(&tokenizer, *id, &mut streamed));
         decoder.finish(&mut streamed);
         assert_eq!(streamed, text, "round {round}");
     }

@@ -51,7 +51,11 @@ impl Header {
         for (idx, (field, (name, max))) in fields.iter_mut().zip(FIELDS).enumerate() {
             let value = words.get(idx).map_or(0, |word| i32::from_le_bytes(*word));
             let is_vocab = name == "vocab_size";
-            let size = if is_vocab { value.unsigned_abs() } else { value.max(0).unsigned_abs() };
+            let size = if is_vocab {
+                value.unsigned_abs()
+            } else {
+                value.max(0).unsigned_abs()
+            };
             if size == 0 || size as usize > max {
                 let error = ImportError::new(ImportErrorKind::HeaderField).field(name);
                 return Err(error.numbers(i64::from(value) as u64, 0));
@@ -59,10 +63,15 @@ impl Header {
             tied_output &= !is_vocab || value > 0;
             *field = u64::from(size);
         }
-        let header = Header { fields, tied_output };
+        let header = Header {
+            fields,
+            tied_output,
+        };
         let [d_model, _, _, n_heads, n_kv_heads, _, _] = fields;
         let refuse = |name: &str, value: u64| {
-            Err(ImportError::new(ImportErrorKind::HeaderField).field(name).numbers(value, 0))
+            Err(ImportError::new(ImportErrorKind::HeaderField)
+                .field(name)
+                .numbers(value, 0))
         };
         if !d_model.is_multiple_of(n_heads) || !(d_model / n_heads).is_multiple_of(2) {
             return refuse("n_heads", n_heads);
@@ -80,9 +89,23 @@ impl Header {
 
     /// The configuration it describes; llama2.c fixes epsilon and theta, which are our defaults.
     pub(crate) fn config(&self) -> ModelConfig {
-        let [d_model, d_ff, n_layers, n_heads, n_kv_heads, vocab_size, context_len] =
-            self.fields.map(|field| field as usize);
-        let size = ModelSize { d_model, d_ff, n_layers, n_heads, vocab_size, context_len };
+        let [
+            d_model,
+            d_ff,
+            n_layers,
+            n_heads,
+            n_kv_heads,
+            vocab_size,
+            context_len,
+        ] = self.fields.map(|field| field as usize);
+        let size = ModelSize {
+            d_model,
+            d_ff,
+            n_layers,
+            n_heads,
+            vocab_size,
+            context_len,
+        };
         let mut config = ModelConfig::new(size);
         config.n_kv_heads = n_kv_heads;
         config.tied_output = self.tied_output;
@@ -92,13 +115,30 @@ impl Header {
     /// Every tensor in the order of the file, and the file's length. All sums fit: the limits of
     /// the fields keep each product below 2^50.
     pub(crate) fn tensors(&self) -> (Vec<TensorSource>, u64) {
-        let [d_model, d_ff, n_layers, n_heads, n_kv_heads, vocab_size, context_len] = self.fields;
+        let [
+            d_model,
+            d_ff,
+            n_layers,
+            n_heads,
+            n_kv_heads,
+            vocab_size,
+            context_len,
+        ] = self.fields;
         let head_dim = d_model / n_heads;
         let kv_dim = n_kv_heads * head_dim;
-        let rotary = RowOrder::Interleaved { head_dim: head_dim as usize };
-        let mut list = TensorList { tensors: Vec::new(), offset: HEADER_BYTES };
+        let rotary = RowOrder::Interleaved {
+            head_dim: head_dim as usize,
+        };
+        let mut list = TensorList {
+            tensors: Vec::new(),
+            offset: HEADER_BYTES,
+        };
         let plain = RowOrder::Same;
-        list.push("token_embedding".to_string(), vec![vocab_size, d_model], plain);
+        list.push(
+            "token_embedding".to_string(),
+            vec![vocab_size, d_model],
+            plain,
+        );
         let of_layer: [(&str, &[u64], RowOrder); 9] = [
             ("attention_norm", &[d_model], plain),
             ("w_q", &[d_model, d_model], rotary),
@@ -112,7 +152,11 @@ impl Header {
         ];
         for (name, shape, row_order) in of_layer {
             for layer_idx in 0..n_layers {
-                list.push(format!("layers.{layer_idx}.{name}"), shape.to_vec(), row_order);
+                list.push(
+                    format!("layers.{layer_idx}.{name}"),
+                    shape.to_vec(),
+                    row_order,
+                );
             }
         }
         list.push("final_norm".to_string(), vec![d_model], plain);
@@ -142,7 +186,12 @@ struct TensorList {
 
 impl TensorList {
     fn push(&mut self, name: String, shape: Vec<u64>, row_order: RowOrder) {
-        let tensor = TensorSource { name, shape, offset: self.offset, row_order };
+        let tensor = TensorSource {
+            name,
+            shape,
+            offset: self.offset,
+            row_order,
+        };
         self.offset += tensor.n_elements() * 4;
         self.tensors.push(tensor);
     }

@@ -21,7 +21,9 @@ const PIECE_HEADER_BYTES: usize = 8;
 /// A small integer read as a score is subnormal, which no score is.
 pub(crate) fn is_plausible(probe: &[u8]) -> bool {
     let mut reader = Reader::new(probe);
-    let Ok(longest) = reader.i32() else { return false };
+    let Ok(longest) = reader.i32() else {
+        return false;
+    };
     let mut n_pieces = 0;
     while let (Ok(score), Ok(len)) = (reader.f32(), reader.i32()) {
         let is_possible = (score == 0.0 || score.is_normal()) && (0..=longest).contains(&len);
@@ -42,7 +44,9 @@ pub(crate) fn is_plausible(probe: &[u8]) -> bool {
 pub(crate) fn parse(bytes: &[u8]) -> Result<TokenizerRecord, ImportError> {
     let mut reader = Reader::new(bytes);
     let broken = |id: usize| {
-        ImportError::new(ImportErrorKind::PieceBroken).field("piece").numbers(id as u64, 0)
+        ImportError::new(ImportErrorKind::PieceBroken)
+            .field("piece")
+            .numbers(id as u64, 0)
     };
     let longest = reader.i32().map_err(|_| broken(0))?;
     if longest < 1 || longest as usize > PIECE_BYTES_MAX {
@@ -96,7 +100,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<TokenizerRecord, ImportError> {
 
 /// The marker without the line breaks that the export puts around it.
 fn without_line_breaks(piece: &[u8]) -> &[u8] {
-    let inner = piece.strip_prefix(b"\n").and_then(|rest| rest.strip_suffix(b"\n"));
+    let inner = piece
+        .strip_prefix(b"\n")
+        .and_then(|rest| rest.strip_suffix(b"\n"));
     inner.unwrap_or(piece)
 }
 

@@ -40,13 +40,21 @@ impl Sizes {
             self.vocab_size,
             self.context_len,
         ];
-        fields.iter().flat_map(|field| field.to_le_bytes()).collect()
+        fields
+            .iter()
+            .flat_map(|field| field.to_le_bytes())
+            .collect()
     }
 
     /// Elements after the header.
     pub fn n_weights(&self) -> usize {
-        let [d, f, layers, vocab] =
-            [self.d_model, self.d_ff, self.n_layers, self.vocab_size.abs()].map(|n| n as usize);
+        let [d, f, layers, vocab] = [
+            self.d_model,
+            self.d_ff,
+            self.n_layers,
+            self.vocab_size.abs(),
+        ]
+        .map(|n| n as usize);
         let head_dim = d / self.n_heads as usize;
         let kv = head_dim * self.n_kv_heads as usize;
         let rotary = self.context_len as usize * head_dim;
@@ -73,12 +81,20 @@ pub fn tokenizer_file() -> Vec<u8> {
         (0.0, b"\n</s>\n".to_vec()),
     ];
     pieces.extend((0..=255).map(|byte: u8| (0.0, format!("<0x{byte:02X}>").into_bytes())));
-    pieces.extend([(-0.0, b"a".to_vec()), (-1.0, b"b".to_vec()), (-2.0, b"ab".to_vec())]);
+    pieces.extend([
+        (-0.0, b"a".to_vec()),
+        (-1.0, b"b".to_vec()),
+        (-2.0, b"ab".to_vec()),
+    ]);
     tokenizer_file_of(&pieces)
 }
 
 pub fn tokenizer_file_of(pieces: &[(f32, Vec<u8>)]) -> Vec<u8> {
-    let longest = pieces.iter().map(|(_, piece)| piece.len()).max().unwrap_or(0) as i32;
+    let longest = pieces
+        .iter()
+        .map(|(_, piece)| piece.len())
+        .max()
+        .unwrap_or(0) as i32;
     let mut bytes = longest.to_le_bytes().to_vec();
     for (score, piece) in pieces {
         bytes.extend(score.to_le_bytes());
@@ -89,7 +105,10 @@ pub fn tokenizer_file_of(pieces: &[(f32, Vec<u8>)]) -> Vec<u8> {
 }
 
 pub fn options(format: TargetFormat) -> ImportOptions {
-    ImportOptions { format, ..ImportOptions::default() }
+    ImportOptions {
+        format,
+        ..ImportOptions::default()
+    }
 }
 
 /// Runs an import of files in memory. Checks that reads lie inside the files and that writes
@@ -107,7 +126,11 @@ pub fn import(
     let mut out: Vec<Option<u8>> = Vec::new();
     loop {
         match importer.step(budget_bytes)? {
-            ImportStep::Read { source, offset, len } => {
+            ImportStep::Read {
+                source,
+                offset,
+                len,
+            } => {
                 let bytes = &files[source].1[offset as usize..(offset + len) as usize];
                 importer.supply(bytes)?;
             }
@@ -120,12 +143,18 @@ pub fn import(
                     *slot = Some(*byte);
                 }
             }
-            ImportStep::Progress { done_bytes, total_bytes } => assert!(done_bytes <= total_bytes),
+            ImportStep::Progress {
+                done_bytes,
+                total_bytes,
+            } => assert!(done_bytes <= total_bytes),
             ImportStep::Done => break,
         }
     }
     let (done_bytes, total_bytes) = importer.progress();
     assert_eq!(done_bytes, total_bytes, "every source is read to its end");
     assert_eq!(importer.file_bytes(), out.len() as u64);
-    Ok(out.into_iter().map(|byte| byte.expect("every byte is written")).collect())
+    Ok(out
+        .into_iter()
+        .map(|byte| byte.expect("every byte is written"))
+        .collect())
 }

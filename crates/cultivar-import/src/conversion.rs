@@ -1,0 +1,105 @@
+//! A plan being worked off: the laid-out package, the tensor under way, and what is done.
+//!
+//! It knows places in the new file and nothing of the caller's steps.
+
+use crate::error::{ImportError, ImportErrorKind};
+use crate::options::ImportOptions;
+use crate::plan::ImportPlan;
+use crate::tensor_job::{ConvertedTensor, TensorJob};
+use alloc::vec::Vec;
+use cultivar_core::digest::Digest;
+use cultivar_core::package::{Metadata, ModelParts, PackageWriter, SectionId, TensorPlan};
+use cultivar_core::tensor::Format;
+
+/// A package being filled.
+pub(crate) struct Conversion {
+    pub(crate) plan: ImportPlan,
+    pub(crate) writer: PackageWriter,
+    /// Formats of the plan's tensors.
+    formats: Vec<&'static Format>,
+    next_tensor: usize,
+    pub(crate) job: Option<TensorJob>,
+    pub(crate) done: Vec<ConvertedTensor>,
+}
+
+impl Conversion {
+    /// Lays the package out.
+    pub(crate) fn new(
+        plan: ImportPlan,
+        options: &ImportOptions,
+        metadata: &Metadata,
+    ) -> Result<Conversion, ImportError> {
+        let parts = ModelParts {
+            config: plan.config.clone(),
+            tokenizer: plan.tokenizer.clone(),
+            chat_template: None,
+            metadata: metadata.clone(),
+            unknown: Vec::new(),
+        };
+        let mut formats = Vec::with_capacity(plan.tensors.len());
+        let mut plans = Vec::with_capacity(plan.tensors.len());
+        for tensor in &plan.tensors {
+            let format = match tensor.is_matrix() {
+                true => options.format.stored(tensor.d_in()),
+                false => Format::by_name("f32"),
+            };
+            let unknown = ImportError::new(ImportErrorKind::FormatUnknown);
+            let format = format.ok_or(unknown.field(options.format.name()))?;
+            formats.push(format);
+            let (name, shape) = (tensor.name.clone(), tensor.shape.clone());
+            plans.push(TensorPlan {
+                name,
+                format,
+                shape,
+            });
+        }
+        let writer = PackageWriter::model(&parts, plans, &[SectionId::CONVERSION_RECORD])?;
+        Ok(Conversion {
+            plan,
+            writer,
+            formats,
+            next_tensor: 0,
+            job: None,
+            done: Vec::new(),
+        })
+    }
+
+    /// Begins the next tensor if none is under way.
+    pub(crate) fn start_job(&mut self) {
+        if self.job.is_none()
+            && let Some(source) = self.plan.tensors.get(self.next_tensor)
+            && let Some(format) = self.formats.get(self.next_tensor)
+        {
+            self.job = Some(TensorJob::new(source.clone(), format));
+            self.next_tensor += 1;
+        }
+    }
+
+    /// A chunk is in `output`: returns where it belongs in the file and whether its tensor is
+    /// complete. The zeros up to the next tensor are written with a tensor's last chunk.
+    pub(crate) fn finish_chunk(&mut self, place: u64, output: &mut Vec<u8>) -> (u64, bool) {
+        let name = self.job.as_ref().map_or("", |job| job.source.name.as_str());
+        let position = self.writer.position(name).unwrap_or(usize::MAX);
+        let offset = self
+            .writer
+            .entries()
+            .get(position)
+            .map_or(0, |entry| entry.offset)
+            + place;
+        let is_done = self.job.as_ref().is_some_and(TensorJob::is_done);
+        if is_done && let Some(job) = self.job.take() {
+            let converted = job.finish();
+            self.set_digest(position, converted.digest);
+            self.done.push(converted);
+            if let Some(next) = self.writer.entries().get(position.saturating_add(1)) {
+                output.resize((next.offset - offset) as usize, 0);
+            }
+        }
+        (offset, is_done)
+    }
+
+    fn set_digest(&mut self, position: usize, digest: Digest) {
+        let is_set = self.writer.set_digest(position, digest);
+        debug_assert!(is_set, "every planned tensor has an entry");
+    }
+}
