@@ -47,12 +47,16 @@ impl Buffer {
 
     /// The first `len` bytes, as the host wrote them.
     pub fn read(&self, len: u32) -> Result<&[u8], Failure> {
-        self.bytes.get(..len as usize).ok_or(Failure::number(Status::BadLength, len))
+        self.bytes
+            .get(..len as usize)
+            .ok_or(Failure::number(Status::BadLength, len))
     }
 
     /// The first `len` bytes to write to; natively, tests play the host with it.
     pub fn write(&mut self, len: u32) -> Result<&mut [u8], Failure> {
-        self.bytes.get_mut(..len as usize).ok_or(Failure::number(Status::BadLength, len))
+        self.bytes
+            .get_mut(..len as usize)
+            .ok_or(Failure::number(Status::BadLength, len))
     }
 
     /// The first `N` bytes, for verbs with a fixed record.
@@ -69,7 +73,9 @@ impl Buffer {
 
     /// The first `n` little-endian 32-bit numbers.
     pub fn ids(&self, n: u32) -> Result<Vec<u32>, Failure> {
-        let len = n.checked_mul(4).ok_or(Failure::number(Status::BadLength, n))?;
+        let len = n
+            .checked_mul(4)
+            .ok_or(Failure::number(Status::BadLength, n))?;
         let bytes = self.read(len)?;
         let mut ids = Vec::new();
         let refused = Failure::number(Status::OutOfMemory, len);
@@ -87,7 +93,10 @@ impl Buffer {
     }
 
     /// Replaces the contents by little-endian 32-bit words; returns how many there are.
-    pub fn put_words(&mut self, words: impl ExactSizeIterator<Item = [u8; 4]>) -> Result<i32, Failure> {
+    pub fn put_words(
+        &mut self,
+        words: impl ExactSizeIterator<Item = [u8; 4]>,
+    ) -> Result<i32, Failure> {
         let n = words.len();
         self.make_room(n.saturating_mul(4))?;
         for word in words {

@@ -35,10 +35,7 @@ pub mod status {
     pub type Answer = i32;
 
     /// Calls the verb and keeps its refusal.
-    pub fn answer(
-        host: &mut Host,
-        verb: impl FnOnce(&mut Host) -> Result<i32, Failure>,
-    ) -> Answer {
+    pub fn answer(host: &mut Host, verb: impl FnOnce(&mut Host) -> Result<i32, Failure>) -> Answer {
         let result = verb(host);
         host.settle(result)
     }

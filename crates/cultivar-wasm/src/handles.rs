@@ -52,7 +52,11 @@ pub struct Table<T> {
 impl<T> Table<T> {
     /// An empty table for at most `n_live_max` (<= 4096) objects at a time.
     pub const fn new(kind: Kind, n_live_max: usize) -> Table<T> {
-        Table { kind, n_live_max, slots: Vec::new() }
+        Table {
+            kind,
+            n_live_max,
+            slots: Vec::new(),
+        }
     }
 
     /// Stores `value` and names it; a value that finds no place is handed back.
@@ -61,7 +65,9 @@ impl<T> Table<T> {
             Ok(slot_idx) => slot_idx,
             Err(failure) => return Err((failure, value)),
         };
-        let Some(slot) = self.slots.get_mut(slot_idx) else { return Err((self.full(), value)) };
+        let Some(slot) = self.slots.get_mut(slot_idx) else {
+            return Err((self.full(), value));
+        };
         // Generations start at 1, so that a handle is never a small number typed by accident.
         slot.generation += 1;
         slot.value = Some(value);
@@ -73,7 +79,11 @@ impl<T> Table<T> {
 
     /// Index of a slot that is free and not worn out.
     fn free_slot(&mut self) -> Result<usize, Failure> {
-        let n_live = self.slots.iter().filter(|slot| slot.value.is_some()).count();
+        let n_live = self
+            .slots
+            .iter()
+            .filter(|slot| slot.value.is_some())
+            .count();
         if n_live >= self.n_live_max {
             return Err(self.full());
         }
@@ -84,8 +94,13 @@ impl<T> Table<T> {
         if self.slots.len() > SLOT_MASK as usize {
             return Err(self.full());
         }
-        self.slots.try_reserve(1).map_err(|_| Failure::of(Status::OutOfMemory))?;
-        self.slots.push(Slot { generation: 0, value: None });
+        self.slots
+            .try_reserve(1)
+            .map_err(|_| Failure::of(Status::OutOfMemory))?;
+        self.slots.push(Slot {
+            generation: 0,
+            value: None,
+        });
         Ok(self.slots.len() - 1)
     }
 
@@ -94,7 +109,10 @@ impl<T> Table<T> {
         let stale = self.stale(handle);
         let (generation, slot_idx) = self.parts(handle)?;
         match self.slots.get(slot_idx) {
-            Some(Slot { generation: g, value: Some(value) }) if *g == generation => Ok(value),
+            Some(Slot {
+                generation: g,
+                value: Some(value),
+            }) if *g == generation => Ok(value),
             _ => Err(stale),
         }
     }
@@ -104,7 +122,10 @@ impl<T> Table<T> {
         let stale = self.stale(handle);
         let (generation, slot_idx) = self.parts(handle)?;
         match self.slots.get_mut(slot_idx) {
-            Some(Slot { generation: g, value: Some(value) }) if *g == generation => Ok(value),
+            Some(Slot {
+                generation: g,
+                value: Some(value),
+            }) if *g == generation => Ok(value),
             _ => Err(stale),
         }
     }
@@ -133,7 +154,10 @@ impl<T> Table<T> {
         if handle <= 0 || bits >> (SLOT_BITS + GENERATION_BITS) != self.kind as u32 {
             return Err(Failure::number(Status::NotAHandle, handle).named(self.kind.name()));
         }
-        Ok((bits >> SLOT_BITS & GENERATION_MASK, (bits & SLOT_MASK) as usize))
+        Ok((
+            bits >> SLOT_BITS & GENERATION_MASK,
+            (bits & SLOT_MASK) as usize,
+        ))
     }
 
     fn stale(&self, handle: i32) -> Failure {
@@ -158,8 +182,14 @@ mod tests {
         assert_eq!(table.remove(first), Ok("first"));
         let second = table.insert("second").unwrap();
         assert_ne!(first, second);
-        assert_eq!(table.get(first).map_err(|f| f.code()), Err(Status::StaleHandle.code()));
-        assert_eq!(table.remove(first).map_err(|f| f.code()), Err(Status::StaleHandle.code()));
+        assert_eq!(
+            table.get(first).map_err(|f| f.code()),
+            Err(Status::StaleHandle.code())
+        );
+        assert_eq!(
+            table.remove(first).map_err(|f| f.code()),
+            Err(Status::StaleHandle.code())
+        );
         assert_eq!(table.get_mut(second).copied(), Ok("second"));
     }
 
@@ -181,7 +211,9 @@ mod tests {
         let mut table: Table<usize> = Table::new(Kind::Import, 2);
         let a = table.insert(0).unwrap();
         table.insert(1).unwrap();
-        let refused = table.insert(2).map_err(|(failure, value)| (failure.code(), value));
+        let refused = table
+            .insert(2)
+            .map_err(|(failure, value)| (failure.code(), value));
         assert_eq!(refused, Err((Status::TooMany.code(), 2)));
         table.remove(a).unwrap();
         assert!(table.insert(3).is_ok());

@@ -22,8 +22,11 @@ const LINEAR_BYTES: usize = CLASSES_PER_POWER * 16;
 const N_ROWS: usize = 25;
 /// Blocks of the request's own class that are looked at before a larger class is taken.
 const N_OWN_CLASS_TRIES: usize = 64;
-/// Memory is asked for in at least this many bytes, since growing has a fixed cost.
+/// Memory is asked for in at least this many bytes, since growing has a fixed cost; and in a
+/// larger part of what is held already, up to a limit, so that many small requests grow it rarely.
 const GROW_BYTES_MIN: usize = 128 * 1024;
+const GROW_PART: usize = 32;
+const GROW_BYTES_MAX: usize = 4 << 20;
 /// Bit of a block's size word that says that the block is free.
 const FREE: usize = 1;
 
@@ -65,7 +68,11 @@ impl<P: Pages> Heap<P> {
             class_bits: [0; N_ROWS],
             heads: [[0; CLASSES_PER_POWER]; N_ROWS],
             fence: 0,
-            stats: HeapStats { used_bytes: 0, peak_bytes: 0, heap_bytes: 0 },
+            stats: HeapStats {
+                used_bytes: 0,
+                peak_bytes: 0,
+                heap_bytes: 0,
+            },
         }
     }
 
@@ -81,7 +88,9 @@ impl<P: Pages> Heap<P> {
 
     /// Memory for `layout`, or null if the pages give no more.
     pub fn allocate(&mut self, layout: Layout) -> *mut u8 {
-        let Some(size) = payload_bytes(layout.size()) else { return ptr::null_mut() };
+        let Some(size) = payload_bytes(layout.size()) else {
+            return ptr::null_mut();
+        };
         // A stricter alignment is met by cutting a free block off the front of a longer one.
         let slack = match layout.align() {
             align if align > HEADER_BYTES => align + 2 * HEADER_BYTES,
@@ -115,7 +124,9 @@ impl<P: Pages> Heap<P> {
     /// `payload` came from this heap for `layout` and was not released since.
     pub unsafe fn resize(&mut self, payload: *mut u8, layout: Layout, new_len: usize) -> *mut u8 {
         let block = payload.expose_provenance() - HEADER_BYTES;
-        let Some(size) = payload_bytes(new_len) else { return ptr::null_mut() };
+        let Some(size) = payload_bytes(new_len) else {
+            return ptr::null_mut();
+        };
         let old_used = self.size(block) + HEADER_BYTES;
         let next = self.next(block);
         if size > self.size(block)
@@ -195,14 +206,19 @@ impl<P: Pages> Heap<P> {
 
     /// Takes pages until a free block of at least `size` ends the heap, and returns it.
     fn grow(&mut self, size: usize) -> Option<usize> {
-        let last = if self.fence == 0 { 0 } else { self.prev(self.fence) };
+        let last = if self.fence == 0 {
+            0
+        } else {
+            self.prev(self.fence)
+        };
         let at_end = match last {
             0 => 0,
             last if self.is_free(last) => self.size(last) + HEADER_BYTES,
             _ => 0,
         };
         let shortage = size.checked_add(2 * HEADER_BYTES)?.saturating_sub(at_end);
-        let (start, n_bytes) = match self.pages.grow(shortage.max(GROW_BYTES_MIN)) {
+        let step = (self.stats.heap_bytes / GROW_PART).clamp(GROW_BYTES_MIN, GROW_BYTES_MAX);
+        let (start, n_bytes) = match self.pages.grow(shortage.max(step)) {
             Some(region) => region,
             None => self.pages.grow(shortage)?,
         };
@@ -219,7 +235,11 @@ impl<P: Pages> Heap<P> {
         self.set_size(self.fence, 0);
         self.relink_next(block);
         let block = self.insert_joined(block);
-        if self.size(block) >= size { Some(block) } else { self.grow(size) }
+        if self.size(block) >= size {
+            Some(block)
+        } else {
+            self.grow(size)
+        }
     }
 
     /// Marks `block` free, joins it with free neighbours, links it, and returns its new address.

@@ -18,8 +18,10 @@ struct PanicText {
 // SAFETY: the module is built without shared memory, so only one thread ever runs in it.
 unsafe impl Sync for PanicText {}
 
-static TEXT: PanicText =
-    PanicText { bytes: UnsafeCell::new([0; TEXT_BYTES]), len: UnsafeCell::new(0) };
+static TEXT: PanicText = PanicText {
+    bytes: UnsafeCell::new([0; TEXT_BYTES]),
+    len: UnsafeCell::new(0),
+};
 
 /// Appends to the area until it is full.
 struct Appender;
@@ -46,7 +48,9 @@ fn panic(info: &PanicInfo) -> ! {
     if let Some(place) = info.location() {
         // Only the path inside the project: builds on other machines say the same.
         let path = place.file();
-        let path = path.split_once("crates/").map_or("library", |(_, inside)| inside);
+        let path = path
+            .split_once("crates/")
+            .map_or("library", |(_, inside)| inside);
         let _ = write!(Appender, " ({path}:{})", place.line());
     }
     core::arch::wasm32::unreachable()

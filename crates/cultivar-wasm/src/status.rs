@@ -30,14 +30,12 @@ pub enum Status {
     OutOfOrder = 6,
     /// The most objects of this kind are open already.
     TooMany = 7,
-    /// An index is outside its range.
-    BadIndex = 8,
     /// A flag or option is not known.
-    UnknownOption = 9,
+    UnknownOption = 8,
     /// The JSON in the buffer is malformed, or a value in it has the wrong type or range.
-    BadJson = 10,
+    BadJson = 9,
     /// This module does not compute the same bits as its specification on this machine.
-    SelfTest = 11,
+    SelfTest = 10,
 }
 
 /// Codes of the layers behind the boundary: first, last, and the kind that hosts call them by.
@@ -133,11 +131,17 @@ impl fmt::Display for Failure {
 fn boundary_text(f: &mut fmt::Formatter<'_>, s: Status, number: i64, name: &str) -> fmt::Result {
     match s {
         Status::StaleHandle => {
-            write!(f, "{name} {number} is closed: open it again and use the new handle")
+            write!(
+                f,
+                "{name} {number} is closed: open it again and use the new handle"
+            )
         }
         Status::NotAHandle => write!(f, "{number} is not the handle of a {name}"),
         Status::BadLength if name.is_empty() => {
-            write!(f, "a length of {number} is not possible here: reserve the buffer first")
+            write!(
+                f,
+                "a length of {number} is not possible here: reserve the buffer first"
+            )
         }
         Status::BadLength => write!(f, "a length of {number} is wrong: expected {name}"),
         Status::BadUtf8 => write!(f, "the text is not UTF-8 from byte {number} on"),
@@ -147,9 +151,11 @@ fn boundary_text(f: &mut fmt::Formatter<'_>, s: Status, number: i64, name: &str)
         ),
         Status::OutOfOrder => write!(f, "this call comes too early or too late: {name}"),
         Status::TooMany => {
-            write!(f, "there can be only {number} open at a time of kind {name}: close one first")
+            write!(
+                f,
+                "there can be only {number} open at a time of kind {name}: close one first"
+            )
         }
-        Status::BadIndex => write!(f, "index {number} is outside the range of {name}"),
         Status::UnknownOption => write!(f, "unknown option: {name} {number}"),
         Status::BadJson if number > 0 => write!(f, "bad JSON at byte {number}: {name}"),
         Status::BadJson => write!(f, "bad JSON: {name}"),

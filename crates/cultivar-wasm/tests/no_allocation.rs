@@ -36,7 +36,10 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn computing_allocates_nothing() {
-    let options = EngineOptions { max_rows: 16, ..Default::default() };
+    let options = EngineOptions {
+        max_rows: 16,
+        ..Default::default()
+    };
     let mut engine = load_engine(&ModelSpec::tiny("q8_0").build(), options);
     let ids: Vec<u32> = (0..40).map(|i| i * 5).collect();
     for json in [

@@ -18,7 +18,10 @@ impl Arena {
     /// The region is leaked on purpose: heaps never return pages either.
     fn new(n_bytes: usize) -> Arena {
         let words: &'static mut [u128] = Vec::leak(vec![0u128; n_bytes / 16]);
-        Arena { at: words.as_mut_ptr().expose_provenance(), left: n_bytes }
+        Arena {
+            at: words.as_mut_ptr().expose_provenance(),
+            left: n_bytes,
+        }
     }
 }
 
@@ -44,7 +47,10 @@ struct Sequence(u64);
 
 impl Sequence {
     fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         ((self.0 >> 33) as usize) % n
     }
 }
@@ -64,7 +70,10 @@ impl Live {
 
     fn check(&mut self) {
         let fill = self.fill;
-        assert!(self.bytes().iter().all(|&b| b == fill), "a live block was overwritten");
+        assert!(
+            self.bytes().iter().all(|&b| b == fill),
+            "a live block was overwritten"
+        );
     }
 }
 
@@ -89,7 +98,11 @@ fn random_use_keeps_every_byte_and_ends_with_one_free_block() {
                 continue;
             }
             assert!(at.addr().is_multiple_of(align.max(16)));
-            let mut block = Live { at, layout, fill: round as u8 };
+            let mut block = Live {
+                at,
+                layout,
+                fill: round as u8,
+            };
             let fill = block.fill;
             block.bytes().fill(fill);
             live.push(block);
@@ -124,19 +137,37 @@ fn random_use_keeps_every_byte_and_ends_with_one_free_block() {
     }
     let stats = heap.stats();
     assert_eq!(stats.used_bytes, 0);
-    assert_eq!(heap.row_bits.count_ones(), 1, "freed neighbours were not all joined");
+    assert_eq!(
+        heap.row_bits.count_ones(),
+        1,
+        "freed neighbours were not all joined"
+    );
     let whole = heap.allocate(layout(stats.heap_bytes - 32, 16));
     assert!(!whole.is_null());
-    assert_eq!(heap.stats().heap_bytes, stats.heap_bytes, "the heap grew for what it had");
+    assert_eq!(
+        heap.stats().heap_bytes,
+        stats.heap_bytes,
+        "the heap grew for what it had"
+    );
 }
 
 #[test]
 fn a_model_that_is_closed_and_opened_again_takes_no_new_memory() {
     let mut heap = Heap::new(Arena::new(64 * MIB));
-    let sizes = [9 * MIB + 136, 300, 5 * MIB + 72, 2 * MIB, 40_000, 7 * MIB + 8];
+    let sizes = [
+        9 * MIB + 136,
+        300,
+        5 * MIB + 72,
+        2 * MIB,
+        40_000,
+        7 * MIB + 8,
+    ];
     let mut first_bytes = 0;
     for round in 0..20 {
-        let blocks: Vec<_> = sizes.iter().map(|&len| heap.allocate(layout(len, 16))).collect();
+        let blocks: Vec<_> = sizes
+            .iter()
+            .map(|&len| heap.allocate(layout(len, 16)))
+            .collect();
         let small = heap.allocate(layout(100, 8));
         assert!(blocks.iter().all(|at| !at.is_null()));
         for at in blocks {
@@ -151,7 +182,10 @@ fn a_model_that_is_closed_and_opened_again_takes_no_new_memory() {
     }
     assert_eq!(heap.stats().heap_bytes, first_bytes);
     let total: usize = sizes.iter().sum();
-    assert!(first_bytes < total + 2 * 131072, "large requests are not exact: {first_bytes}");
+    assert!(
+        first_bytes < total + 2 * 131072,
+        "large requests are not exact: {first_bytes}"
+    );
 }
 
 #[test]

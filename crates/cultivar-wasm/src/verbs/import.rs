@@ -31,10 +31,17 @@ impl Host {
     /// Begins an import as the JSON in the buffer says; answers its handle.
     pub fn import_begin(&mut self, len: u32) -> Result<i32, Failure> {
         let value = json::parse(self.buffer.read(len)?).map_err(|error| {
-            Failure::Boundary(Status::BadJson, 0, ShortText::new(&alloc::format!("{error}")))
+            Failure::Boundary(
+                Status::BadJson,
+                0,
+                ShortText::new(&alloc::format!("{error}")),
+            )
         })?;
         let importer = Importer::new(sources(&value)?, options(&value)?)?;
-        let slot = ImportSlot { importer, request: [0; 3] };
+        let slot = ImportSlot {
+            importer,
+            request: [0; 3],
+        };
         self.imports.insert(slot).map_err(|(failure, _)| failure)
     }
 
@@ -43,15 +50,18 @@ impl Host {
         let slot = self.imports.get_mut(import)?;
         let (code, request) = match slot.importer.step(u64::from(budget_bytes))? {
             ImportStep::Done => (STEP_DONE, [0; 3]),
-            ImportStep::Read { source, offset, len } => {
-                (STEP_READ, [source as u64, offset, len as u64])
-            }
+            ImportStep::Read {
+                source,
+                offset,
+                len,
+            } => (STEP_READ, [source as u64, offset, len]),
             ImportStep::Write { offset } => {
                 (STEP_WRITE, [0, offset, slot.importer.output().len() as u64])
             }
-            ImportStep::Progress { done_bytes, total_bytes } => {
-                (STEP_PROGRESS, [0, done_bytes, total_bytes])
-            }
+            ImportStep::Progress {
+                done_bytes,
+                total_bytes,
+            } => (STEP_PROGRESS, [0, done_bytes, total_bytes]),
         };
         slot.request = request;
         Ok(code)
@@ -94,12 +104,24 @@ impl Host {
 /// `{"sources": [{"name", "bytes"}, …]}`.
 fn sources(value: &JsonValue) -> Result<Vec<SourceInfo>, Failure> {
     let bad = || Failure::of(Status::BadJson).named("sources must be a list of {name, bytes}");
-    let items = value.get("sources").and_then(JsonValue::as_array).ok_or_else(bad)?;
+    let items = value
+        .get("sources")
+        .and_then(JsonValue::as_array)
+        .ok_or_else(bad)?;
     let mut sources = Vec::new();
     for item in items {
-        let name = item.get("name").and_then(JsonValue::as_str).ok_or_else(bad)?;
-        let bytes = item.get("bytes").and_then(JsonValue::as_u64).ok_or_else(bad)?;
-        sources.push(SourceInfo { name: String::from(name), bytes });
+        let name = item
+            .get("name")
+            .and_then(JsonValue::as_str)
+            .ok_or_else(bad)?;
+        let bytes = item
+            .get("bytes")
+            .and_then(JsonValue::as_u64)
+            .ok_or_else(bad)?;
+        sources.push(SourceInfo {
+            name: String::from(name),
+            bytes,
+        });
     }
     Ok(sources)
 }
@@ -107,9 +129,13 @@ fn sources(value: &JsonValue) -> Result<Vec<SourceInfo>, Failure> {
 /// `{"options": {"format", "name", "license", "source", "notes"}}`; all may be absent.
 fn options(value: &JsonValue) -> Result<ImportOptions, Failure> {
     let mut options = ImportOptions::default();
-    let Some(fields) = value.get("options") else { return Ok(options) };
+    let Some(fields) = value.get("options") else {
+        return Ok(options);
+    };
     let bad = |name: &str| Failure::of(Status::BadJson).named(name);
-    let fields = fields.as_object().ok_or_else(|| bad("options must be an object"))?;
+    let fields = fields
+        .as_object()
+        .ok_or_else(|| bad("options must be an object"))?;
     for (field, value) in fields {
         if field == "skip_unrecognised" {
             let choice = value.as_bool();

@@ -71,7 +71,7 @@ exports! {
     fn error_text() -> status;
     /// Positive code of the last refusal, for verbs that answer an address; 0 before the first.
     fn error_code() -> status;
-    /// JSON `cultivar.memory.v1` into the buffer: bytes used now, at the peak, taken; answers bytes.
+    /// JSON `cultivar.memory.v1` into the buffer: bytes used now and at the peak; answers bytes.
     fn memory_stats() -> status;
     /// Starts a new measurement of the peak.
     fn memory_reset_peak() -> status;

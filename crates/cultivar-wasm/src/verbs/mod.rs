@@ -2,7 +2,6 @@
 //! that do the work, the objects its handles name, and the group's part of the export table.
 
 pub mod buffer;
-pub mod card;
 pub mod import;
 pub mod meta;
 pub mod package;

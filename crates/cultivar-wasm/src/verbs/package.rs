@@ -4,13 +4,13 @@
 //! nothing that is already open is touched by a package that turns out bad. Tensors are written
 //! by the host straight into their final buffers; digests are compared here, whoever computed.
 
-use super::card::card_json;
 use crate::buffer::out_of_order;
 use crate::exports::exports;
 use crate::host::Host;
 use crate::status::{Failure, Status};
+use alloc::boxed::Box;
 use cultivar_core::digest::Digest;
-use cultivar_core::model::{Engine, EngineOptions, ModelBuilder};
+use cultivar_core::model::{Engine, EngineOptions, ModelBuilder, card_json};
 use cultivar_core::package::{HEADER_BYTES, Head, Header, Tail};
 use cultivar_core::session::LoadTimes;
 use cultivar_core::tokenizer::Tokenizer;
@@ -29,9 +29,9 @@ pub enum PackageState {
     /// The header is read.
     Begun(Header),
     /// The head is read; tensors and tail are arriving.
-    Loading(ModelBuilder),
+    Loading(Box<ModelBuilder>),
     /// Ready for sessions.
-    Open(Engine),
+    Open(Box<Engine>),
     /// The engine could not be made; only closing is left.
     Failed,
 }
@@ -108,7 +108,7 @@ impl Host {
         let head = Head::parse(self.buffer.read(len)?, header.file_bytes)?;
         let builder = ModelBuilder::new(head)?;
         let n_tensors = builder.n_tensors();
-        slot.state = PackageState::Loading(builder);
+        slot.state = PackageState::Loading(Box::new(builder));
         Ok(n_tensors as i32)
     }
 
@@ -121,8 +121,13 @@ impl Host {
 
     /// Allocates the buffer of a tensor and answers its address.
     pub fn package_tensor_ptr(&mut self, package: i32, idx: u32) -> Result<*const u8, Failure> {
+        Ok(self.tensor_buffer(package, idx)?.as_ptr())
+    }
+
+    /// The buffer of a tensor, to be filled with the file's bytes from the tensor's offset on.
+    pub fn tensor_buffer(&mut self, package: i32, idx: u32) -> Result<&mut [u8], Failure> {
         let builder = self.packages.get_mut(package)?.builder()?;
-        Ok(builder.buffer(idx as usize)?.as_ptr())
+        Ok(builder.buffer(idx as usize)?)
     }
 
     /// Compares the 32 bytes in the buffer with the stored digest of a tensor.
@@ -169,7 +174,7 @@ impl Host {
             return Err(out_of_order("package_head comes first"));
         };
         let engine = Engine::new(builder.finish()?, EngineOptions::default())?;
-        slot.state = PackageState::Open(engine);
+        slot.state = PackageState::Open(Box::new(engine));
         Ok(0)
     }
 
@@ -206,9 +211,9 @@ exports! {
     fn package_head(package: i32, len: u32) -> status;
     /// JSON `cultivar.card.v1` into the buffer; answers its bytes.
     fn package_describe(package: i32) -> status;
-    /// Address of tensor `idx`'s own buffer, of the card's `read_bytes`; stable until it is verified.
+    /// Address of tensor `idx`'s own buffer of the card's `read_bytes`, until it is verified.
     fn package_tensor_ptr(package: i32, idx: u32) -> ptr;
-    /// Compares the 32 bytes in the buffer, SHA-256 of tensor `idx` by the host, with the directory.
+    /// Compares the 32 bytes in the buffer, the host's SHA-256 of tensor `idx`, with the stored.
     fn package_tensor_digest(package: i32, idx: u32) -> status;
     /// Hashes about `budget_bytes` of tensor `idx` here; answers the bytes that are left.
     fn package_tensor_verify_step(package: i32, idx: u32, budget_bytes: u32) -> status;

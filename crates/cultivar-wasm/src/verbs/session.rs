@@ -30,6 +30,11 @@ pub const REASON_CONTEXT_FULL: i32 = 3;
 /// The host cancelled it.
 pub const REASON_CANCELLED: i32 = 4;
 
+/// Bytes of text reserved per token of an output; common pieces have 3 to 6.
+const TEXT_BYTES_PER_TOKEN: u32 = 8;
+/// Most that is reserved ahead; longer texts grow.
+const TEXT_BYTES_MAX: u32 = 1 << 16;
+
 /// A session with the decoder of its text.
 pub struct SessionSlot {
     /// Handle of the package it runs on.
@@ -107,6 +112,13 @@ impl Host {
         slot.session.prompt(engine, ids)?;
         slot.n_prefilled = 0;
         slot.decode_again(&engine.model.tokenizer);
+        // Room for the whole output at common lengths of pieces, so that tokens rarely allocate.
+        let n_bytes = slot
+            .session
+            .settings()
+            .max_tokens
+            .saturating_mul(TEXT_BYTES_PER_TOKEN);
+        let _ = slot.text.try_reserve(n_bytes.min(TEXT_BYTES_MAX) as usize);
         Ok(ids.len() as i32)
     }
 
@@ -151,7 +163,8 @@ impl Host {
     /// The last token of the output, a stop token included.
     pub fn session_token(&mut self, s: i32) -> Result<i32, Failure> {
         let last = self.sessions.get(s)?.last_token;
-        last.map(|id| id as i32).ok_or(out_of_order("there is no token since the last prompt"))
+        last.map(|id| id as i32)
+            .ok_or(out_of_order("there is no token since the last prompt"))
     }
 
     /// Writes the text that was completed since the last call.
@@ -211,10 +224,13 @@ impl Host {
         let slot = self.sessions.get(s)?;
         let package = self.packages.get_mut(slot.package)?;
         if package.logits_of != Some(s) {
-            return Err(out_of_order("a step of this session must give a token first"));
+            return Err(out_of_order(
+                "a step of this session must give a token first",
+            ));
         }
         let logits = package.engine()?.logits(0);
-        self.buffer.put_words(logits.iter().map(|logit| logit.to_le_bytes()))
+        self.buffer
+            .put_words(logits.iter().map(|logit| logit.to_le_bytes()))
     }
 
     /// Goes back to the first `n` tokens.
@@ -252,7 +268,8 @@ impl Host {
         match self.sessions.insert(slot) {
             Ok(handle) => Ok(handle),
             Err((failure, slot)) => {
-                slot.session.close(self.packages.get_mut(package)?.engine()?);
+                slot.session
+                    .close(self.packages.get_mut(package)?.engine()?);
                 Err(failure)
             }
         }

@@ -10,9 +10,7 @@ impl Host {
     pub fn selftest(&mut self, seed: u32) -> Result<i32, Failure> {
         match self_test::run(u64::from(seed)) {
             Ok(n_checks) => Ok(n_checks as i32),
-            Err(error) => {
-                Err(Failure::number(Status::SelfTest, error.check).named(error.kernel))
-            }
+            Err(error) => Err(Failure::number(Status::SelfTest, error.check).named(error.kernel)),
         }
     }
 

@@ -24,7 +24,10 @@ pub fn encode_options(flags: u32) -> Result<EncodeOptions, Failure> {
         FLAG_NO_BOS => Some(false),
         _ => return Err(Failure::number(Status::UnknownOption, flags).named("flags")),
     };
-    Ok(EncodeOptions { add_bos, parse_special })
+    Ok(EncodeOptions {
+        add_bos,
+        parse_special,
+    })
 }
 
 impl Host {

@@ -1,0 +1,335 @@
+//! The verbs as a host calls them, run natively: the same methods that the module exports, with
+//! the golden packages. What needs a real module (allocator, traps, views) is tested in Node.
+
+use cultivar_core::json::{self, JsonValue};
+use cultivar_core::package::{HEADER_BYTES, Head};
+use cultivar_wasm::host::Host;
+use cultivar_wasm::status::{Failure, Status};
+use cultivar_wasm::verbs::{import, session, text};
+use std::path::PathBuf;
+
+fn golden(file: &str) -> Vec<u8> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden");
+    std::fs::read(folder.join(file)).expect("a golden package")
+}
+
+fn put(host: &mut Host, bytes: &[u8]) -> u32 {
+    host.buffer
+        .reserve(bytes.len())
+        .expect("room in the buffer");
+    host.buffer
+        .write(bytes.len() as u32)
+        .expect("reserved")
+        .copy_from_slice(bytes);
+    bytes.len() as u32
+}
+
+fn answer(host: &Host, len: i32) -> Vec<u8> {
+    host.buffer.read(len as u32).expect("an answer").to_vec()
+}
+
+/// Opens a package as the kit does, hashing inside.
+fn open(host: &mut Host, file: &[u8]) -> Result<i32, Failure> {
+    let len = put(host, &file[..file.len().min(HEADER_BYTES)]);
+    let package = host.package_begin(len, file.len() as f64)?;
+    match load(host, package, file) {
+        Ok(()) => Ok(package),
+        Err(failure) => {
+            host.package_close(package)?;
+            Err(failure)
+        }
+    }
+}
+
+fn load(host: &mut Host, package: i32, file: &[u8]) -> Result<(), Failure> {
+    let n_head = host.package_head_bytes(package)? as usize;
+    let len = put(host, &file[..n_head]);
+    let n_tensors = host.package_head(package, len)?;
+    let head = Head::parse(&file[..n_head], file.len() as u64).expect("a good head");
+    for (idx, entry) in head.directory.entries().iter().enumerate() {
+        let room = host.tensor_buffer(package, idx as u32)?;
+        let from = entry.offset as usize;
+        room.copy_from_slice(&file[from..from + room.len()]);
+        while host.package_tensor_verify_step(package, idx as u32, 4096)? > 0 {}
+    }
+    assert_eq!(head.directory.entries().len(), n_tensors as usize);
+    let len = put(host, &file[head.tail_offset() as usize..]);
+    host.package_tail(package, len)?;
+    while host.package_finish_step(package, 50_000)? > 0 {}
+    Ok(())
+}
+
+fn new_session(host: &mut Host, package: i32, settings: &str) -> Result<i32, Failure> {
+    let len = put(host, settings.as_bytes());
+    host.session_new(package, len)
+}
+
+/// Runs a prompt to its end and returns the report.
+fn run(host: &mut Host, s: i32, prompt: &str) -> JsonValue {
+    let len = put(host, prompt.as_bytes());
+    host.session_prompt_text(s, len, 0).expect("a prompt");
+    let mut streamed = String::new();
+    loop {
+        let step = host.session_step(s, 3).expect("a step");
+        let len = host.session_text(s).expect("text");
+        streamed += std::str::from_utf8(&answer(host, len)).expect("whole characters");
+        if step == session::STEP_DONE {
+            break;
+        }
+    }
+    let len = host.session_report(s).expect("a report");
+    let report = json::parse(&answer(host, len)).expect("JSON");
+    assert_eq!(
+        report.get("text").and_then(JsonValue::as_str),
+        Some(streamed.as_str())
+    );
+    report
+}
+
+fn digest(report: &JsonValue) -> String {
+    report
+        .get("run_digest")
+        .and_then(JsonValue::as_str)
+        .expect("a digest")
+        .to_string()
+}
+
+#[test]
+fn golden_runs_through_the_verbs() {
+    let runs = json::parse(&golden("digests.json")).expect("JSON");
+    let text = |value: &JsonValue, key| {
+        value
+            .get(key)
+            .and_then(JsonValue::as_str)
+            .expect("a text")
+            .to_string()
+    };
+    let mut host = Host::new();
+    for row in runs
+        .get("runs")
+        .and_then(JsonValue::as_array)
+        .expect("rows")
+    {
+        let package = open(&mut host, &golden(&text(row, "file"))).expect("a good package");
+        let settings = row.get("settings").expect("settings");
+        let s = new_session(&mut host, package, &to_json(settings)).expect("a session");
+        let report = run(&mut host, s, &text(&runs, "prompt"));
+        assert_eq!(digest(&report), text(row, "run_digest"));
+        assert_eq!(host.package_close(package), Ok(1));
+    }
+}
+
+/// Settings are flat objects of numbers and texts.
+fn to_json(settings: &JsonValue) -> String {
+    let fields = settings
+        .as_object()
+        .expect("an object")
+        .iter()
+        .map(|(key, value)| {
+            let value = match (value.as_str(), value.as_f64()) {
+                (Some(text), _) => format!("\"{text}\""),
+                (None, number) => number.expect("a number").to_string(),
+            };
+            format!("\"{key}\":{value}")
+        });
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+}
+
+#[test]
+fn refusals_are_codes_with_a_sentence_and_change_nothing() {
+    let mut host = Host::new();
+    let package = open(&mut host, &golden("golden-q8_0.slm")).expect("a good package");
+    let s = new_session(&mut host, package, "{\"max_tokens\":6}").expect("a session");
+    let before = digest(&run(&mut host, s, "The cat"));
+    let refused = |status: Status| status.code();
+    type Verb<'a> = &'a mut dyn FnMut(&mut Host) -> Result<i32, Failure>;
+    let mut check = |name: &str, code: i32, verb: Verb<'_>| {
+        put(&mut host, b"A\xff\xff\xff\xff");
+        let result = verb(&mut host);
+        assert_eq!(host.settle(result), -code, "{name}");
+        assert_eq!(host.last_error().0, code, "{name}");
+        assert!(host.last_error().1.len() > 10, "{name} says nothing");
+    };
+    check(
+        "a session where a package belongs",
+        refused(Status::NotAHandle),
+        &mut |h| h.package_describe(s),
+    );
+    check(
+        "an old generation",
+        refused(Status::StaleHandle),
+        &mut |h| h.session_step(s + 4096, 1),
+    );
+    check(
+        "a length beyond the buffer",
+        refused(Status::BadLength),
+        &mut |h| h.tokenize(package, 4096, 0),
+    );
+    check(
+        "n ids whose bytes overflow",
+        refused(Status::BadLength),
+        &mut |h| h.detokenize(package, 1 << 30),
+    );
+    check(
+        "a header longer than 64",
+        refused(Status::BadLength),
+        &mut |h| h.package_begin(65, 65.0),
+    );
+    check("no UTF-8", refused(Status::BadUtf8), &mut |h| {
+        h.tokenize(package, 2, 0)
+    });
+    let both = text::FLAG_ADD_BOS | text::FLAG_NO_BOS;
+    check("both flags", refused(Status::UnknownOption), &mut |h| {
+        h.tokenize(package, 1, both)
+    });
+    check(
+        "an unknown flag",
+        refused(Status::UnknownOption),
+        &mut |h| h.tokenize(package, 1, 64),
+    );
+    check("a token id out of range", 300 + 55, &mut |h| {
+        put(h, &[0xff; 4]);
+        h.session_prompt_ids(s, 1)
+    });
+    check("broken settings", 601, &mut |h| h.session_new(package, 1));
+    check("the head twice", refused(Status::OutOfOrder), &mut |h| {
+        h.package_head(package, 1)
+    });
+    check(
+        "a tensor of an open package",
+        refused(Status::OutOfOrder),
+        &mut |h| h.package_tensor_verify_step(package, 0, 1),
+    );
+    check("a closed import", refused(Status::NotAHandle), &mut |h| {
+        h.import_step(0, 1)
+    });
+    let again = new_session(&mut host, package, "{\"max_tokens\":6}").expect("a session");
+    assert_eq!(digest(&run(&mut host, again, "The cat")), before);
+}
+
+#[test]
+fn a_package_is_open_only_when_all_of_it_was_verified() {
+    let file = golden("golden-q8_0.slm");
+    let mut host = Host::new();
+    let len = put(&mut host, &file[..64]);
+    let package = host
+        .package_begin(len, file.len() as f64)
+        .expect("a header");
+    let early = |result: Result<i32, Failure>| result.map_err(|failure| failure.code());
+    assert_eq!(
+        early(host.package_describe(package)),
+        Err(Status::OutOfOrder.code())
+    );
+    assert_eq!(
+        early(host.package_finish_step(package, 1)),
+        Err(Status::OutOfOrder.code())
+    );
+    let n_head = host.package_head_bytes(package).expect("a number") as usize;
+    let len = put(&mut host, &file[..n_head]);
+    assert!(host.package_head(package, len - 1).is_err());
+    let n_tensors = host.package_head(package, len).expect("a head") as u32;
+    let len = put(&mut host, b"{}");
+    assert_eq!(
+        early(host.session_new(package, len)),
+        Err(Status::OutOfOrder.code())
+    );
+    assert!(host.package_finish_step(package, 1 << 30).is_err());
+    assert!(
+        host.package_tensor_verify_step(package, 0, 64).is_err(),
+        "it was never filled"
+    );
+    assert!(host.tensor_buffer(package, n_tensors).is_err());
+    host.tensor_buffer(package, 0).expect("room");
+    put(&mut host, &[7; 32]);
+    assert_eq!(early(host.package_tensor_digest(package, 0)), Err(253));
+    assert_eq!(host.package_close(package), Ok(0));
+    assert_eq!(
+        early(host.package_close(package)),
+        Err(Status::StaleHandle.code())
+    );
+    assert!(open(&mut host, &file).is_ok());
+}
+
+#[test]
+fn closing_a_package_ends_its_sessions_only() {
+    let mut host = Host::new();
+    let a = open(&mut host, &golden("golden-q8_0.slm")).expect("a good package");
+    let b = open(&mut host, &golden("golden-f16.slm")).expect("a good package");
+    let on_a = new_session(&mut host, a, "{}").expect("a session");
+    let on_b = new_session(&mut host, b, "{}").expect("a session");
+    let fork = host.session_fork(on_a).expect("a fork");
+    assert_eq!(host.package_close(a), Ok(2));
+    for s in [on_a, fork] {
+        assert_eq!(
+            host.session_len(s).map_err(|f| f.code()),
+            Err(Status::StaleHandle.code())
+        );
+    }
+    assert_eq!(host.session_len(on_b), Ok(0));
+}
+
+#[test]
+fn logits_belong_to_the_session_that_computed_last() {
+    let mut host = Host::new();
+    let package = open(&mut host, &golden("golden-q4_0.slm")).expect("a good package");
+    let a = new_session(&mut host, package, "{\"max_tokens\":2}").expect("a session");
+    let b = new_session(&mut host, package, "{\"max_tokens\":2}").expect("a session");
+    assert!(host.session_logits(a).is_err());
+    run(&mut host, a, "one");
+    assert!(host.session_logits(a).is_ok());
+    run(&mut host, b, "two");
+    assert!(host.session_logits(a).is_err());
+    assert!(host.session_logits(b).is_ok());
+    assert!(host.session_rewind(b, 1).is_ok());
+    assert!(host.session_logits(b).is_err());
+}
+
+#[test]
+fn an_import_says_what_is_wrong_with_its_order() {
+    let mut host = Host::new();
+    let bad = Status::BadJson.code();
+    let rows: [(&str, i32); 6] = [
+        ("{", bad),
+        ("[]", bad),
+        ("{\"sources\":[{\"name\":\"a\"}]}", bad),
+        ("{\"sources\":[],\"options\":{\"format\":1}}", bad),
+        (
+            "{\"sources\":[],\"options\":{\"colour\":\"red\"}}",
+            Status::UnknownOption.code(),
+        ),
+        ("{\"sources\":[],\"options\":{\"format\":\"q6_k\"}}", 521),
+    ];
+    for (order, code) in rows {
+        let len = put(&mut host, order.as_bytes());
+        assert_eq!(
+            host.import_begin(len).map_err(|f| f.code()),
+            Err(code),
+            "{order}"
+        );
+    }
+    let order = "{\"sources\":[{\"name\":\"a.txt\",\"bytes\":5}]}";
+    let len = put(&mut host, order.as_bytes());
+    let handle = host.import_begin(len).expect("an import");
+    assert_eq!(host.import_step(handle, 1024), Ok(import::STEP_READ));
+    assert_eq!(host.import_request(handle), Ok(6));
+    assert_eq!(answer(&host, 24)[16], 5);
+    let len = put(&mut host, b"hell");
+    assert_eq!(
+        host.import_supply(handle, len).map_err(|f| f.code()),
+        Err(519)
+    );
+    assert_eq!(host.import_close(handle), Ok(0));
+    assert!(host.import_close(handle).is_err());
+}
+
+#[test]
+fn the_engine_describes_itself() {
+    let mut host = Host::new();
+    let len = host.engine_info().expect("JSON");
+    let info = json::parse(&answer(&host, len)).expect("JSON");
+    assert_eq!(info.get("abi_version").and_then(JsonValue::as_u64), Some(1));
+    assert!(host.selftest(1).expect("equal kernels") > 200);
+    let len = host.memory_stats().expect("JSON");
+    assert!(json::parse(&answer(&host, len)).is_ok());
+    assert_eq!(host.error_code(), Ok(0));
+}

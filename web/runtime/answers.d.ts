@@ -1,0 +1,99 @@
+/**
+ * What the engine says about packages, runs and its memory: the JSON of the boundary, as the kit
+ * hands it on. Key names carry their units; `schema` changes when a field changes its meaning.
+ */
+
+export type StopReason = "stop_token" | "max_tokens" | "context_full" | "cancelled";
+
+/** `cultivar.card.v1` */
+export interface Card {
+  schema: "cultivar.card.v1";
+  kind: "model";
+  name: string;
+  author: string;
+  license: string;
+  source: string;
+  notes: string;
+  /** A line for people. */
+  architecture: string;
+  n_parameters: number;
+  /** Number of tensors by format. */
+  formats: Record<string, number>;
+  context_len: number;
+  tokenizer: { kind: string; vocab_size: number };
+  has_chat_template: boolean;
+  /** SHA-256 identities, hexadecimal. `content` is `null` until the whole file was read. */
+  identities: {
+    content: string | null;
+    weights: string;
+    architecture: string;
+    tokenizer: string;
+    tensor_schema: string;
+  };
+  file_bytes: number;
+  /** What one session over the whole context takes with the default settings. */
+  memory: {
+    weights_bytes: number;
+    kv_bytes: number;
+    workspace_bytes: number;
+    total_bytes: number;
+  };
+  config: Record<string, number | string | boolean>;
+  /** In file order. */
+  tensors: {
+    name: string;
+    format: string;
+    shape: number[];
+    offset: number;
+    bytes: number;
+    read_bytes: number;
+    digest: string;
+  }[];
+  /** How the package was made from foreign files (JSON text), once the whole file was read. */
+  conversion_record: string | null;
+}
+
+/** `cultivar.run.v1` */
+export interface Report {
+  schema: "cultivar.run.v1";
+  prompt_ids: number[];
+  /** A stop token included. */
+  output_ids: number[];
+  text: string;
+  stop_reason: StopReason | null;
+  /** Equal wherever and however the same run is made. */
+  run_digest: string;
+  settings: Record<string, number | string | boolean>;
+  diagnostics: Diagnostics;
+}
+
+/** `cultivar.diagnostics.v1`; durations in ms, `null` where there is nothing to measure. */
+export interface Diagnostics {
+  schema: "cultivar.diagnostics.v1";
+  backend: string;
+  engine_version: string;
+  numerics_version: number;
+  assembly: string;
+  n_adapters: number;
+  load_ms: number;
+  n_prompt_tokens: number;
+  n_output_tokens: number;
+  prefill_ms: number;
+  prefill_tokens_per_s: number | null;
+  first_token_ms: number | null;
+  decode_tokens_per_s: number | null;
+  decode_ms_p50: number | null;
+  decode_ms_p95: number | null;
+  decode_ms: number;
+  memory: Record<string, number>;
+  warnings: { kind: string; count: number }[];
+}
+
+export interface MemoryStats {
+  /** Live allocations. */
+  usedBytes: number;
+  /** Most of them at a time. */
+  peakBytes: number;
+  /** The module's whole memory, which never shrinks. */
+  memoryBytes: number;
+}

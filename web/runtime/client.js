@@ -1,0 +1,161 @@
+/**
+ * The page's side of the worker: calls with promises, events, stops, and a new worker in place of
+ * one that failed or does not answer. Knows nothing of packages; `epoch` counts the workers, so
+ * that whoever holds handles can tell that they belong to one that is gone.
+ */
+import { CultivarError, KIND, stoppedError, unpackError } from "./errors.js";
+
+/** A worker that has not answered a stop for this long is replaced. */
+const STOP_ANSWER_MS = 1000;
+
+/** The error of a call whose handles died with their worker. */
+export function lostError() {
+  const message = "the session was lost when the worker was replaced: create it again";
+  return new CultivarError(message, { kind: KIND.sessionLost });
+}
+
+export class Client {
+  #spawn;
+  #begin;
+  #onReplaced;
+  #worker = null;
+  #calls = new Map();
+  #nCalls = 0;
+  #closed = false;
+  #ready = null;
+
+  /**
+   * @param {() => Worker} spawn starts a worker
+   * @param {(client: Client) => Promise<unknown>} begin first calls to every worker
+   * @param {(reason: CultivarError) => void} onReplaced
+   */
+  constructor(spawn, begin, onReplaced) {
+    this.#spawn = spawn;
+    this.#begin = begin;
+    this.#onReplaced = onReplaced;
+    this.epoch = 0;
+    this.#start();
+  }
+
+  /** Resolves when the worker of now can take calls. */
+  ready() {
+    return this.#ready;
+  }
+
+  #start() {
+    const worker = this.#spawn();
+    this.epoch += 1;
+    this.#worker = worker;
+    worker.onmessage = ({ data }) => this.#onMessage(data);
+    worker.onerror = (event) => {
+      event.preventDefault?.();
+      const said = event.message ? `: ${event.message}` : " or could not be loaded";
+      this.#fail(worker, new CultivarError(`the worker failed${said}`, { kind: KIND.replaced }));
+    };
+    this.#ready = this.#begin(this);
+    this.#ready.catch(() => {});
+  }
+
+  /**
+   * Calls a verb of the worker, once it is ready.
+   * @param {string} verb
+   * @param {object} args
+   * @param {{signal?: AbortSignal, epoch?: number, onEvent?: Function}} [hooks] `epoch`: the
+   *   worker whose handles the arguments hold; refused if it is gone
+   */
+  async call(verb, args, hooks = {}) {
+    if (hooks.signal?.aborted) throw stoppedError();
+    await this.#ready;
+    return this.send(verb, args, hooks);
+  }
+
+  /** The same without waiting: for the first calls to a new worker. */
+  send(verb, args, { signal, epoch, onEvent } = {}) {
+    if (this.#closed) {
+      return Promise.reject(new CultivarError("the kit was closed", { kind: KIND.closed }));
+    }
+    if (epoch !== undefined && epoch !== this.epoch) return Promise.reject(lostError());
+    if (signal?.aborted) return Promise.reject(stoppedError());
+    const id = (this.#nCalls += 1);
+    return new Promise((resolve, reject) => {
+      const onStop = () => this.#stop(id);
+      const end = () => {
+        clearTimeout(call.timer);
+        signal?.removeEventListener("abort", onStop);
+        this.#calls.delete(id);
+      };
+      const call = { resolve, reject, onEvent, end, timer: undefined };
+      this.#calls.set(id, call);
+      signal?.addEventListener("abort", onStop);
+      try {
+        this.#worker.postMessage({ id, verb, args });
+      } catch (cause) {
+        end();
+        reject(new CultivarError(cause.message, { kind: KIND.badArgument }));
+      }
+    });
+  }
+
+  /** Ends the worker; every pending and later call is refused. */
+  close() {
+    this.#closed = true;
+    this.#worker.terminate();
+    this.#rejectAll(() => new CultivarError("the kit was closed", { kind: KIND.closed }));
+  }
+
+  #stop(id) {
+    const call = this.#calls.get(id);
+    const worker = this.#worker;
+    worker.postMessage({ id, stop: true });
+    call.timer = setTimeout(() => {
+      call.end();
+      call.reject(stoppedError());
+      const message = "the worker did not answer a stop for a second and was replaced";
+      this.#fail(worker, new CultivarError(message, { kind: KIND.replaced }));
+    }, STOP_ANSWER_MS);
+  }
+
+  #onMessage({ id, event, data, value, error }) {
+    const call = this.#calls.get(id);
+    if (!call) return;
+    if (event === "stopping") {
+      clearTimeout(call.timer);
+    } else if (event) {
+      call.onEvent?.(event, data);
+    } else if (error) {
+      call.end();
+      call.reject(unpackError(error));
+      if (error.kind === KIND.trap) this.#fail(this.#worker, unpackError(error));
+    } else {
+      call.end();
+      call.resolve(value);
+    }
+  }
+
+  /** Throws a worker away, rejects what it was doing, and starts another. */
+  #fail(worker, reason) {
+    if (worker !== this.#worker || this.#closed) return;
+    worker.onmessage = null;
+    worker.onerror = null;
+    worker.terminate();
+    this.#rejectAll(() => new CultivarError(reason.message, reason));
+    if (this.#isFirstAndUnready) return;
+    this.#start();
+    this.#onReplaced(reason);
+  }
+
+  #rejectAll(makeError) {
+    for (const call of [...this.#calls.values()]) {
+      call.end();
+      call.reject(makeError());
+    }
+  }
+
+  /** Set until the first calls to the first worker were answered: then there is no second. */
+  #isFirstAndUnready = true;
+
+  /** To be called when the first worker has proven that workers start at all. */
+  settle() {
+    this.#isFirstAndUnready = false;
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * Cultivar's embeddable kit: open a model package in a page and generate text.
+ *
+ * ```js
+ * import { Cultivar } from "./runtime/cultivar.js";
+ * const cultivar = await Cultivar.open();
+ * const model = await cultivar.openPackage(file);
+ * const session = await model.createSession({ max_tokens: 64 });
+ * for await (const { text } of session.generate("Once upon a time")) output.append(text);
+ * console.log((await session.report()).run_digest);
+ * ```
+ *
+ * All work happens in a worker. Nothing is fetched but the module files and the URLs that you
+ * pass. Every rejection is a `CultivarError`.
+ */
+
+import type { Card, MemoryStats, Report, StopReason } from "./answers.js";
+
+export type { Card, Diagnostics, MemoryStats, Report, StopReason } from "./answers.js";
+
+/** The engine in its worker. */
+export class Cultivar {
+  private constructor();
+
+  /**
+   * Starts the engine. With "auto" the relaxed-SIMD module is taken where the browser runs it and
+   * its self test passes there, else the simd128 module; both give the same bits.
+   */
+  static open(options?: OpenOptions): Promise<Cultivar>;
+
+  /** What was started. */
+  readonly info: EngineInfo;
+
+  /**
+   * Called when the worker had to be replaced, after a defect (trap) or because it did not answer
+   * a stop within a second. Calls that were under way have been rejected, sessions are lost;
+   * packages open themselves again when they are next used.
+   */
+  onReplaced: ((reason: CultivarError) => void) | null;
+
+  /**
+   * Opens a package, streaming it straight into the engine's memory. Resolves when every digest
+   * has been compared and every value checked; on any error nothing stays allocated and what was
+   * open before is untouched. An ArrayBuffer is copied into a Blob first.
+   */
+  openPackage(
+    source: Blob | File | URL | string | ArrayBuffer | ArrayBufferView,
+    hooks?: OpenPackageHooks,
+  ): Promise<Package>;
+
+  /**
+   * Imports foreign model files (for now a llama2.c checkpoint and its tokenizer, in any order;
+   * kinds are told from content) into a package file.
+   */
+  importPackage(files: File[], options?: ImportOptions): Promise<Blob>;
+
+  /** Memory of the engine. */
+  memory(): Promise<MemoryStats>;
+
+  /** Ends the worker in a trap, so that a page can test what it does then. Always rejects. */
+  testTrap(): Promise<never>;
+
+  /** Ends the worker. Every pending and later call rejects with kind "closed". */
+  close(): void;
+}
+
+/** An open package. */
+export class Package {
+  private constructor();
+
+  /** What the package is. */
+  readonly card: Card;
+
+  /** Token ids of a text. */
+  tokenize(text: string, options?: EncodeOptions): Promise<Uint32Array>;
+
+  /** Text of token ids. Bytes that are no UTF-8 become U+FFFD. */
+  detokenize(ids: Uint32Array | number[]): Promise<string>;
+
+  /** Opens a session. Its memory (see `card.memory.kv_bytes`) is taken at once. */
+  createSession(settings?: Settings): Promise<Session>;
+
+  /** Closes the package and its sessions, and gives their memory back. */
+  close(): Promise<void>;
+}
+
+/** One conversation: prompts and what followed them. */
+export class Session {
+  private constructor();
+
+  /** Why the last generation ended; `null` before the first has. */
+  readonly stopReason: StopReason | null;
+
+  /**
+   * Continues the session with a prompt and yields its tokens as they come. Leaving the loop
+   * early stops the run, and tokens that you have not seen are taken back. A stop by the signal
+   * takes effect within about 50 ms and throws an error whose name is "AbortError"; the tokens
+   * until then stay in the session. Ids are used as they are, without a begin token.
+   */
+  generate(
+    prompt: string | Uint32Array | number[],
+    options?: GenerateOptions,
+  ): AsyncGenerator<Token, void, undefined>;
+
+  /** What was asked, what came out, its digest and its diagnostics, for the last prompt. */
+  report(): Promise<Report>;
+
+  /** Logits that gave the last token: `[vocab_size]`. Only until another session computes. */
+  logits(): Promise<Float32Array>;
+
+  /** Goes back to the first `n` tokens of prompts and outputs; the bits that follow are the same
+   * as if the session had never gone further. */
+  rewind(n: number): Promise<void>;
+
+  /** A session that continues from here on its own; the cache's pages are shared. */
+  fork(): Promise<Session>;
+
+  /** Gives the session's memory back. */
+  close(): Promise<void>;
+}
+
+/** What every call rejects with. */
+export class CultivarError extends Error {
+  /** "AbortError" when a signal stopped the call, else "CultivarError". */
+  readonly name: "AbortError" | "CultivarError";
+  /** The engine's code (see docs/abi.md), or 0. */
+  readonly code: number;
+  /**
+   * Who refused: "stopped", "trap", "replaced", "session_lost", "closed", "busy", "network",
+   * "unsupported", "bad_argument", "internal"; of the engine: "stale_handle", "out_of_memory",
+   * "package", "config", "model", "tokenizer", "session", "kv_cache", "import", "json" and others.
+   */
+  readonly kind: string;
+}
+
+export interface OpenOptions {
+  /** Which module to use. Default: "auto". */
+  module?: "auto" | "simd128" | "relaxed";
+  /** Folder of the module files, ending in a slash. Default: `../wasm/` beside the kit. */
+  baseUrl?: string | URL;
+  /** Starts the kit's worker, where the page needs another way than `new Worker(worker.js)`. */
+  spawnWorker?: () => Worker;
+}
+
+export interface EngineInfo {
+  /** The module that runs. */
+  module: "simd128" | "relaxed";
+  /** What its kernels call themselves. */
+  backend: string;
+  /** Version of the engine. */
+  version: string;
+  abiVersion: number;
+  /** Runs with the same number have the same bits everywhere. */
+  numericsVersion: number;
+  /** Comparisons that the self test made when the module was started. */
+  selftestChecks: number;
+  /** Why a better module was not taken, or `null`. */
+  fallback: string | null;
+}
+
+export interface OpenPackageHooks {
+  signal?: AbortSignal;
+  /** The card, as soon as the head is read and long before the weights are. */
+  onCard?: (card: Card) => void;
+  onProgress?: (progress: ByteProgress) => void;
+}
+
+export interface ByteProgress {
+  /** "read" and "verify" when opening, "import" when importing. */
+  phase: "read" | "verify" | "import";
+  doneBytes: number;
+  totalBytes: number;
+}
+
+export interface TokenProgress {
+  phase: "prefill";
+  doneTokens: number;
+  totalTokens: number;
+}
+
+export interface ImportOptions {
+  /** How matrices are stored. Default: "keep". */
+  format?: "keep" | "f32" | "f16" | "q8_0" | "q4_0";
+  /** Texts for the package's metadata. */
+  name?: string;
+  license?: string;
+  source?: string;
+  notes?: string;
+  /** Pass over files of no known kind instead of refusing them. Default: false. */
+  skip_unrecognised?: boolean;
+  signal?: AbortSignal;
+  onProgress?: (progress: ByteProgress) => void;
+}
+
+export interface EncodeOptions {
+  /** Markers such as `<s>` in the text become their tokens. Default: false. */
+  special?: boolean;
+  /** Begin with the begin-of-sequence token. Default: as the package says. */
+  bos?: boolean;
+}
+
+export interface GenerateOptions extends EncodeOptions {
+  signal?: AbortSignal;
+  /** How far a long prompt is read. */
+  onProgress?: (progress: TokenProgress) => void;
+}
+
+/** Settings of a session; a value outside its range is refused by name. */
+export interface Settings {
+  /** Positions of the session. Default and most: the model's `context_len`. */
+  context_len?: number;
+  /** Storage of keys and values. Default: "f32". */
+  kv?: "f32" | "f16" | "q8";
+  /** Tokens after each prompt. Default: 256. */
+  max_tokens?: number;
+  /** 0 (the default) is greedy; at most 100. */
+  temperature?: number;
+  /** 1 to 1024 candidates. Default: 40. */
+  top_k?: number;
+  /** Above 0, up to 1. Default: 0.95. */
+  top_p?: number;
+  /** Names the random stream: a whole number below 2^64. Default: 0. */
+  seed?: number | bigint | string;
+  /** Go on past stop tokens. Default: false. */
+  ignore_stop?: boolean;
+}
+
+/** One token of an output. */
+export interface Token {
+  /** `null` for a last piece of text that no token completed (an unfinished character). */
+  id: number | null;
+  /** What it adds to the text: whole characters, possibly none. */
+  text: string;
+  /** Its number within this generation, from 0. */
+  index: number;
+}

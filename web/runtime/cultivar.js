@@ -1,0 +1,97 @@
+/**
+ * Cultivar's kit: open a model package in a page and generate text, in a worker, without a
+ * network. The public face; `cultivar.d.ts` documents every call. Nothing here touches the
+ * module: the worker does.
+ */
+import { Client } from "./client.js";
+import { compileModule, moduleCandidates } from "./features.js";
+import { Package } from "./package.js";
+
+export { CultivarError } from "./errors.js";
+export { Package } from "./package.js";
+export { Session } from "./session.js";
+
+/** Where the modules lie unless `baseUrl` says otherwise. */
+const MODULES_URL = new URL("../wasm/", import.meta.url);
+
+const spawnOwnWorker = () =>
+  new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "cultivar" });
+
+export class Cultivar {
+  #client;
+
+  /** Called with the reason when the worker had to be replaced; sessions are lost then. */
+  onReplaced = null;
+
+  /**
+   * Starts the engine: picks the best module that this browser runs exactly, in a worker.
+   * @param {{module?: "auto"|"simd128"|"relaxed", baseUrl?: string|URL, spawnWorker?: Function}}
+   *   [options]
+   */
+  static async open({ module = "auto", baseUrl = MODULES_URL, spawnWorker } = {}) {
+    let refusal;
+    const base = new URL(baseUrl, globalThis.location?.href);
+    for (const name of moduleCandidates(module)) {
+      const cultivar = new Cultivar();
+      try {
+        await cultivar.#start(name, await compileModule(name, base), spawnWorker);
+        cultivar.info.fallback = refusal ? refusal.message : null;
+        return cultivar;
+      } catch (error) {
+        cultivar.#client?.close();
+        refusal = error;
+      }
+    }
+    throw refusal;
+  }
+
+  async #start(name, compiled, spawnWorker = spawnOwnWorker) {
+    const begin = (client) => client.send("init", { module: compiled });
+    const onReplaced = (reason) => this.onReplaced?.(reason);
+    this.#client = new Client(spawnWorker, begin, onReplaced);
+    const info = await this.#client.ready();
+    this.#client.settle();
+    this.info = {
+      module: name,
+      backend: info.backend,
+      version: info.version,
+      abiVersion: info.abi_version,
+      numericsVersion: info.numerics_version,
+      selftestChecks: info.selftest_checks,
+    };
+  }
+
+  /** Opens a package; see `cultivar.d.ts`. */
+  openPackage(source, hooks = {}) {
+    return Package.open(this.#client, source, hooks);
+  }
+
+  /** Imports foreign model files into a package. */
+  async importPackage(files, { signal, onProgress, ...options } = {}) {
+    const onEvent = (event, data) => {
+      if (event === "progress") onProgress?.(data);
+    };
+    const named = Array.from(files, (file) => ({ name: file.name, blob: file }));
+    return this.#client.call("importPackage", { files: named, options }, { signal, onEvent });
+  }
+
+  /** Bytes that the module's memory holds. */
+  async memory() {
+    const stats = await this.#client.call("memory", {});
+    return {
+      usedBytes: stats.used_bytes,
+      peakBytes: stats.peak_bytes,
+      memoryBytes: stats.memory_bytes,
+    };
+  }
+
+  /** Ends the worker in a trap, so that a page can test what it does then. */
+  testTrap() {
+    return this.#client.call("testTrap", {});
+  }
+
+  /** Ends the worker; nothing can be called afterwards. */
+  close() {
+    this.#client.close();
+  }
+}

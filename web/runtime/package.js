@@ -1,0 +1,98 @@
+/**
+ * An open package on the page's side: a handle in the worker and where the bytes came from, so
+ * that it can be opened again when the worker is replaced. Never holds weights.
+ */
+import { CultivarError, KIND } from "./errors.js";
+import { Session } from "./session.js";
+
+export class Package {
+  #client;
+  #source;
+  #handle = 0;
+  #epoch = 0;
+  #opening = null;
+  #closed = false;
+
+  /** What the package is: see `Card` in `cultivar.d.ts`. */
+  card = null;
+
+  constructor(client, source) {
+    this.#client = client;
+    this.#source = source;
+  }
+
+  /** Opens a package; resolves when it is verified as a whole. */
+  static async open(client, source, hooks) {
+    const opened = new Package(client, asSource(source));
+    await opened.#open(hooks);
+    return opened;
+  }
+
+  async #open({ signal, onCard, onProgress } = {}) {
+    const onEvent = (event, data) => {
+      if (event === "card") onCard?.(data);
+      if (event === "progress") onProgress?.(data);
+    };
+    await this.#client.ready();
+    const { epoch } = this.#client;
+    const args = { source: this.#source };
+    const { handle, card } = await this.#client.call("openPackage", args, {
+      signal, onEvent, epoch,
+    });
+    Object.assign(this, { card });
+    this.#handle = handle;
+    this.#epoch = epoch;
+  }
+
+  /** Calls a verb on the package, opening it again first if its worker is gone. */
+  async #call(verb, args) {
+    if (this.#closed) {
+      throw new CultivarError("the package was closed", { kind: KIND.closed });
+    }
+    if (this.#epoch !== this.#client.epoch) {
+      this.#opening ??= this.#open().finally(() => (this.#opening = null));
+      await this.#opening;
+    }
+    const epoch = this.#epoch;
+    const value = await this.#client.call(verb, { handle: this.#handle, ...args }, { epoch });
+    return { value, epoch };
+  }
+
+  /** Token ids of a text. */
+  async tokenize(text, options = {}) {
+    return (await this.#call("tokenize", { text, options })).value;
+  }
+
+  /** Text of token ids. */
+  async detokenize(ids) {
+    return (await this.#call("detokenize", { ids })).value;
+  }
+
+  /** Opens a session. */
+  async createSession(settings = {}) {
+    const plain = { ...settings };
+    // A seed of 64 bits does not survive a JSON number.
+    if (plain.seed !== undefined) plain.seed = String(plain.seed);
+    const { value, epoch } = await this.#call("createSession", { settings: plain });
+    return new Session(this.#client, value, epoch);
+  }
+
+  /** Closes the package and its sessions, and gives their memory back. */
+  async close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#epoch !== this.#client.epoch) return;
+    const hooks = { epoch: this.#epoch };
+    await this.#client.call("closePackage", { handle: this.#handle }, hooks);
+  }
+}
+
+/** A Blob stays with the browser and can be read again; a URL is fetched again. */
+function asSource(source) {
+  if (source instanceof Blob) return source;
+  if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return new Blob([source]);
+  if (source instanceof URL) return source.href;
+  if (typeof source === "string") return new URL(source, globalThis.location?.href).href;
+  const message = "a package is opened from a Blob, File, URL or ArrayBuffer";
+  throw new CultivarError(message, { kind: KIND.badArgument });
+}

@@ -1,0 +1,123 @@
+/**
+ * Runs a session: prompt in, tokens out, in steps short enough to be stopped between any two.
+ * Tokens are handed over in batches of one turn (16 ms), so that a fast model does not flood the
+ * page, but each keeps its own id and text. Never knows who listens.
+ */
+import { ENCODE_FLAGS, SESSION_STEP, STOP_REASONS } from "./abi.js";
+import { CultivarError, KIND } from "./errors.js";
+import { idBytes } from "./memory.js";
+import { Budget, Turn } from "./pace.js";
+
+/** Kernels take rows by eights and fours; what is left over costs almost as much. */
+const wholeGroups = (rows) => Math.floor(rows >= 8 ? rows - (rows % 8) : rows >= 4 ? 4 : rows);
+
+/**
+ * Rows of the prompt per step: one at first, since a large model's row alone can take 15 ms; then
+ * as many as fit 28 ms, because more rows at once are faster, and a stop may take 50 ms.
+ */
+const prefillBudget = () => new Budget(1, 1, 512, { aimMs: 28, round: wholeGroups });
+
+/**
+ * Flags of the tokenizing verbs.
+ * @param {{special?: boolean, bos?: boolean}} options `bos` undefined: as the model wants it
+ */
+export function encodeFlags({ special = false, bos } = {}) {
+  const parse = special ? ENCODE_FLAGS.parse_special : 0;
+  if (bos === undefined) return parse;
+  return parse | (bos ? ENCODE_FLAGS.add_bos : ENCODE_FLAGS.no_bos);
+}
+
+/** Queues a prompt; answers how many tokens it has. */
+export function queuePrompt(engine, session, prompt, options) {
+  if (typeof prompt === "string") {
+    return engine.call(
+      "session_prompt_text", session, engine.putText(prompt), encodeFlags(options),
+    );
+  }
+  const bytes = idBytes(prompt);
+  engine.put(bytes);
+  return engine.call("session_prompt_ids", session, bytes.length / 4);
+}
+
+/**
+ * @param {import("./engine.js").Engine} engine
+ * @param {number} session handle
+ * @param {string|Uint32Array|number[]} prompt
+ * @param {{signal?: {aborted: boolean}, onTokens: Function, onProgress?: Function,
+ *   special?: boolean, bos?: boolean}} options
+ * @returns {Promise<{stopReason: string, nTokens: number}>}
+ */
+export async function runSession(engine, session, prompt, options) {
+  const totalTokens = queuePrompt(engine, session, prompt, options);
+  const run = new Run(engine, session, totalTokens, options);
+  try {
+    while (!run.stopReason) {
+      run.step();
+      if (run.turn.isOver) run.flush();
+      await run.turn.next();
+    }
+  } catch (error) {
+    if (error.kind === KIND.stopped) engine.call("session_cancel", session);
+    run.flush();
+    throw error;
+  }
+  run.flush();
+  return { stopReason: run.stopReason, nTokens: engine.call("session_len", session) };
+}
+
+class Run {
+  #engine;
+  #session;
+  #options;
+  #totalTokens;
+  #budget = prefillBudget();
+  #batch = [];
+  #nTokens = 0;
+
+  constructor(engine, session, totalTokens, options) {
+    this.#engine = engine;
+    this.#session = session;
+    this.#options = options;
+    this.#totalTokens = totalTokens;
+    this.turn = new Turn(options.signal);
+    this.stopReason = null;
+  }
+
+  step() {
+    const engine = this.#engine;
+    const began = performance.now();
+    const outcome = engine.call("session_step", this.#session, this.#budget.units);
+    const ms = performance.now() - began;
+    engine.call("session_note_ms", this.#session, ms);
+    if (outcome === SESSION_STEP.prefilling) {
+      this.#budget.note(ms);
+      const doneTokens = engine.call("session_prefilled", this.#session);
+      this.#options.onProgress?.({ phase: "prefill", doneTokens, totalTokens: this.#totalTokens });
+      return;
+    }
+    const text = engine.text(engine.call("session_text", this.#session));
+    if (outcome === SESSION_STEP.token) {
+      this.#push(engine.call("session_token", this.#session), text);
+      return;
+    }
+    // What is left is the end of a character that the last token began.
+    if (text) this.#push(null, text);
+    this.stopReason = nameOf(STOP_REASONS, engine.call("session_stop_reason", this.#session));
+  }
+
+  flush() {
+    if (this.#batch.length > 0) this.#options.onTokens(this.#batch);
+    this.#batch = [];
+  }
+
+  #push(id, text) {
+    this.#batch.push({ id, text, index: this.#nTokens });
+    this.#nTokens += 1;
+  }
+}
+
+function nameOf(table, code) {
+  const name = Object.keys(table).find((key) => table[key] === code);
+  if (name) return name;
+  throw new CultivarError(`the module answered the unknown code ${code}`);
+}
