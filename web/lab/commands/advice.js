@@ -1,0 +1,69 @@
+/**
+ * Turns a failure into a message a person can act on: what could not be done, what the engine
+ * says is wrong and where, and what to do about it. The engine's sentence is shown unchanged;
+ * only the advice is chosen here, by the stable ranges of status codes (docs/abi.md).
+ */
+
+const MEMORY = "The model needs more memory than a page can have. "
+  + "Close other tabs, or use a smaller model or format.";
+
+/** Rows of [first code, last code, advice]; the first match wins. */
+const BY_CODE = [
+  [5, 5, MEMORY],
+  [107, 107, MEMORY],
+  [153, 153, MEMORY],
+  [251, 251, MEMORY],
+  [404, 404, "Choose a smaller KV format, close other tabs, and run again."],
+  [100, 199, "The file is damaged, cut short or not a package. Get it again, or import it anew."],
+  [200, 249, "This engine does not run this kind of model yet. Try another model."],
+  [250, 299, "The model's weights do not fit its description. Get the file again."],
+  [300, 349, "The tokenizer does not fit. Use the tokenizer that belongs to the model."],
+  [350, 399, "Change the setting named above and run again."],
+  [400, 449, "Choose a smaller KV format or fewer tokens, and run again."],
+  [450, 499, "The adapter does not fit the open model."],
+  [500, 599, "Check that both files belong together and are complete, and drop them again."],
+];
+
+/** Advice by the kit's names of failures that have no code of their own. */
+const BY_KIND = {
+  trap: "The engine was restarted. If this happens again with the same file, do not use it.",
+  replaced: "The engine was restarted. Run again: the open model is read anew.",
+  session_lost: "The engine was restarted. Run again: the open model is read anew.",
+  network: "Check that the file is still there and complete, and drop it again.",
+  unsupported: "Use a current version of Chrome, Edge, Firefox or Safari, and reload the page.",
+};
+
+/** Advice for files the page recognises but cannot open, by kind (files/file-kind.js). */
+const BY_FILE = {
+  empty: "The file has no bytes. Download or copy it again.",
+  adapter: "Adapters need a model to work on. Open a model package (.slm) instead.",
+  gguf: "GGUF files cannot be read here yet. Use a .slm, or a llama2.c checkpoint.",
+  safetensors: "This format cannot be read here yet. Use a .slm, or a llama2.c checkpoint.",
+  zip: "Unpack the archive and drop the files in it.",
+  gzip: "Unpack the archive and drop the files in it.",
+  text: "Drop a .slm package, or a llama2.c checkpoint with its tokenizer.bin.",
+  unknown: "Drop a .slm package, or a llama2.c checkpoint with its tokenizer.bin.",
+};
+
+const ASK_AGAIN = "Try again; if it fails again, reload the page.";
+
+/** Message for an error thrown by the kit while doing `title`. */
+export function messageOfError(title, error) {
+  const code = Math.abs(error.code ?? 0);
+  const row = BY_CODE.find(([first, last]) => code >= first && code <= last);
+  const advice = row?.[2] ?? BY_KIND[error.kind] ?? ASK_AGAIN;
+  return { tone: "error", title, detail: error.message || String(error), advice };
+}
+
+/** Message for a file that is not of a kind this page opens. */
+export function messageOfFile(name, { kind, what }) {
+  return {
+    tone: "error", title: `${name} was not opened`,
+    detail: `It is ${what}.`, advice: BY_FILE[kind] ?? BY_FILE.unknown,
+  };
+}
+
+/** A message that is no failure. */
+export function note(title, detail, advice = "") {
+  return { tone: "note", title, detail, advice };
+}

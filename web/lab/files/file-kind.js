@@ -1,0 +1,92 @@
+/**
+ * Tells from a file's first bytes and its length what it is, so the page can pair files and
+ * answer a wrong one with advice. It decides nothing about validity: the engine reads the file
+ * and has the last word. One table; a kind is one row. Names and extensions are not looked at.
+ */
+import { checkpointShape } from "./llama2c-shape.js";
+
+/** Enough for every test below; read in one slice. */
+export const HEAD_BYTES = 64;
+
+const MAGIC = [0x89, 0x53, 0x4c, 0x4d, 0x0d, 0x0a, 0x1a, 0x0a];
+const KIND_OFFSET = 12;
+
+/** Rows in order of trial: `kind`, `what` it is in words, `test(head, bytes)`. */
+const KINDS = [
+  { kind: "empty", what: "an empty file", test: (head, bytes) => bytes === 0 },
+  {
+    kind: "adapter", what: "an adapter package (.sla)",
+    test: (head) => startsWith(head, MAGIC) && u32(head, KIND_OFFSET) === 2,
+  },
+  { kind: "package", what: "a Cultivar package", test: (head) => startsWith(head, MAGIC) },
+  { kind: "gguf", what: "a GGUF model", test: (head) => startsWith(head, ascii("GGUF")) },
+  { kind: "zip", what: "a ZIP archive", test: (head) => startsWith(head, ascii("PK\x03\x04")) },
+  { kind: "gzip", what: "a gzip archive", test: (head) => startsWith(head, [0x1f, 0x8b]) },
+  {
+    kind: "safetensors", what: "a safetensors file",
+    test: (head, bytes) => head.length > 9 && head[8] === 0x7b && u32(head, 4) === 0
+      && u32(head, 0) + 8 <= bytes,
+  },
+  { kind: "tokenizer", what: "a llama2.c tokenizer", test: isTokenizer },
+  { kind: "checkpoint", what: "a llama2.c checkpoint", test: isCheckpoint },
+  { kind: "text", what: "a text file", test: isText },
+  { kind: "unknown", what: "a file of an unknown kind", test: () => true },
+];
+
+/** `{ kind, what, note }` of a file given its head and its length in bytes. */
+export function fileKind(head, bytes) {
+  const row = KINDS.find(({ test }) => test(head, bytes));
+  const note = row.kind === "checkpoint" ? checkpointShape(head).note : "";
+  return { kind: row.kind, what: row.what, note };
+}
+
+/** Reads the head of a File or Blob and tells its kind. */
+export async function kindOfFile(file) {
+  const head = new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
+  return fileKind(head, file.size);
+}
+
+function isCheckpoint(head) {
+  return checkpointShape(head) !== null;
+}
+
+/** u32 longest piece, then (f32 score, u32 length, bytes): the first record must make sense. */
+function isTokenizer(head, bytes) {
+  if (head.length < 13) return false;
+  const longest = u32(head, 0);
+  const first_len = u32(head, 8);
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+  const isSane = longest > 0 && longest <= 1024 && first_len > 0 && first_len <= longest;
+  return isSane && 12 + first_len <= bytes && isScore(view.getFloat32(4, true));
+}
+
+/** Scores are log probabilities or ranks, or 0; a tiny one is a small integer misread as f32. */
+function isScore(score) {
+  return Number.isFinite(score) && (score === 0 || Math.abs(score) > 1e-30);
+}
+
+/** UTF-8 without control characters; the head may end inside a character. */
+function isText(head) {
+  if (head.some((byte) => (byte < 0x20 && (byte < 0x09 || byte > 0x0d)) || byte === 0x7f)) {
+    return false;
+  }
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(head, { stream: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function startsWith(head, magic) {
+  return head.length >= magic.length && magic.every((byte, idx) => head[idx] === byte);
+}
+
+function ascii(text) {
+  return [...text].map((character) => character.charCodeAt(0));
+}
+
+function u32(head, offset) {
+  if (head.length < offset + 4) return -1;
+  return new DataView(head.buffer, head.byteOffset, head.byteLength).getUint32(offset, true);
+}

@@ -1,0 +1,109 @@
+/**
+ * Composition root of the lab page: makes the store, the kit, the commands and the panels, and
+ * is the only file that knows them all. Panels are deaf to each other; everything they share is
+ * in the state. The address bar, the theme and the keyboard are wired here too.
+ */
+import { Cultivar } from "../runtime/cultivar.js";
+import { messageOfError, note } from "./commands/advice.js";
+import { createFileCommands } from "./commands/open-files.js";
+import { createRunCommands } from "./commands/run-prompt.js";
+import { createAddressBar } from "./page/address-bar.js";
+import { createThemeMemory } from "./page/theme-memory.js";
+import { createDiagnostics } from "./panels/diagnostics.js";
+import { createDropWindow } from "./panels/drop-window.js";
+import { createEngineBadge } from "./panels/engine-badge.js";
+import { createIntake } from "./panels/intake.js";
+import { createJobProgress } from "./panels/job-progress.js";
+import { createMessages } from "./panels/messages.js";
+import { createModelCard } from "./panels/model-card.js";
+import { createOutput } from "./panels/output.js";
+import { createPrompt } from "./panels/prompt.js";
+import { createThemeSwitch } from "./panels/theme-switch.js";
+import { event } from "./state/events.js";
+import { initialState, reduce } from "./state/reducers.js";
+import { linkedWeights } from "./state/selectors.js";
+import { createStore } from "./state/store.js";
+import { createFrame } from "./ui/frame.js";
+
+/** One line per panel: the element of index.html it lives in, and what makes it. */
+const PANELS = [
+  ["engine-place", createEngineBadge],
+  ["theme-place", createThemeSwitch],
+  ["messages-place", createMessages],
+  ["intake-place", createIntake],
+  ["job-place", createJobProgress],
+  ["card-place", createModelCard],
+  ["prompt-place", createPrompt],
+  ["output-place", createOutput],
+  ["diagnostics-place", createDiagnostics],
+  ["drop-place", createDropWindow],
+];
+
+const store = createStore(reduce, initialState);
+const dispatch = store.dispatch;
+const now = () => performance.now();
+
+/** Holds what cannot be in the state: the kit, the open package and the Blob it came from. */
+const desk = {
+  kit: Cultivar.open(),
+  opened: null,
+  blob: null,
+  name: "",
+  async replace(opened, blob, name) {
+    await commands.settle();
+    // Closing fails only if the worker was replaced, and then there is nothing left to close.
+    await this.opened?.close().catch(() => {});
+    Object.assign(this, { opened, blob, name });
+  },
+};
+const commands = {
+  ...createFileCommands({ store, desk, now }),
+  ...createRunCommands({ store, desk, now }),
+};
+
+const theme = createThemeMemory();
+const addressBar = createAddressBar((fragment) => dispatch(event("linkRead", { fragment })));
+dispatch(event("themeChosen", { theme: theme.recall() }));
+addressBar.read();
+
+const panels = PANELS.map(([place, create]) => {
+  const panel = create({ dispatch, commands, now, linkOf: addressBar.link });
+  document.getElementById(place).append(panel.dom);
+  return panel;
+});
+
+function draw() {
+  const { state } = store;
+  document.body.dataset.stage = state.model ? "ready" : state.intake.job ? "opening" : "empty";
+  theme.apply(state.theme);
+  addressBar.write(state.settings.values, linkedWeights(state));
+  for (const panel of panels) panel.update(state);
+}
+store.subscribe(createFrame(draw));
+draw();
+
+document.addEventListener("keydown", (key) => {
+  const isRunKey = key.key === "Enter" && (key.ctrlKey || key.metaKey);
+  if (isRunKey) {
+    key.preventDefault();
+    commands.run();
+  } else if (key.key === "Escape") {
+    commands.stop();
+    commands.stopJob();
+  }
+});
+
+desk.kit.then((kit) => {
+  kit.onReplaced = (reason) => {
+    const detail = `Because ${reason.message ?? reason}.`;
+    dispatch(event("engineReplaced", { reason: detail }));
+    const advice = "An open model is read again by itself.";
+    const message = note("The engine was restarted", detail, advice);
+    dispatch(event("messageRaised", { message }));
+  };
+  dispatch(event("engineStarted", { info: kit.info }));
+}, (error) => {
+  const message = messageOfError("The engine did not start", error);
+  dispatch(event("engineFailed", { message: message.detail }));
+  dispatch(event("messageRaised", { message }));
+});

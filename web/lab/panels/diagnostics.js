@@ -1,0 +1,48 @@
+/**
+ * What the engine measured about itself, as a table for people and as versioned JSON to copy.
+ * Rows follow from the document: a name's last part is its unit, so new measures need no code.
+ */
+import { diagnosticsDocument } from "../state/selectors.js";
+import { createCopyButton } from "../ui/copy-button.js";
+import { el, setText } from "../ui/element.js";
+import { diagnosticRows } from "../ui/diagnostic-rows.js";
+
+export function createDiagnostics() {
+  let key = "";
+  const tables = el("div.diagnostics");
+  const json = el("pre", { tabindex: "0", role: "region", "aria-label": "Diagnostics as JSON" });
+  const withTexts = el("input", { type: "checkbox", id: "with-texts", onchange: show });
+  const copy = createCopyButton({
+    label: "Copy diagnostics as JSON", shownLabel: "Copy JSON", textOf: () => json.textContent,
+  });
+  const dom = el("details.diagnostics-panel", {},
+    el("summary", {}, el("h2", {}, "Diagnostics")),
+    el("div.row", {}, copy, el("label.check", { for: "with-texts" }, withTexts,
+      "with prompt and text")),
+    tables, el("details", {}, el("summary", {}, "JSON"), json));
+  dom.addEventListener("toggle", show);
+  let state = null;
+
+  function show() {
+    if (!state || !dom.open) return;
+    const text = JSON.stringify(diagnosticsDocument(state, withTexts.checked), null, 2);
+    if (text === key) return;
+    key = text;
+    setText(json, text);
+    const groups = diagnosticRows(diagnosticsDocument(state, false));
+    tables.replaceChildren(...groups.map(([group, rows]) => createTable(group, rows)));
+  }
+  return {
+    dom,
+    update(next) {
+      state = next;
+      if (next.run.status !== "running") show();
+    },
+  };
+}
+
+function createTable(group, rows) {
+  const lines = rows.map(([name, value]) =>
+    el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, value)));
+  return el("table", {}, el("caption", {}, group), el("tbody", {}, lines));
+}

@@ -1,0 +1,97 @@
+/**
+ * What a model says about itself, shown as soon as its head is read and before its weights are:
+ * shape, formats, tokenizer, licence, identities and the memory it needs.
+ */
+import { isOtherModel, shownCard } from "../state/selectors.js";
+import { createCopyButton } from "../ui/copy-button.js";
+import { el, setShown, setText } from "../ui/element.js";
+import { createFactList } from "../ui/fact-list.js";
+import { icon } from "../ui/icon.js";
+import { createMemoryBar } from "../ui/memory-bar.js";
+import { bytesText, countText, wholeText } from "../ui/quantity.js";
+
+const IDENTITIES = [
+  ["content", "Content"], ["weights", "Weights"], ["architecture", "Architecture"],
+  ["tokenizer", "Tokenizer"], ["tensor_schema", "Schema"],
+];
+const SHORT_LEN = 12;
+/** In one column the completion is what people want next, so the details start folded. */
+const WIDE = "(min-width: 900px)";
+
+export function createModelCard({ commands }) {
+  const name = el("h2.card-name");
+  const subtitle = el("p.card-subtitle");
+  const loading = el("span.badge", { role: "status" });
+  const facts = createFactList();
+  const memory = createMemoryBar();
+  const identities = createFactList("facts.identities");
+  const other = el("p.card-other", { role: "status" }, icon("note"), el("span", {},
+    "The link was made with another model, so the text will differ from the one it promises."));
+  const save = el("button", { type: "button", onclick: commands.savePackage },
+    icon("save"), el("span", {}, "Save .slm"));
+  const again = el("button", { type: "button", onclick: commands.importAgain },
+    el("span", {}, "Import again"));
+  const from = el("p.field-hint");
+  const actions = el("div.card-actions", {}, from, el("div.row", {}, save, again));
+  const isWide = window.matchMedia(WIDE).matches;
+  const more = el("details.card-more", { open: isWide }, el("summary", {}, "Details"),
+    facts.dom, el("h3", {}, "Identities"), identities.dom);
+  const dom = el("div.card", { hidden: true },
+    el("header", {}, el("div", {}, name, subtitle), loading),
+    memory.dom, more, other, actions);
+
+  return {
+    dom,
+    update(state) {
+      const shown = shownCard(state);
+      setShown(dom, shown !== null);
+      if (!shown) return;
+      const { card, isLoading, imported } = shown;
+      setText(name, card.name || shown.name);
+      setText(subtitle, subtitleOf(card));
+      setText(loading, isLoading ? "weights loading" : "");
+      setShown(loading, isLoading);
+      facts.show(factRows(card, shown.name));
+      memory.show(card.memory);
+      const ids = card.identities ?? {};
+      identities.show(identityRows(ids), JSON.stringify(ids));
+      setShown(other, isOtherModel(state));
+      setShown(actions, imported !== null);
+      if (!imported) return;
+      setText(from, `Imported from ${imported.from.join(" and ")}.`);
+      const { format } = state.settings.values;
+      setShown(again, format !== imported.format);
+      setText(again.lastChild, `Import again as ${format === "keep" ? "stored" : format}`);
+    },
+  };
+}
+
+function subtitleOf(card) {
+  return `${countText(card.n_parameters)} parameters · ${bytesText(card.file_bytes)}`;
+}
+
+function factRows(card, fileName) {
+  const formats = Object.entries(card.formats ?? {}).map(([format, n]) => `${format} × ${n}`);
+  const { kind, vocab_size } = card.tokenizer ?? {};
+  return [
+    ["File", fileName],
+    ["Architecture", card.architecture],
+    ["Parameters", wholeText(card.n_parameters)],
+    ["Tensors", formats.join(", ") || null],
+    ["Context", `${wholeText(card.context_len)} tokens`],
+    ["Tokenizer", kind ? `${kind.replaceAll("_", " ")}, ${wholeText(vocab_size)} tokens` : null],
+    ["Licence", card.license || "not stated"],
+    ["Source", card.source || "not stated"],
+  ];
+}
+
+function identityRows(identities) {
+  return IDENTITIES.filter(([key]) => identities[key]).map(([key, label]) => {
+    const hex = identities[key];
+    const copy = createCopyButton({
+      label: `Copy ${label.toLowerCase()} identity`, textOf: () => hex,
+    });
+    const short = el("code", { title: hex }, hex.slice(0, SHORT_LEN));
+    return [label, el("span.digest", {}, short, copy)];
+  });
+}

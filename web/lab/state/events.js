@@ -1,0 +1,46 @@
+/**
+ * The closed list of everything that can happen to the page's state, in the past tense.
+ * Only names live here, with the fields each event carries; what an event does to the state is
+ * said by the reducers. An event outside this list is refused, so a misspelt name cannot pass
+ * silently. Times (`ms`) are handed in by whoever observed them: no reducer reads a clock.
+ */
+
+export const EVENTS = Object.freeze({
+  // Engine.
+  engineStarted: ["info"],
+  engineFailed: ["message"],
+  engineReplaced: ["reason"],
+  // Appearance.
+  themeChosen: ["theme"],
+  // Settings of the completion; `text` is what was typed, unparsed.
+  settingChanged: ["name", "text"],
+  linkRead: ["fragment"],
+  // Files and the one job that reads them.
+  filesKept: ["kept"],
+  keptFileDropped: ["role"],
+  jobStarted: ["kind", "name", "ms"],
+  jobProgressed: ["progress", "ms"],
+  jobCardRead: ["card"],
+  jobEnded: [],
+  modelOpened: ["model"],
+  // One run of the completion.
+  runStarted: ["prompt", "ms"],
+  tokensArrived: ["text", "count", "ms"],
+  runStopping: [],
+  runEnded: ["stopReason", "report", "ms"],
+  runFailed: ["ms"],
+  // Messages to the person.
+  messageRaised: ["message"],
+  messageDismissed: ["id"],
+  messagesCleared: [],
+});
+
+/** Builds one event, refusing an unknown name or a missing field. */
+export function event(type, fields = {}) {
+  const expected = EVENTS[type];
+  if (!expected) throw new TypeError(`unknown event ${type}`);
+  for (const name of expected) {
+    if (!(name in fields)) throw new TypeError(`event ${type} lacks its field ${name}`);
+  }
+  return { type, ...fields };
+}

@@ -1,0 +1,59 @@
+/**
+ * The whole state and its reducer, put together from one slice per file.
+ * Slices see every event and change only themselves; state is plain data that could be written
+ * as JSON (no File, no session, no DOM node), which is what makes it testable and replayable.
+ */
+import { initialIntake, reduceIntake } from "./intake.js";
+import { initialMessages, reduceMessages } from "./messages.js";
+import { initialRun, reduceRun } from "./run.js";
+import { initialSettings, reduceSettings } from "./settings.js";
+
+const THEMES = ["auto", "light", "dark"];
+
+export const initialState = Object.freeze({
+  engine: Object.freeze({ status: "starting", info: null, message: "" }),
+  theme: "auto",
+  settings: initialSettings,
+  intake: initialIntake,
+  model: null,
+  run: initialRun,
+  messages: initialMessages,
+});
+
+/** State after one event; the same object when nothing changed. */
+export function reduce(state, event) {
+  const next = {
+    engine: reduceEngine(state.engine, event),
+    theme: reduceTheme(state.theme, event),
+    settings: reduceSettings(state.settings, event),
+    intake: reduceIntake(state.intake, event),
+    model: reduceModel(state.model, event),
+    run: reduceRun(state.run, event),
+    messages: reduceMessages(state.messages, event),
+  };
+  const isSame = Object.keys(next).every((name) => next[name] === state[name]);
+  return isSame ? state : next;
+}
+
+function reduceEngine(engine, event) {
+  switch (event.type) {
+    case "engineStarted":
+      return { status: "ready", info: event.info, message: "" };
+    case "engineFailed":
+      return { status: "failed", info: null, message: event.message };
+    case "engineReplaced":
+      return { ...engine, message: event.reason };
+    default:
+      return engine;
+  }
+}
+
+function reduceTheme(theme, event) {
+  if (event.type !== "themeChosen" || !THEMES.includes(event.theme)) return theme;
+  return event.theme;
+}
+
+/** `{ name, card, load_ms, source }`, or null when no model is open. */
+function reduceModel(model, event) {
+  return event.type === "modelOpened" ? event.model : model;
+}

@@ -1,0 +1,36 @@
+/**
+ * Settings to the link's fragment and back, driven wholly by the settings table.
+ * Every row is written, defaults too, so a link keeps its meaning if a default changes later;
+ * the model's weights identity goes along so that another model can be told apart.
+ * Pure text in, text out: it never touches the address bar, and ignores what it cannot read.
+ */
+import { SETTINGS, formatSetting, parseSetting } from "./setting-table.js";
+
+/** Version of the fragment's grammar; an unknown version is not read at all. */
+const LINK_VERSION = "1";
+/** A link names its model by this many leading hex digits: 64 bits tell models apart. */
+const WEIGHTS_LEN = 16;
+
+/** The fragment, without `#`, for these values; `weights` is a hex identity or null. */
+export function writeFragment(values, weights) {
+  const params = new URLSearchParams([["v", LINK_VERSION]]);
+  for (const row of SETTINGS) params.set(row.name, formatSetting(row, values[row.name]));
+  if (weights) params.set("weights", weights.slice(0, WEIGHTS_LEN));
+  return params.toString();
+}
+
+/** `{ present, values, weights }` of a fragment with or without its leading `#`. */
+export function readFragment(fragment) {
+  const params = new URLSearchParams(fragment.replace(/^#/, ""));
+  if (params.get("v") !== LINK_VERSION) return { present: false, values: {}, weights: null };
+  const values = {};
+  for (const row of SETTINGS) {
+    const text = params.get(row.name);
+    if (text === null) continue;
+    const { value, problem } = parseSetting(row, text);
+    if (!problem) values[row.name] = value;
+  }
+  const weights = params.get("weights");
+  const isHex = weights !== null && /^[0-9a-f]{8,64}$/.test(weights);
+  return { present: true, values, weights: isHex ? weights : null };
+}

@@ -1,0 +1,185 @@
+/** Commands against a kit without an engine: what reaches the state, and in which order. */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { messageOfError } from "../../lab/commands/advice.js";
+import { createFileCommands } from "../../lab/commands/open-files.js";
+import { createRunCommands } from "../../lab/commands/run-prompt.js";
+import { event } from "../../lab/state/events.js";
+import { initialState, reduce } from "../../lab/state/reducers.js";
+import { createStore } from "../../lab/state/store.js";
+import { Cultivar, CultivarError } from "./fake-kit.js";
+
+const MAGIC = [0x89, 0x53, 0x4c, 0x4d, 0x0d, 0x0a, 0x1a, 0x0a, 1, 0, 0, 0, 1];
+
+function packageFile(name, mark = "") {
+  return new File([new Uint8Array(MAGIC), mark, new Uint8Array(100)], name);
+}
+
+function checkpointFile() {
+  return new File([new Int32Array([64, 172, 5, 8, 4, 512, 512])], "stories.bin");
+}
+
+function tokenizerFile() {
+  const head = new Uint32Array([7, 0, 5]);
+  return new File([head, "<unk>", new Uint8Array(9)], "tokenizer.bin");
+}
+
+async function setUp() {
+  const store = createStore(reduce, initialState);
+  const kit = await Cultivar.open();
+  let clock = 0;
+  const now = () => (clock += 1);
+  const desk = {
+    kit: Promise.resolve(kit), opened: null, blob: null, name: "",
+    async replace(opened, blob, name) {
+      await runs.settle();
+      await this.opened?.close();
+      Object.assign(this, { opened, blob, name });
+    },
+  };
+  const files = createFileCommands({ store, desk, now });
+  const runs = createRunCommands({ store, desk, now });
+  const set = (name, text) => store.dispatch(event("settingChanged", { name, text }));
+  return { store, kit, desk, files, runs, set };
+}
+
+/** Resolves when the state meets a condition. */
+function until(store, isMet) {
+  if (isMet(store.state)) return Promise.resolve();
+  return new Promise((done) => {
+    const end = store.subscribe((state) => {
+      if (!isMet(state)) return;
+      end();
+      done();
+    });
+  });
+}
+
+test("a package is opened, its card shown before its weights are there", async () => {
+  const { store, files } = await setUp();
+  const seen = [];
+  store.subscribe((state) => seen.push(Boolean(state.intake.job?.card), state.model !== null));
+  await files.openFiles([packageFile("a.slm")]);
+  assert.equal(store.state.model.name, "a.slm");
+  assert.equal(store.state.intake.job, null);
+  assert.ok(seen.findIndex((one, idx) => idx % 2 === 0 && one) < seen.lastIndexOf(true));
+});
+
+test("a bad file raises a message and leaves the open model working", async () => {
+  const { store, files, runs, desk, set } = await setUp();
+  await files.openFiles([packageFile("good.slm")]);
+  const good = desk.opened;
+  const bad = [packageFile("bad.slm", "BAD"), new File([], "empty.bin"), new File(["hi"], "t.txt")];
+  for (const file of bad) await files.openFiles([file]);
+  const messages = store.state.messages.list;
+  assert.deepEqual(messages.map(({ tone }) => tone), ["error", "error", "error"]);
+  assert.match(messages[2].title, /bad\.slm could not be opened/);
+  assert.match(messages[2].detail, /digest is wrong/);
+  assert.ok(messages.every(({ advice }) => advice.length > 10));
+  assert.equal(desk.opened, good);
+  assert.equal(good.isClosed, false);
+  set("max_tokens", "3");
+  runs.run();
+  await until(store, (state) => state.run.status === "done");
+  assert.equal(store.state.run.text, ", there was");
+});
+
+test("the first half of a pair is kept, the second starts the import", async () => {
+  const { store, files, kit, set } = await setUp();
+  set("format", "q8_0");
+  await files.openFiles([tokenizerFile()]);
+  assert.deepEqual(Object.keys(store.state.intake.kept), ["tokenizer"]);
+  assert.equal(store.state.model, null);
+  await files.openFiles([checkpointFile()]);
+  assert.deepEqual(kit.imported, { names: ["stories.bin", "tokenizer.bin"], format: "q8_0" });
+  assert.equal(store.state.model.name, "stories-q8_0.slm");
+  assert.deepEqual(store.state.model.imported.from, ["stories.bin", "tokenizer.bin"]);
+  assert.deepEqual(store.state.intake.kept, {});
+  set("format", "f16");
+  await files.importAgain();
+  assert.equal(kit.imported.format, "f16");
+  assert.equal(kit.packages[0].isClosed, true);
+});
+
+test("a kept half can be forgotten", async () => {
+  const { store, files } = await setUp();
+  await files.openFiles([tokenizerFile()]);
+  files.dropKept("tokenizer");
+  assert.deepEqual(store.state.intake.kept, {});
+  await files.openFiles([checkpointFile()]);
+  assert.equal(store.state.model, null);
+});
+
+test("a stopped job says so and changes nothing else", async () => {
+  const { store, files, kit } = await setUp();
+  await files.openFiles([packageFile("first.slm")]);
+  kit.pace_ms = 5;
+  const opening = files.openFiles([packageFile("second.slm")]);
+  await until(store, (state) => state.intake.job?.card);
+  files.stopJob();
+  await opening;
+  assert.equal(store.state.model.name, "first.slm");
+  assert.equal(store.state.intake.job, null);
+  assert.equal(store.state.messages.list[0].tone, "note");
+});
+
+test("a file dropped during a job takes its place", async () => {
+  const { store, files, kit } = await setUp();
+  kit.pace_ms = 5;
+  const first = files.openFiles([packageFile("first.slm")]);
+  await until(store, (state) => state.intake.job);
+  await Promise.all([first, files.openFiles([packageFile("second.slm")])]);
+  assert.equal(store.state.model.name, "second.slm");
+  assert.equal(store.state.intake.job, null);
+  assert.equal(store.state.messages.list.length, 0);
+});
+
+test("a session gets exactly the settings of the table", async () => {
+  const { store, files, runs, kit, set } = await setUp();
+  await files.openFiles([packageFile("a.slm")]);
+  set("seed", "18446744073709551615");
+  set("max_tokens", "2");
+  runs.run();
+  await until(store, (state) => state.run.status === "done");
+  assert.deepEqual(kit.sessions[0].settings, {
+    temperature: 0, top_k: 40, top_p: 0.95, seed: "18446744073709551615", max_tokens: 2, kv: "f32",
+  });
+  assert.equal(kit.sessions[0].isClosed, true);
+  assert.equal(store.state.run.report.run_digest.length, 64);
+});
+
+test("a run can be stopped, keeps its text and gives its report", async () => {
+  const { store, files, runs, kit } = await setUp();
+  await files.openFiles([packageFile("a.slm")]);
+  kit.pace_ms = 2;
+  runs.run();
+  runs.run(); // A second one at the same time is refused.
+  await until(store, (state) => state.run.n_tokens > 1);
+  runs.stop();
+  await runs.settle();
+  assert.equal(store.state.run.stopReason, "cancelled");
+  assert.ok(store.state.run.text.startsWith(", there"));
+  assert.equal(kit.sessions.length, 1);
+});
+
+test("opening another model first stops the run that uses the old one", async () => {
+  const { store, files, runs, kit } = await setUp();
+  await files.openFiles([packageFile("a.slm")]);
+  kit.pace_ms = 2;
+  runs.run();
+  await until(store, (state) => state.run.n_tokens > 0);
+  await files.openFiles([packageFile("b.slm")]);
+  assert.equal(kit.sessions[0].isClosed, true);
+  assert.equal(kit.packages[0].isClosed, true);
+  assert.equal(store.state.run.status, "idle");
+});
+
+test("every range of status codes has advice of its own", () => {
+  const advice = (code, kind) =>
+    messageOfError("x", new CultivarError("why", code, kind)).advice;
+  const codes = [5, 107, 110, 205, 251, 255, 310, 355, 404, 405, 455, 510];
+  for (const code of codes) assert.doesNotMatch(advice(code, "k"), /Try again; if/, `${code}`);
+  assert.equal(advice(107), advice(251));
+  assert.match(advice(0, "trap"), /restarted/);
+  assert.match(advice(0, "no such kind"), /reload/);
+});

@@ -1,0 +1,114 @@
+/**
+ * A kit for tests with the real one's interface and no engine: text comes from a fixed list, so
+ * commands and panels can be tried without WebAssembly. Test only; the page never loads it.
+ */
+
+export class CultivarError extends Error {
+  constructor(message, code, kind) {
+    super(message);
+    this.name = "CultivarError";
+    this.code = code;
+    this.kind = kind;
+  }
+}
+
+const WORDS = [",", " there", " was", " a", " little", " girl", " named", " Lily", ".",
+  " She", " loved", " to", " play", " outside", " in", " the", " park", "."];
+const HEX = "0123456789abcdef".repeat(4);
+
+/** A card such as `package_describe` gives. */
+export function fakeCard(overrides = {}) {
+  return {
+    name: "stories260K", kind: "model", architecture: "llama, 5 layers, d_model 64, 8 heads (4 kv)",
+    n_parameters: 260032,
+    formats: { f32: 48 }, context_len: 512,
+    tokenizer: { kind: "sentencepiece_bpe", vocab_size: 512 },
+    license: "MIT", source: "llama2.c", file_bytes: 1075712,
+    identities: { content: HEX, weights: HEX, architecture: HEX, tokenizer: HEX,
+      tensor_schema: HEX },
+    memory: { weights_bytes: 1040128, kv_bytes: 655360, workspace_bytes: 81920,
+      total_bytes: 1777408 },
+    config: { d_model: 64, d_ff: 172, n_layers: 5, n_heads: 8, n_kv_heads: 4 },
+    tensors: [], ...overrides,
+  };
+}
+
+function checkStopped(signal) {
+  if (signal?.aborted) throw new DOMException("stopped", "AbortError");
+}
+
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+class FakeSession {
+  constructor(settings, pace_ms) {
+    Object.assign(this, { settings, pace_ms, ids: [], isClosed: false, signal: null });
+  }
+  async *generate(prompt, { signal } = {}) {
+    this.signal = signal;
+    for (let index = 0; index < this.settings.max_tokens; index += 1) {
+      await pause(this.pace_ms);
+      checkStopped(signal);
+      this.ids.push(index);
+      yield { id: index, index, text: WORDS[index % WORDS.length] };
+    }
+  }
+  async report() {
+    return {
+      schema: "cultivar.run.v1", prompt_ids: [1], output_ids: this.ids, text: "…",
+      stop_reason: this.signal?.aborted ? "cancelled" : "max_tokens", run_digest: HEX,
+      diagnostics: { schema: "cultivar.diagnostics.v1", decode_ms_p50: 0.71, peak_bytes: 3e6,
+        decode_tokens_per_s: 1404.2, n_prompt: 5 },
+    };
+  }
+  async close() {
+    this.isClosed = true;
+  }
+}
+
+class FakePackage {
+  constructor(card, kit) {
+    Object.assign(this, { card, kit, isClosed: false });
+  }
+  async createSession(settings) {
+    this.kit.sessions.push(new FakeSession(settings, this.kit.pace_ms));
+    return this.kit.sessions.at(-1);
+  }
+  async close() {
+    this.isClosed = true;
+  }
+}
+
+/** Bytes that start with "BAD" fail as a damaged package does. */
+export class Cultivar {
+  info = { module: "simd128", backend: "fake", version: "0.0.0", abiVersion: 1 };
+  sessions = [];
+  packages = [];
+  onReplaced = null;
+  pace_ms = 0;
+  static async open() {
+    return new Cultivar();
+  }
+  async openPackage(blob, { signal, onProgress, onCard } = {}) {
+    const totalBytes = blob.size;
+    onProgress?.({ phase: "read", doneBytes: 0, totalBytes });
+    if ((await blob.slice(13, 16).text()) === "BAD") {
+      throw new CultivarError("Section config, byte 64: the digest is wrong", 110, "package");
+    }
+    const card = fakeCard({ file_bytes: totalBytes });
+    onCard?.(card);
+    for (let step = 1; step <= 4; step += 1) {
+      await pause(this.pace_ms);
+      checkStopped(signal);
+      onProgress?.({ phase: "read", doneBytes: (totalBytes * step) / 4, totalBytes });
+    }
+    this.packages.push(new FakePackage(card, this));
+    return this.packages.at(-1);
+  }
+  async importPackage(files, { signal, format, onProgress } = {}) {
+    this.imported = { names: files.map((file) => file.name), format };
+    await pause(this.pace_ms);
+    checkStopped(signal);
+    onProgress?.({ phase: "import", doneBytes: 1, totalBytes: 1 });
+    return new Blob([new Uint8Array(64)]);
+  }
+}
