@@ -1,0 +1,173 @@
+//! `wasm`: builds the modules from one source, optimizes them where wasm-opt is there, checks them
+//! and writes them to `web/wasm`. Each variant has its own target folder, so that they do not
+//! rebuild each other. A module that fails a check is not written.
+
+use crate::flags::Given;
+use crate::module_check::{self, Kind};
+use crate::npm_tools::{self, Wanted};
+use crate::wasm_toolchain::{self, WasmToolchain};
+use crate::{TaskError, TaskResult, process, workspace};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One module that can be built.
+struct Variant {
+    /// File name in `web/wasm`.
+    file: &'static str,
+    folder: &'static str,
+    rust_features: &'static str,
+    opt_features: &'static [&'static str],
+    kind: Kind,
+}
+
+const SIMD128: Variant = Variant {
+    file: "cultivar.wasm",
+    folder: "wasm-simd128",
+    rust_features: "+simd128",
+    opt_features: &["--enable-simd"],
+    kind: Kind::Simd128,
+};
+
+const RELAXED: Variant = Variant {
+    file: "cultivar-relaxed.wasm",
+    folder: "wasm-relaxed",
+    rust_features: "+simd128,+relaxed-simd",
+    opt_features: &["--enable-simd", "--enable-relaxed-simd"],
+    kind: Kind::Relaxed,
+};
+
+const SCALAR: Variant = Variant {
+    file: "cultivar-scalar.wasm",
+    folder: "wasm-scalar",
+    rust_features: "",
+    opt_features: &[],
+    kind: Kind::Scalar,
+};
+
+/// What rustc's wasm32 target turns on by itself; wasm-opt must be told.
+const BASE_FEATURES: &[&str] = &[
+    "--enable-bulk-memory",
+    "--enable-bulk-memory-opt",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
+
+/// Files that a visitor gets, in `web/wasm`.
+pub const SHIPPED: &[&str] = &[SIMD128.file, RELAXED.file];
+
+/// Where the modules go.
+pub fn folder() -> PathBuf {
+    workspace::root().join("web/wasm")
+}
+
+/// The task: both modules, and the scalar one if asked for.
+pub fn run(given: &Given) -> TaskResult {
+    build(given.has("--scalar"), given.has("--debug-names"))
+}
+
+/// Installs what is missing, then builds, checks and writes the modules.
+pub fn build(scalar: bool, debug_names: bool) -> TaskResult {
+    let toolchain = wasm_toolchain::find_or_install()?;
+    println!("wasm: {}", toolchain.describe());
+    let optimizer = optimizer();
+    let mut variants = vec![SIMD128, RELAXED];
+    if scalar {
+        variants.push(SCALAR);
+    }
+    for variant in &variants {
+        build_one(&toolchain, variant, optimizer.as_deref(), debug_names)?;
+    }
+    Ok(())
+}
+
+/// wasm-opt, installed if it can be. Without it the modules are larger, but work the same.
+fn optimizer() -> Option<PathBuf> {
+    if let Err(TaskError::Failed(reason) | TaskError::Usage(reason)) =
+        npm_tools::install(Wanted::Optimizer)
+    {
+        println!("wasm: no wasm-opt, so the modules are larger ({reason})");
+        return None;
+    }
+    npm_tools::wasm_opt()
+}
+
+fn build_one(
+    toolchain: &WasmToolchain,
+    variant: &Variant,
+    optimizer: Option<&Path>,
+    debug_names: bool,
+) -> TaskResult {
+    let target_dir = workspace::target_dir().join(variant.folder);
+    let mut build = toolchain.cargo_build(variant.rust_features);
+    build
+        .args(["--quiet", "-p", "cultivar-wasm", "--lib", "--target-dir"])
+        .arg(&target_dir);
+    if debug_names {
+        build.args(["--config", "profile.release.strip=false"]);
+    }
+    process::run(&mut build, variant.file)?;
+    let built = target_dir.join("wasm32-unknown-unknown/release/cultivar_wasm.wasm");
+    let finished = match optimizer {
+        None => built,
+        Some(script) => optimize(script, variant, &built, debug_names)?,
+    };
+    let bytes = read(&finished)?;
+    module_check::check(&bytes, variant.kind).map_err(|error| match error {
+        TaskError::Failed(reason) => TaskError::Failed(format!("{}: {reason}", variant.file)),
+        other => other,
+    })?;
+    let out = folder().join(variant.file);
+    std::fs::create_dir_all(folder())
+        .and_then(|()| std::fs::write(&out, &bytes))
+        .map_err(|error| TaskError::Failed(format!("cannot write {}: {error}", out.display())))?;
+    let packed = gzip_len(&out).map_or(String::new(), |len| format!(", {} gzip", kib(len)));
+    println!(
+        "wasm: web/wasm/{}  {} raw{packed}",
+        variant.file,
+        kib(bytes.len() as u64)
+    );
+    Ok(())
+}
+
+fn optimize(script: &Path, variant: &Variant, built: &Path, names: bool) -> TaskResult<PathBuf> {
+    let out = built.with_extension("opt.wasm");
+    let mut command = Command::new(npm_tools::node()?);
+    command
+        .arg(script)
+        .arg(built)
+        .arg("-o")
+        .arg(&out)
+        .arg("-O3");
+    command.args(BASE_FEATURES).args(variant.opt_features);
+    if names {
+        command.arg("-g");
+    }
+    process::output(&mut command, "wasm-opt")?;
+    Ok(out)
+}
+
+fn read(path: &Path) -> TaskResult<Vec<u8>> {
+    std::fs::read(path)
+        .map_err(|error| TaskError::Failed(format!("cannot read {}: {error}", path.display())))
+}
+
+/// Bytes of the file after `gzip -9`; `None` where there is no gzip.
+pub fn gzip_len(path: &Path) -> Option<u64> {
+    let packed = Command::new("gzip")
+        .args(["-9", "-n", "-c"])
+        .arg(path)
+        .output()
+        .ok()?;
+    packed
+        .status
+        .success()
+        .then_some(packed.stdout.len() as u64)
+}
+
+/// Bytes as KiB with one decimal.
+pub fn kib(bytes: u64) -> String {
+    format!("{:.1} KiB", bytes as f64 / 1024.0)
+}
