@@ -75,9 +75,9 @@ impl Conversion {
         }
     }
 
-    /// A chunk is in `output`: returns where it belongs in the file and whether its tensor is
-    /// complete. The zeros up to the next tensor are written with a tensor's last chunk.
-    pub(crate) fn finish_chunk(&mut self, place: u64, output: &mut Vec<u8>) -> (u64, bool) {
+    /// A chunk is in `output`: returns where it belongs in the file. The zeros up to the next
+    /// tensor are written with a tensor's last chunk.
+    pub(crate) fn finish_chunk(&mut self, place: u64, output: &mut Vec<u8>) -> u64 {
         let name = self.job.as_ref().map_or("", |job| job.source.name.as_str());
         let position = self.writer.position(name).unwrap_or(usize::MAX);
         let offset = self
@@ -95,7 +95,7 @@ impl Conversion {
                 output.resize((next.offset - offset) as usize, 0);
             }
         }
-        (offset, is_done)
+        offset
     }
 
     fn set_digest(&mut self, position: usize, digest: Digest) {

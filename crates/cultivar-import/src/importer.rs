@@ -88,7 +88,7 @@ pub struct Importer {
     request: Option<(usize, u64, u64)>,
     output: Vec<u8>,
     output_offset: Option<u64>,
-    tensor_finished: bool,
+    progress_due: bool,
     file_bytes: u64,
     record_json: String,
     failed: Option<ImportError>,
@@ -122,7 +122,7 @@ impl Importer {
             request: None,
             output: Vec::new(),
             output_offset: None,
-            tensor_finished: false,
+            progress_due: false,
             file_bytes: 0,
             record_json: String::new(),
             failed: None,
@@ -186,7 +186,7 @@ impl Importer {
         if let Some(offset) = self.output_offset.take() {
             return Ok(ImportStep::Write { offset });
         }
-        if core::mem::take(&mut self.tensor_finished) {
+        if core::mem::take(&mut self.progress_due) {
             let (done_bytes, total_bytes) = self.progress();
             return Ok(ImportStep::Progress {
                 done_bytes,
@@ -268,10 +268,8 @@ impl Importer {
                     let place = place.map_err(|error| error.file(name))?;
                     written = Some(conversion.finish_chunk(place, &mut self.output));
                 }
-                if let Some((offset, is_finished)) = written {
-                    self.output_offset = Some(offset);
-                    self.tensor_finished = is_finished;
-                }
+                self.progress_due = written.is_some();
+                self.output_offset = written;
                 self.hash(source_idx, bytes);
                 Ok(())
             }

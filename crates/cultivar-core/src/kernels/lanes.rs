@@ -3,7 +3,9 @@
 //! The compiler folds each constructor below into one `v128.load` (or a splatting or storing
 //! form); the built module is checked for it. All loads and stores of the SIMD kernels are here.
 
-use core::arch::wasm32::{f32x4, f32x4_extract_lane, u16x8, u64x2, v128};
+use core::arch::wasm32::{
+    f32x4, f32x4_extract_lane, i32x4_extract_lane, u16x8, u64x2, u64x2_extract_lane, v128,
+};
 
 /// 16 bytes as they are stored.
 #[inline(always)]
@@ -41,4 +43,37 @@ pub fn store_f32(v: v128) -> [f32; 4] {
         f32x4_extract_lane::<2>(v),
         f32x4_extract_lane::<3>(v),
     ]
+}
+
+/// The eight lanes of two vectors as i32.
+#[inline(always)]
+pub fn store_i32(a: v128, b: v128) -> [i32; 8] {
+    [
+        i32x4_extract_lane::<0>(a),
+        i32x4_extract_lane::<1>(a),
+        i32x4_extract_lane::<2>(a),
+        i32x4_extract_lane::<3>(a),
+        i32x4_extract_lane::<0>(b),
+        i32x4_extract_lane::<1>(b),
+        i32x4_extract_lane::<2>(b),
+        i32x4_extract_lane::<3>(b),
+    ]
+}
+
+/// 16 bytes to be stored.
+#[inline(always)]
+pub fn store_bytes(out: &mut [i8; 16], v: v128) {
+    let (halves, _) = out.as_chunks_mut::<8>();
+    halves[0] = u64x2_extract_lane::<0>(v)
+        .to_le_bytes()
+        .map(u8::cast_signed);
+    halves[1] = u64x2_extract_lane::<1>(v)
+        .to_le_bytes()
+        .map(u8::cast_signed);
+}
+
+/// Sixteen 8-bit codes.
+#[inline(always)]
+pub fn load_codes(codes: &[i8; 16]) -> v128 {
+    load_bytes(&codes.map(i8::cast_unsigned))
 }

@@ -6,7 +6,7 @@
 //! do, and the two sums are subtracted; weights may then be any i8, -128 included
 //! (-128 * 127 * 2 = -32512 fits). Everything else is shared with simd128.
 
-use super::lanes::load_bytes;
+use super::lanes::{load_bytes, load_codes, store_i32};
 use super::scalar::{Q4_0_TILE_BLOCK_BYTES, Q8_0_TILE_BLOCK_BYTES};
 use super::tiles::{self, BlockSums};
 use super::{Activations, BLOCK_LEN};
@@ -37,14 +37,13 @@ pub const EMPTY_BLOCK: PackedBlock = PackedBlock {
 
 /// Packs the codes of a block for the kernels below.
 pub fn pack_block(codes: &[i8; BLOCK_LEN]) -> PackedBlock {
-    let (quads, _) = codes.as_chunks::<4>();
-    let pack = |f: fn(i8) -> i8| {
-        core::array::from_fn(|g| i32::from_le_bytes(quads[g].map(|code| f(code) as u8)))
-    };
+    let (halves, _) = codes.as_chunks::<16>();
+    let (low, high) = (load_codes(&halves[0]), load_codes(&halves[1]));
+    let pack = |f: fn(v128) -> v128| store_i32(f(low), f(high));
     PackedBlock {
-        codes: pack(|code| code),
-        positive: pack(|code| code.max(0)),
-        negative: pack(|code| (-code).max(0)),
+        codes: pack(|codes| codes),
+        positive: pack(|codes| i8x16_max(codes, i8x16_splat(0))),
+        negative: pack(|codes| i8x16_max(i8x16_neg(codes), i8x16_splat(0))),
     }
 }
 

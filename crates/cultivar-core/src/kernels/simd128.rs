@@ -4,7 +4,7 @@
 //! lanes whose even and odd bytes become two planes, so that each 32-bit lane of a dot is one row
 //! of the tile and no horizontal sum is needed. Activations are packed once to match.
 
-use super::lanes::load_bytes;
+use super::lanes::{load_bytes, load_codes, store_i32};
 use super::scalar::{Q4_0_TILE_BLOCK_BYTES, Q8_0_TILE_BLOCK_BYTES};
 use super::tiles::{self, BlockSums};
 use super::{Activations, BLOCK_LEN};
@@ -18,19 +18,41 @@ pub use super::vectors::{
 /// This backend's name.
 pub const NAME: &str = "simd128";
 
-/// Codes of 32 activations as pairs of i16: element `2g` holds columns `4g, 4g+2`, element
-/// `2g + 1` columns `4g+1, 4g+3`.
-pub type PackedBlock = [i32; 16];
+/// Codes of 32 activations as pairs of i16, the form that a dot takes four columns of.
+#[derive(Clone, Copy)]
+pub struct PackedBlock {
+    /// Element `g`: columns `4g` and `4g + 2`.
+    even: [i32; 8],
+    /// Element `g`: columns `4g + 1` and `4g + 3`.
+    odd: [i32; 8],
+}
+
 /// A packed block of zeros.
-pub const EMPTY_BLOCK: PackedBlock = [0; 16];
+pub const EMPTY_BLOCK: PackedBlock = PackedBlock {
+    even: [0; 8],
+    odd: [0; 8],
+};
 
 /// Packs the codes of a block for the kernels below.
 pub fn pack_block(codes: &[i8; BLOCK_LEN]) -> PackedBlock {
-    let pair = |low: i8, high: i8| i32::from(low) & 0xffff | i32::from(high) << 16;
-    core::array::from_fn(|i| {
-        let column = i / 2 * 4 + i % 2;
-        pair(codes[column], codes[column + 2])
-    })
+    let (halves, _) = codes.as_chunks::<16>();
+    let (low, high) = (load_codes(&halves[0]), load_codes(&halves[1]));
+    PackedBlock {
+        even: store_i32(even_bytes(low), even_bytes(high)),
+        odd: store_i32(odd_bytes(low), odd_bytes(high)),
+    }
+}
+
+/// The even bytes of 16-bit lanes, sign-extended.
+#[inline(always)]
+fn even_bytes(bytes: v128) -> v128 {
+    i16x8_shr(i16x8_shl(bytes, 8), 8)
+}
+
+/// The odd bytes of 16-bit lanes, sign-extended.
+#[inline(always)]
+fn odd_bytes(bytes: v128) -> v128 {
+    i16x8_shr(bytes, 8)
 }
 
 /// `i32x4.dot_i16x8_s` kernels.
@@ -50,11 +72,11 @@ impl BlockSums<Q8_0_TILE_BLOCK_BYTES> for Plain {
             for i in 0..TILES {
                 let (vectors, _) = tiles[i][8..].as_chunks::<16>();
                 let bytes = load_bytes(&vectors[g]);
-                let even = i16x8_shr(i16x8_shl(bytes, 8), 8);
-                let odd = i16x8_shr(bytes, 8);
+                let even = even_bytes(bytes);
+                let odd = odd_bytes(bytes);
                 for t in 0..ROWS {
-                    let a = i32x4_dot_i16x8(even, i32x4_splat(rows[t][2 * g]));
-                    let b = i32x4_dot_i16x8(odd, i32x4_splat(rows[t][2 * g + 1]));
+                    let a = i32x4_dot_i16x8(even, i32x4_splat(rows[t].even[g]));
+                    let b = i32x4_dot_i16x8(odd, i32x4_splat(rows[t].odd[g]));
                     acc[i][t] = i32x4_add(acc[i][t], i32x4_add(a, b));
                 }
             }
@@ -86,10 +108,10 @@ impl BlockSums<Q4_0_TILE_BLOCK_BYTES> for Plain {
                 let odd_low = v128_and(u16x8_shr(bytes, 8), nibble);
                 let odd_high = u16x8_shr(bytes, 12);
                 for t in 0..ROWS {
-                    let a = i32x4_dot_i16x8(even_low, i32x4_splat(rows[t][2 * j]));
-                    let b = i32x4_dot_i16x8(odd_low, i32x4_splat(rows[t][2 * j + 1]));
-                    let c = i32x4_dot_i16x8(even_high, i32x4_splat(rows[t][8 + 2 * j]));
-                    let d = i32x4_dot_i16x8(odd_high, i32x4_splat(rows[t][9 + 2 * j]));
+                    let a = i32x4_dot_i16x8(even_low, i32x4_splat(rows[t].even[j]));
+                    let b = i32x4_dot_i16x8(odd_low, i32x4_splat(rows[t].odd[j]));
+                    let c = i32x4_dot_i16x8(even_high, i32x4_splat(rows[t].even[4 + j]));
+                    let d = i32x4_dot_i16x8(odd_high, i32x4_splat(rows[t].odd[4 + j]));
                     let sum = i32x4_add(i32x4_add(a, b), i32x4_add(c, d));
                     acc[i][t] = i32x4_add(acc[i][t], sum);
                 }

@@ -1,7 +1,7 @@
 //! What both SIMD backends share: f32 dot products with 16 partial sums in four vectors, and the
 //! quantization of activations. Equal to `scalar.rs` bit for bit.
 
-use super::lanes::{load_bytes, load_f32, load_u16, store_f32};
+use super::lanes::{load_bytes, load_f32, load_u16, store_bytes, store_f32};
 use super::scalar::{self, ACTIVATION_FLOOR};
 use super::{BLOCK_LEN, PARTIAL_SUMS};
 use crate::tensor::half::{bf16_to_f32, f16_to_f32};
@@ -24,17 +24,14 @@ pub fn quantize_block(codes: &mut [i8; BLOCK_LEN], x: &[f32; BLOCK_LEN]) -> f32 
     }
     let inverse = f32x4_splat(127.0 / amax);
     let magic = f32x4_splat(scalar::ROUNDING_MAGIC);
-    let (outputs, _) = codes.as_chunks_mut::<4>();
-    for (output, quad) in outputs.iter_mut().zip(quads) {
-        // The rounded integer stands in the low mantissa bits.
-        let sum = f32x4_add(f32x4_mul(load_f32(quad), inverse), magic);
-        let byte = |bits: u32| bits as u8 as i8;
-        *output = [
-            byte(u32x4_extract_lane::<0>(sum)),
-            byte(u32x4_extract_lane::<1>(sum)),
-            byte(u32x4_extract_lane::<2>(sum)),
-            byte(u32x4_extract_lane::<3>(sum)),
-        ];
+    // The rounded integer stands in the low mantissa bits; codes fit i8, so narrowing is exact.
+    let round =
+        |quad: &[f32; 4]| i32x4_sub(f32x4_add(f32x4_mul(load_f32(quad), inverse), magic), magic);
+    let (outputs, _) = codes.as_chunks_mut::<16>();
+    for (output, quads) in outputs.iter_mut().zip(quads.chunks_exact(4)) {
+        let low = i16x8_narrow_i32x4(round(&quads[0]), round(&quads[1]));
+        let high = i16x8_narrow_i32x4(round(&quads[2]), round(&quads[3]));
+        store_bytes(output, i8x16_narrow_i16x8(low, high));
     }
     amax / 127.0
 }
