@@ -13,6 +13,7 @@ pub mod bytes;
 pub mod digest;
 pub mod json;
 pub mod math;
+pub mod memory;
 pub mod rng;
 pub mod sorting;
 

@@ -7,8 +7,13 @@ use cultivar_core::model::EngineOptions;
 use cultivar_core::session::{Session, Settings, Step};
 use cultivar_testdata::loading::load_engine;
 use cultivar_testdata::models::ModelSpec;
+use cultivar_wasm::host::Host;
+use cultivar_wasm::verbs::session::{STEP_DONE, STEP_TOKEN};
+use opening::{golden, open, put};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+
+mod opening;
 
 /// Counts the allocations of the thread that asks for it.
 struct Counting;
@@ -58,4 +63,31 @@ fn computing_allocates_nothing() {
         assert_eq!(session.output_ids().len(), 100);
         assert_eq!(session.run_digest(), fork.run_digest());
     }
+}
+
+#[test]
+fn steps_through_the_boundary_allocate_nothing() {
+    let mut host = Host::default();
+    let package = open(&mut host, &golden("golden-q8_0.slm")).unwrap();
+    let len = put(
+        &mut host,
+        br#"{"max_tokens":60,"ignore_stop":true,"temperature":1}"#,
+    );
+    let session = host.session_new(package, len).unwrap();
+    let len = put(&mut host, b"The cat sat on the mat.");
+    host.session_prompt_text(session, len, 0).unwrap();
+    // The first answer may make the shared buffer larger; later ones fit it.
+    host.buffer.reserve(4096).unwrap();
+    let before = N_ALLOCATIONS.with(Cell::get);
+    let mut n_tokens = 0;
+    loop {
+        match host.session_step(session, 8).unwrap() {
+            STEP_DONE => break,
+            outcome => n_tokens += usize::from(outcome == STEP_TOKEN),
+        }
+        host.session_note_ms(session, 1.0).unwrap();
+        host.session_text(session).unwrap();
+    }
+    assert_eq!(N_ALLOCATIONS.with(Cell::get), before);
+    assert_eq!(n_tokens, 60);
 }

@@ -7,7 +7,9 @@ use super::{Finding, Source, Tree, report};
 /// Layers of cultivar-core, lowest first. A module uses lower layers and its own folder; in one
 /// layer, it may use modules that stand left of it.
 const CORE_LAYERS: &[&[&str]] = &[
-    &["bytes", "sorting", "math", "rng", "digest", "json"],
+    &[
+        "bytes", "memory", "sorting", "math", "rng", "digest", "json",
+    ],
     &["tensor"],
     &["kernels"],
     &["kv_cache", "tokenizer", "package", "adapter"],

@@ -5,7 +5,7 @@
 
 use super::backend::fast;
 use super::{BLOCK_LEN, Backend, scalar};
-use alloc::vec;
+use crate::memory::filled;
 use alloc::vec::Vec;
 
 /// Rows of activations in the forms that the kernels read.
@@ -24,18 +24,18 @@ pub struct Activations {
 }
 
 impl Activations {
-    /// Room for `max_rows` rows of up to `max_d_in` columns.
-    pub fn new(max_rows: usize, max_d_in: usize) -> Self {
-        let n_blocks = max_rows * (max_d_in / BLOCK_LEN);
-        Self {
+    /// Room for `max_rows` rows of up to `max_d_in` columns; `None` if memory cannot be had.
+    pub fn new(max_rows: usize, max_d_in: usize) -> Option<Self> {
+        let n_blocks = max_rows.checked_mul(max_d_in / BLOCK_LEN)?;
+        Some(Self {
             n_rows: 0,
             d_in: 0,
-            values: vec![0.0; max_rows * max_d_in],
-            codes: vec![0; n_blocks * BLOCK_LEN],
-            scales: vec![0.0; n_blocks],
-            sums: vec![0; n_blocks],
-            packed: vec![fast::EMPTY_BLOCK; n_blocks],
-        }
+            values: filled(0.0, max_rows.checked_mul(max_d_in)?)?,
+            codes: filled(0, n_blocks.checked_mul(BLOCK_LEN)?)?,
+            scales: filled(0.0, n_blocks)?,
+            sums: filled(0, n_blocks)?,
+            packed: filled(fast::EMPTY_BLOCK, n_blocks)?,
+        })
     }
 
     /// Bytes of the buffers for `max_rows` rows of `max_d_in` columns; for memory estimates.

@@ -48,19 +48,14 @@ pub fn max(scores: &[f32]) -> f32 {
 
 /// Replaces scores by `exp(score - max)` and returns their sum.
 ///
-/// `scores[i]` belongs to absolute position `first + i`; sums are kept per position mod 16 and
-/// added by the fixed tree, so the result does not depend on how positions were stored.
-pub fn exp_sum(scores: &mut [f32], max: f32, first: usize) -> f32 {
+/// `scores[p]` belongs to position `p`; sums are kept per position mod 16 and added by the fixed
+/// tree, so the result does not depend on how positions were stored.
+pub fn exp_sum(scores: &mut [f32], max: f32) -> f32 {
     for score in scores.iter_mut() {
         *score = exp_f32(*score - max);
     }
     let mut sums = [0.0; PARTIAL_SUMS];
-    let head_len = (PARTIAL_SUMS - first % PARTIAL_SUMS) % PARTIAL_SUMS;
-    let (head, rest) = scores.split_at(head_len.min(scores.len()));
-    for (i, e) in head.iter().enumerate() {
-        sums[(first + i) % PARTIAL_SUMS] += e;
-    }
-    for group in rest.chunks(PARTIAL_SUMS) {
+    for group in scores.chunks(PARTIAL_SUMS) {
         for (sum, e) in sums.iter_mut().zip(group) {
             *sum += e;
         }

@@ -13,6 +13,8 @@ pub mod self_test;
 
 #[cfg(target_feature = "simd128")]
 mod lanes;
+#[cfg(target_feature = "simd128")]
+mod pairs;
 #[cfg(not(target_feature = "simd128"))]
 mod portable;
 #[cfg(all(target_feature = "simd128", target_feature = "relaxed-simd"))]

@@ -2,11 +2,12 @@
 //!
 //! `i32x4.relaxed_dot_i8x16_i7x16_add_s` gives one and the same integer on every engine while its
 //! second operand is within 0..=127 and a pair of products fits i16. 4-bit codes qualify as they
-//! are. For 8-bit codes the activations are split into their positive and negative parts, which
-//! do, and the two sums are subtracted; weights may then be any i8, -128 included
-//! (-128 * 127 * 2 = -32512 fits). Everything else is shared with simd128.
+//! are. 8-bit codes do not, and what makes them fit (the sign moved to the other side, or two
+//! dots) costs more than it gains where the CPU has no instruction of its own for this dot, so
+//! q8_0 takes the plain dot here too (`docs/notes/weight-layout.md`). All else is shared.
 
 use super::lanes::{load_bytes, load_codes, store_i32};
+use super::pairs::{self, Pairs};
 use super::scalar::{Q4_0_TILE_BLOCK_BYTES, Q8_0_TILE_BLOCK_BYTES};
 use super::tiles::{self, BlockSums};
 use super::{Activations, BLOCK_LEN};
@@ -20,30 +21,26 @@ pub use super::vectors::{
 /// This backend's name.
 pub const NAME: &str = "relaxed";
 
-/// Codes of 32 activations, four columns to an i32.
+/// Codes of 32 activations, for both kinds of dot.
 #[derive(Clone, Copy)]
 pub struct PackedBlock {
+    pairs: Pairs,
+    /// Four columns to an i32.
     codes: [i32; 8],
-    positive: [i32; 8],
-    negative: [i32; 8],
 }
 
 /// A packed block of zeros.
 pub const EMPTY_BLOCK: PackedBlock = PackedBlock {
+    pairs: Pairs::EMPTY,
     codes: [0; 8],
-    positive: [0; 8],
-    negative: [0; 8],
 };
 
 /// Packs the codes of a block for the kernels below.
 pub fn pack_block(codes: &[i8; BLOCK_LEN]) -> PackedBlock {
     let (halves, _) = codes.as_chunks::<16>();
-    let (low, high) = (load_codes(&halves[0]), load_codes(&halves[1]));
-    let pack = |f: fn(v128) -> v128| store_i32(f(low), f(high));
     PackedBlock {
-        codes: pack(|codes| codes),
-        positive: pack(|codes| i8x16_max(codes, i8x16_splat(0))),
-        negative: pack(|codes| i8x16_max(i8x16_neg(codes), i8x16_splat(0))),
+        pairs: Pairs::pack(codes),
+        codes: store_i32(load_codes(&halves[0]), load_codes(&halves[1])),
     }
 }
 
@@ -59,26 +56,7 @@ impl BlockSums<Q8_0_TILE_BLOCK_BYTES> for Relaxed {
         rows: [&PackedBlock; ROWS],
         _sums: [i32; ROWS],
     ) -> [[v128; ROWS]; TILES] {
-        let mut plus = [[i32x4_splat(0); ROWS]; TILES];
-        let mut minus = [[i32x4_splat(0); ROWS]; TILES];
-        for g in 0..8 {
-            for i in 0..TILES {
-                let (vectors, _) = tiles[i][8..].as_chunks::<16>();
-                let bytes = load_bytes(&vectors[g]);
-                for t in 0..ROWS {
-                    let positive = i32x4_splat(rows[t].positive[g]);
-                    let negative = i32x4_splat(rows[t].negative[g]);
-                    plus[i][t] = i32x4_relaxed_dot_i8x16_i7x16_add(bytes, positive, plus[i][t]);
-                    minus[i][t] = i32x4_relaxed_dot_i8x16_i7x16_add(bytes, negative, minus[i][t]);
-                }
-            }
-        }
-        for i in 0..TILES {
-            for t in 0..ROWS {
-                plus[i][t] = i32x4_sub(plus[i][t], minus[i][t]);
-            }
-        }
-        plus
+        pairs::q8_0_sums(tiles, rows.map(|row| &row.pairs))
     }
 }
 

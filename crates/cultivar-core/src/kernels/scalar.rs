@@ -20,18 +20,19 @@ pub const ROUNDING_MAGIC: f32 = 12_582_912.0;
 /// `127 / amax` finite, and is far below anything that could reach a logit.
 pub const ACTIVATION_FLOOR: f32 = f32::from_bits(0x0d80_0000);
 
-/// Quantizes 32 activations: scale = amax / 127, code = ties-to-even of `x * (127 / amax)`.
+/// Quantizes values that share a scale: scale = amax / 127, code = ties-to-even of
+/// `x * (127 / amax)`. `codes, x: [n]`: 32 activations, or a key or value of the q8 cache.
 ///
-/// Returns the scale. A block with a value that is not finite gets the scale `NaN` and codes 0, so
-/// that the fault reaches the logits; one whose largest magnitude is below 2^-100 is zero.
-pub fn quantize_block(codes: &mut [i8; BLOCK_LEN], x: &[f32; BLOCK_LEN]) -> f32 {
+/// Returns the scale. Values of which one is not finite get the scale `NaN` and codes 0, so that
+/// the fault reaches the logits; those whose largest magnitude is below 2^-100 are zero.
+pub fn quantize(codes: &mut [i8], x: &[f32]) -> f32 {
     // Magnitudes compare as their bits do, and NaN compares above infinity.
     let amax_bits = x
         .iter()
         .fold(0, |max, v| (v.to_bits() & 0x7fff_ffff).max(max));
     let amax = f32::from_bits(amax_bits);
     if amax_bits >= 0x7f80_0000 || amax < ACTIVATION_FLOOR {
-        *codes = [0; BLOCK_LEN];
+        codes.fill(0);
         return if amax_bits >= 0x7f80_0000 {
             f32::NAN
         } else {
@@ -43,6 +44,11 @@ pub fn quantize_block(codes: &mut [i8; BLOCK_LEN], x: &[f32; BLOCK_LEN]) -> f32 
         *code = ((v * inverse + ROUNDING_MAGIC) - ROUNDING_MAGIC) as i8;
     }
     amax / 127.0
+}
+
+/// [`quantize`] of one block of activations.
+pub fn quantize_block(codes: &mut [i8; BLOCK_LEN], x: &[f32; BLOCK_LEN]) -> f32 {
+    quantize(codes, x)
 }
 
 /// Sums 16 partial sums: halves are added until one is left.

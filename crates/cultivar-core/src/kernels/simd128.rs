@@ -1,10 +1,10 @@
 //! Kernels for wasm's fixed-width SIMD (simd128).
 //!
-//! Products of 8-bit codes go through `i32x4.dot_i16x8_s`: the bytes of a tile are read as 16-bit
-//! lanes whose even and odd bytes become two planes, so that each 32-bit lane of a dot is one row
-//! of the tile and no horizontal sum is needed. Activations are packed once to match.
+//! All products of codes go through `i32x4.dot_i16x8_s`, by the even and odd planes of `pairs.rs`;
+//! 4-bit codes make four such planes by shifting and masking, without widening.
 
-use super::lanes::{load_bytes, load_codes, store_i32};
+use super::lanes::load_bytes;
+use super::pairs::{self, Pairs};
 use super::scalar::{Q4_0_TILE_BLOCK_BYTES, Q8_0_TILE_BLOCK_BYTES};
 use super::tiles::{self, BlockSums};
 use super::{Activations, BLOCK_LEN};
@@ -18,41 +18,14 @@ pub use super::vectors::{
 /// This backend's name.
 pub const NAME: &str = "simd128";
 
-/// Codes of 32 activations as pairs of i16, the form that a dot takes four columns of.
-#[derive(Clone, Copy)]
-pub struct PackedBlock {
-    /// Element `g`: columns `4g` and `4g + 2`.
-    even: [i32; 8],
-    /// Element `g`: columns `4g + 1` and `4g + 3`.
-    odd: [i32; 8],
-}
-
+/// Codes of 32 activations in the order of the kernels below.
+pub type PackedBlock = Pairs;
 /// A packed block of zeros.
-pub const EMPTY_BLOCK: PackedBlock = PackedBlock {
-    even: [0; 8],
-    odd: [0; 8],
-};
+pub const EMPTY_BLOCK: PackedBlock = Pairs::EMPTY;
 
 /// Packs the codes of a block for the kernels below.
 pub fn pack_block(codes: &[i8; BLOCK_LEN]) -> PackedBlock {
-    let (halves, _) = codes.as_chunks::<16>();
-    let (low, high) = (load_codes(&halves[0]), load_codes(&halves[1]));
-    PackedBlock {
-        even: store_i32(even_bytes(low), even_bytes(high)),
-        odd: store_i32(odd_bytes(low), odd_bytes(high)),
-    }
-}
-
-/// The even bytes of 16-bit lanes, sign-extended.
-#[inline(always)]
-fn even_bytes(bytes: v128) -> v128 {
-    i16x8_shr(i16x8_shl(bytes, 8), 8)
-}
-
-/// The odd bytes of 16-bit lanes, sign-extended.
-#[inline(always)]
-fn odd_bytes(bytes: v128) -> v128 {
-    i16x8_shr(bytes, 8)
+    Pairs::pack(codes)
 }
 
 /// `i32x4.dot_i16x8_s` kernels.
@@ -67,21 +40,7 @@ impl BlockSums<Q8_0_TILE_BLOCK_BYTES> for Plain {
         rows: [&PackedBlock; ROWS],
         _sums: [i32; ROWS],
     ) -> [[v128; ROWS]; TILES] {
-        let mut acc = [[i32x4_splat(0); ROWS]; TILES];
-        for g in 0..8 {
-            for i in 0..TILES {
-                let (vectors, _) = tiles[i][8..].as_chunks::<16>();
-                let bytes = load_bytes(&vectors[g]);
-                let even = even_bytes(bytes);
-                let odd = odd_bytes(bytes);
-                for t in 0..ROWS {
-                    let a = i32x4_dot_i16x8(even, i32x4_splat(rows[t].even[g]));
-                    let b = i32x4_dot_i16x8(odd, i32x4_splat(rows[t].odd[g]));
-                    acc[i][t] = i32x4_add(acc[i][t], i32x4_add(a, b));
-                }
-            }
-        }
-        acc
+        pairs::q8_0_sums(tiles, rows)
     }
 }
 
@@ -121,12 +80,12 @@ impl BlockSums<Q4_0_TILE_BLOCK_BYTES> for Plain {
     }
 }
 
-/// See [`scalar::matmul_q8_0`].
+/// See [`super::scalar::matmul_q8_0`].
 pub fn matmul_q8_0(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
     tiles::matmul::<Q8_0_TILE_BLOCK_BYTES, Plain>(out, w, x);
 }
 
-/// See [`scalar::matmul_q4_0`].
+/// See [`super::scalar::matmul_q4_0`].
 pub fn matmul_q4_0(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
     tiles::matmul::<Q4_0_TILE_BLOCK_BYTES, Plain>(out, w, x);
 }

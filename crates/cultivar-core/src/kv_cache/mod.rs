@@ -29,6 +29,13 @@ struct Sequence {
     max_len: usize,
 }
 
+impl Sequence {
+    /// The page that the next position goes to, if the sequence has it already.
+    fn next_page(&self) -> Option<u32> {
+        self.pages.get(self.len / PAGE_LEN).copied()
+    }
+}
+
 /// Which stored vectors to read: one layer's key/value head of one sequence.
 #[derive(Clone, Copy)]
 pub struct HeadAddress {
@@ -124,11 +131,18 @@ impl KvCache {
                 sequence.len as u64,
             ));
         }
-        sequence.len = len;
         let index = self.index_of(id)?;
-        let Sequence { pages, format, .. } = &mut self.sequences[index];
-        for page in pages.drain(len.div_ceil(PAGE_LEN).min(pages.len())..) {
-            self.pools[format.index()].release(page);
+        let Sequence { pages, format, .. } = &self.sequences[index];
+        let (n_kept, pool) = (len.div_ceil(PAGE_LEN), &mut self.pools[format.index()]);
+        let dropped = pages.get(n_kept..).unwrap_or(&[]);
+        let n_shared = dropped.iter().filter(|page| pool.is_shared(**page)).count();
+        // What may be needed more than before is had first, so that a refusal changes nothing:
+        // pages that others go on holding, and a copy of the page that is now the last.
+        pool.reserve(n_shared + 1)?;
+        let sequence = &mut self.sequences[index];
+        sequence.len = len;
+        for page in sequence.pages.drain(n_kept.min(sequence.pages.len())..) {
+            self.pools[sequence.format.index()].release(page);
         }
         self.balance()
     }
@@ -217,7 +231,7 @@ impl KvCache {
             pool.scores(backend, page, chunk, query, (at.layer, at.kv_head), scale);
         }
         let max = elementwise::max(scores);
-        let sum = elementwise::exp_sum(scores, max, 0);
+        let sum = elementwise::exp_sum(scores, max);
         out.fill(0.0);
         for (chunk, &page) in scores.chunks(PAGE_LEN).zip(&sequence.pages) {
             pool.add_values(page, out, chunk, (at.layer, at.kv_head));
@@ -269,14 +283,27 @@ impl KvCache {
     }
 
     /// Brings the free pages to what all sequences may still ask for: every page up to their
-    /// limits, and one more for a shared page that is not full, which the next write copies.
+    /// limits, and the copies of shared pages that are not full.
     fn balance(&mut self) -> Result<(), KvError> {
         let mut needed = [0; KvFormat::ALL.len()];
-        for sequence in &self.sequences {
+        for (i, sequence) in self.sequences.iter().enumerate() {
             let index = sequence.format.index();
             needed[index] += sequence.max_len.div_ceil(PAGE_LEN) - sequence.pages.len();
-            if let Some(&page) = sequence.pages.get(sequence.len / PAGE_LEN) {
-                needed[index] += usize::from(self.pools[index].is_shared(page));
+            // Counted once per page, at the first of the sequences that would write to it.
+            let format = sequence.format;
+            let writes_to = |other: &Sequence| other.next_page().filter(|_| other.format == format);
+            if let Some(page) = sequence.next_page()
+                && self.sequences[..i]
+                    .iter()
+                    .all(|other| writes_to(other) != Some(page))
+            {
+                let later = &self.sequences[i..];
+                let n_writers = later
+                    .iter()
+                    .filter(|other| writes_to(other) == Some(page))
+                    .count();
+                // The last holder writes to the page itself.
+                needed[index] += n_writers.min(self.pools[index].n_holders(page) - 1);
             }
         }
         self.pools

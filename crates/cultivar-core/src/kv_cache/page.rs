@@ -3,8 +3,9 @@
 //! Inside a page: layer, then key/value head, then keys and values of 32 positions each, so that
 //! one head's keys are contiguous.
 
-use crate::kernels::scalar::{ACTIVATION_FLOOR, ROUNDING_MAGIC};
+use crate::kernels::scalar::quantize;
 use crate::kernels::{self, Backend, elementwise};
+use crate::memory::filled;
 use crate::tensor::half::{f16_to_f32, f32_to_f16};
 use alloc::vec::Vec;
 
@@ -122,13 +123,6 @@ pub(super) enum Page {
     },
 }
 
-fn filled<T: Clone>(value: T, len: usize) -> Option<Vec<T>> {
-    let mut v = Vec::new();
-    v.try_reserve_exact(len).ok()?;
-    v.resize(len, value);
-    Some(v)
-}
-
 impl Page {
     /// A page of zeros; `None` when memory cannot be had.
     pub fn new(shape: KvShape, format: KvFormat) -> Option<Self> {
@@ -173,7 +167,7 @@ impl Page {
                     *element = f32_to_f16(*v);
                 }
             }
-            Self::Q8 { codes, scales } => scales[row] = quantize_row(&mut codes[range], x),
+            Self::Q8 { codes, scales } => scales[row] = quantize(&mut codes[range], x),
         }
     }
 
@@ -230,25 +224,4 @@ impl Page {
             }
         }
     }
-}
-
-/// Quantizes a row to 8-bit codes by the rules of activation blocks; returns the scale.
-fn quantize_row(codes: &mut [i8], x: &[f32]) -> f32 {
-    let amax_bits = x
-        .iter()
-        .fold(0, |max, v| (v.to_bits() & 0x7fff_ffff).max(max));
-    let amax = f32::from_bits(amax_bits);
-    if amax_bits >= 0x7f80_0000 || amax < ACTIVATION_FLOOR {
-        codes.fill(0);
-        return if amax_bits >= 0x7f80_0000 {
-            f32::NAN
-        } else {
-            0.0
-        };
-    }
-    let inverse = 127.0 / amax;
-    for (code, v) in codes.iter_mut().zip(x) {
-        *code = ((v * inverse + ROUNDING_MAGIC) - ROUNDING_MAGIC) as i8;
-    }
-    amax / 127.0
 }

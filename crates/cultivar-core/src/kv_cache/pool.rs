@@ -46,28 +46,46 @@ impl PagePool {
 
     /// Allocates or frees storage until exactly `n` pages wait.
     pub fn balance(&mut self, n: usize) -> Result<(), KvError> {
+        self.shrink(n);
+        self.reserve(n.saturating_sub(self.free.len()))
+    }
+
+    /// Adds `n` pages to those that wait, all or none.
+    pub fn reserve(&mut self, n: usize) -> Result<(), KvError> {
+        // What no address space could hold is refused before gigabytes are taken in vain.
+        let n_bytes = (n as u64).saturating_mul(self.shape.page_bytes(self.format));
+        if n_bytes > usize::MAX as u64 {
+            return Err(KvError::memory());
+        }
+        let n_before = self.free.len();
+        for _ in 0..n {
+            if let Err(error) = self.add_page() {
+                self.shrink(n_before);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_page(&mut self) -> Result<(), KvError> {
+        let page = Page::new(self.shape, self.format).ok_or(KvError::memory())?;
+        let index = match self.empty.pop() {
+            Some(index) => index,
+            None => self.new_slot()?,
+        };
+        self.slots[index as usize].page = Some(page);
+        self.free.push(index);
+        Ok(())
+    }
+
+    /// Frees the storage of waiting pages beyond `n`.
+    fn shrink(&mut self, n: usize) {
         while self.free.len() > n {
             if let Some(index) = self.free.pop() {
                 self.slots[index as usize].page = None;
                 self.empty.push(index);
             }
         }
-        // What no address space could hold is refused before gigabytes are taken in vain.
-        let missing = n.saturating_sub(self.free.len()) as u64;
-        let n_bytes = missing.saturating_mul(self.shape.page_bytes(self.format));
-        if n_bytes > usize::MAX as u64 {
-            return Err(KvError::memory());
-        }
-        while self.free.len() < n {
-            let page = Page::new(self.shape, self.format).ok_or(KvError::memory())?;
-            let index = match self.empty.pop() {
-                Some(index) => index,
-                None => self.new_slot()?,
-            };
-            self.slots[index as usize].page = Some(page);
-            self.free.push(index);
-        }
-        Ok(())
     }
 
     /// Adds a slot, and room for it in both lists, so that later moves never allocate.
@@ -102,7 +120,11 @@ impl PagePool {
     }
 
     pub fn is_shared(&self, index: u32) -> bool {
-        self.slots[index as usize].n_holders > 1
+        self.n_holders(index) > 1
+    }
+
+    pub fn n_holders(&self, index: u32) -> usize {
+        self.slots[index as usize].n_holders as usize
     }
 
     pub fn release(&mut self, index: u32) {

@@ -145,6 +145,30 @@ fn rewind_below_shared_pages_keeps_the_other_intact() {
 }
 
 #[test]
+fn waiting_pages_are_just_what_may_be_asked_for() {
+    let mut kv = KvCache::new(SHAPE);
+    let a = kv.open(64, KvFormat::F32).unwrap();
+    append(&mut kv, a, &range(0, 40));
+    let page_bytes = SHAPE.page_bytes(KvFormat::F32);
+    let forks: alloc::vec::Vec<_> = (0..4).map(|_| kv.fork(a).unwrap()).collect();
+    // Two pages are shared by five; four of the five may still copy the second one.
+    assert_eq!(kv.used_bytes(), 2 * page_bytes);
+    assert_eq!(kv.allocated_bytes(), 6 * page_bytes);
+    for (i, &fork) in forks.iter().enumerate() {
+        append(&mut kv, fork, &range(100 * i, 100 * i + 24));
+    }
+    append(&mut kv, a, &range(900, 924));
+    assert_eq!(kv.used_bytes(), 6 * page_bytes);
+    kv.rewind(forks[0], 10).unwrap();
+    append(&mut kv, forks[0], &range(0, 54));
+    kv.rewind(a, 33).unwrap();
+    append(&mut kv, a, &range(7, 20));
+    kv.close(forks[1]);
+    append(&mut kv, forks[2], &[]);
+    assert!(kv.allocated_bytes() <= 9 * page_bytes);
+}
+
+#[test]
 fn only_committed_positions_count() {
     let mut kv = KvCache::new(SHAPE);
     let id = kv.open(40, KvFormat::F32).unwrap();

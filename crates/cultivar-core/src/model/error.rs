@@ -53,6 +53,11 @@ impl ModelError {
         }
     }
 
+    /// Memory of about this many bytes could not be had.
+    pub fn out_of_memory(n_bytes: u64) -> Self {
+        Self::new(ModelErrorKind::OutOfMemory(n_bytes))
+    }
+
     /// Stable number of the error, listed in `docs/abi.md`.
     pub fn code(&self) -> i32 {
         match self.kind {

@@ -1,6 +1,7 @@
 //! Rotary position embedding (Su et al., 2021): angles in f64, rotation in half-split order.
 
 use crate::math::{cos_f64, exp_f64, ln_f64, sin_f64};
+use crate::memory::{filled, reserved};
 use alloc::vec::Vec;
 
 /// Frequencies of a head and the cosines and sines of the rows now computed.
@@ -13,15 +14,19 @@ pub struct Rope {
 }
 
 impl Rope {
-    /// Frequencies `theta^(-2i / head_dim)` and room for `max_rows` positions.
-    pub fn new(head_dim: usize, theta: f64, max_rows: usize) -> Self {
+    /// Frequencies `theta^(-2i / head_dim)` and room for `max_rows` positions; `None` if memory
+    /// cannot be had.
+    pub fn new(head_dim: usize, theta: f64, max_rows: usize) -> Option<Self> {
         let half = head_dim / 2;
         let step = ln_f64(theta) * -2.0 / head_dim as f64;
-        Self {
-            frequencies: (0..half).map(|i| exp_f64(i as f64 * step)).collect(),
-            cos: alloc::vec![0.0; max_rows * half],
-            sin: alloc::vec![0.0; max_rows * half],
-        }
+        let mut frequencies = reserved(half)?;
+        frequencies.extend((0..half).map(|i| exp_f64(i as f64 * step)));
+        let len = max_rows.checked_mul(half)?;
+        Some(Self {
+            frequencies,
+            cos: filled(0.0, len)?,
+            sin: filled(0.0, len)?,
+        })
     }
 
     /// Computes the angles of these positions; row `t` of the tables is for `positions[t]`.

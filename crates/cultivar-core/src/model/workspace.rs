@@ -1,9 +1,10 @@
 //! Every buffer of the forward pass, with its shape, allocated once.
 
 use super::dims::Dims;
-use super::error::{ModelError, ModelErrorKind};
+use super::error::ModelError;
 use super::rope::Rope;
 use crate::kernels::Activations;
+use crate::memory::filled;
 use alloc::vec::Vec;
 
 /// Buffers for batches of up to `max_rows` rows, `max_logit_rows` of them with logits.
@@ -36,29 +37,22 @@ pub struct Workspace {
     pub(super) rope: Rope,
 }
 
-/// Elements of each plain buffer, in the order of allocation.
+/// Elements of each plain buffer, in the order of allocation; saturating, so that a product that
+/// no address space holds is refused when it is allocated.
 fn buffer_lens(dims: &Dims, max_rows: usize, max_logit_rows: usize) -> [usize; 10] {
+    let rows = |width: usize| max_rows.saturating_mul(width);
     [
-        max_rows * dims.d_model,
-        max_rows * dims.d_model,
-        max_rows * dims.d_q(),
-        max_rows * dims.d_kv(),
-        max_rows * dims.d_kv(),
-        max_rows * dims.d_q(),
-        max_rows * dims.d_ff,
-        max_rows * dims.d_ff,
+        rows(dims.d_model),
+        rows(dims.d_model),
+        rows(dims.d_q()),
+        rows(dims.d_kv()),
+        rows(dims.d_kv()),
+        rows(dims.d_q()),
+        rows(dims.d_ff),
+        rows(dims.d_ff),
         dims.context_len,
-        max_logit_rows * dims.vocab_size,
+        max_logit_rows.saturating_mul(dims.vocab_size),
     ]
-}
-
-fn zeros(len: usize) -> Result<Vec<f32>, ModelError> {
-    let mut v = Vec::new();
-    let bytes = len as u64 * 4;
-    v.try_reserve_exact(len)
-        .map_err(|_| ModelError::new(ModelErrorKind::OutOfMemory(bytes)))?;
-    v.resize(len, 0.0);
-    Ok(v)
 }
 
 impl Workspace {
@@ -69,9 +63,21 @@ impl Workspace {
         max_rows: usize,
         max_logit_rows: usize,
     ) -> Result<Self, ModelError> {
+        let n_bytes = Self::bytes_needed(dims, max_rows, max_logit_rows);
+        Self::allocate(dims, rope_theta, max_rows, max_logit_rows)
+            .ok_or(ModelError::out_of_memory(n_bytes))
+    }
+
+    fn allocate(
+        dims: &Dims,
+        rope_theta: f64,
+        max_rows: usize,
+        max_logit_rows: usize,
+    ) -> Option<Self> {
         let lens = buffer_lens(dims, max_rows, max_logit_rows);
-        let [x, normed, q, k, v, attended, gate, up, scores, logits] = lens.map(zeros);
-        Ok(Self {
+        let [x, normed, q, k, v, attended, gate, up, scores, logits] =
+            lens.map(|len| filled(0.0, len));
+        Some(Self {
             max_rows,
             max_logit_rows,
             x: x?,
@@ -84,16 +90,16 @@ impl Workspace {
             up: up?,
             scores: scores?,
             logits: logits?,
-            activations: Activations::new(max_rows, dims.max_d_in()),
-            rope: Rope::new(dims.head_dim, rope_theta, max_rows),
+            activations: Activations::new(max_rows, dims.max_d_in())?,
+            rope: Rope::new(dims.head_dim, rope_theta, max_rows)?,
         })
     }
 
     /// Bytes that [`Workspace::new`] allocates for these numbers.
     pub fn bytes_needed(dims: &Dims, max_rows: usize, max_logit_rows: usize) -> u64 {
         let lens = buffer_lens(dims, max_rows, max_logit_rows);
-        let plain: u64 = lens.iter().map(|&len| len as u64 * 4).sum();
-        let rope = (max_rows * dims.head_dim * 4 + dims.head_dim * 4) as u64;
+        let plain: u64 = lens.iter().map(|&len| (len as u64).saturating_mul(4)).sum();
+        let rope = (max_rows as u64 + 1) * dims.head_dim as u64 * 4;
         plain + rope + Activations::bytes_needed(max_rows as u64, dims.max_d_in() as u64)
     }
 }

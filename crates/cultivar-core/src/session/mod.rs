@@ -17,7 +17,8 @@ pub use settings::Settings;
 
 use crate::digest::Digest;
 use crate::kv_cache::SequenceId;
-use crate::model::{Engine, Row};
+use crate::memory::reserved;
+use crate::model::{Engine, ModelError, Row};
 use crate::package::identity;
 use crate::sampler::Sampler;
 use alloc::vec::Vec;
@@ -111,21 +112,24 @@ impl Session {
             0 => model_len,
             len => len,
         };
-        let sequence = engine.open_sequence(context_len, settings.kv_format)?;
         let assembly = identity::assembly(&engine.model.head.identities.weights, &[]);
+        // Everything else first: pages are the one thing that would have to be given back.
+        let tokens = room_for_tokens(context_len)?;
+        let digest =
+            RunDigest::new(&assembly, &settings, context_len + 1).ok_or(no_room(context_len))?;
         Ok(Self {
-            sequence,
             context_len,
-            tokens: Vec::with_capacity(context_len + 1),
+            tokens,
             n_computed: 0,
             turns: Vec::new(),
             stop: None,
             sampler: Sampler::new(settings.sampler()),
-            digest: RunDigest::new(&assembly, &settings, context_len + 1),
+            digest,
             diagnostics: Diagnostics::default(),
             last_step: LastStep::Nothing,
             rows: Vec::with_capacity(engine.max_rows()),
             settings,
+            sequence: engine.open_sequence(context_len, settings.kv_format)?,
         })
     }
 
@@ -278,14 +282,15 @@ impl Session {
 
     /// A session that continues from here on its own; the cache's pages are shared.
     pub fn fork(&self, engine: &mut Engine) -> Result<Self, SessionError> {
-        let mut tokens = Vec::with_capacity(self.context_len + 1);
+        let mut tokens = room_for_tokens(self.context_len)?;
         tokens.extend_from_slice(&self.tokens);
+        let digest = self.digest.fork(self.context_len + 1);
         Ok(Self {
+            digest: digest.ok_or(no_room(self.context_len))?,
             sequence: engine.fork_sequence(self.sequence)?,
             tokens,
             turns: self.turns.clone(),
             sampler: Sampler::new(self.settings.sampler()),
-            digest: self.digest.fork(self.context_len + 1),
             diagnostics: Diagnostics::default(),
             last_step: LastStep::Nothing,
             rows: Vec::with_capacity(engine.max_rows()),
@@ -344,4 +349,14 @@ impl Session {
     pub fn n_sampler_fallbacks(&self) -> u64 {
         self.sampler.n_fallbacks()
     }
+}
+
+/// Room for every token that a session of this context can hold: one more than the context.
+fn room_for_tokens(context_len: usize) -> Result<Vec<u32>, SessionError> {
+    reserved(context_len + 1).ok_or(no_room(context_len))
+}
+
+fn no_room(context_len: usize) -> SessionError {
+    let per_token = size_of::<u32>() + size_of::<Digest>();
+    ModelError::out_of_memory((context_len * per_token) as u64).into()
 }

@@ -6,6 +6,7 @@
 use super::Settings;
 use crate::digest::logits_fold::fold_logits;
 use crate::digest::{Digest, Sha256};
+use crate::memory::reserved;
 use crate::model::NUMERICS_VERSION;
 use alloc::vec::Vec;
 
@@ -21,8 +22,8 @@ pub(super) struct RunDigest {
 }
 
 impl RunDigest {
-    /// The chain's start, with room for `max_len` tokens.
-    pub fn new(assembly: &Digest, settings: &Settings, max_len: usize) -> Self {
+    /// The chain's start, with room for `max_len` tokens; `None` if memory cannot be had.
+    pub fn new(assembly: &Digest, settings: &Settings, max_len: usize) -> Option<Self> {
         let mut hash = Sha256::new();
         hash.update(b"cultivar.run.v1\0");
         hash.update(&NUMERICS_VERSION.to_le_bytes());
@@ -32,10 +33,10 @@ impl RunDigest {
         hash.update(&settings.top_k.to_le_bytes());
         hash.update(&settings.top_p.to_bits().to_le_bytes());
         hash.update(&settings.seed.to_le_bytes());
-        Self {
+        Some(Self {
             opened: hash.finish(),
-            after: Vec::with_capacity(max_len),
-        }
+            after: reserved(max_len)?,
+        })
     }
 
     /// The chain's value now.
@@ -78,13 +79,13 @@ impl RunDigest {
         }
     }
 
-    /// A copy of the chain, with room for `max_len` tokens.
-    pub fn fork(&self, max_len: usize) -> Self {
-        let mut after = Vec::with_capacity(max_len);
+    /// A copy of the chain, with room for `max_len` tokens; `None` if memory cannot be had.
+    pub fn fork(&self, max_len: usize) -> Option<Self> {
+        let mut after = reserved(max_len)?;
         after.extend_from_slice(&self.after);
-        Self {
+        Some(Self {
             opened: self.opened,
             after,
-        }
+        })
     }
 }

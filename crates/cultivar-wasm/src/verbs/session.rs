@@ -30,10 +30,9 @@ pub const REASON_CONTEXT_FULL: i32 = 3;
 /// The host cancelled it.
 pub const REASON_CANCELLED: i32 = 4;
 
-/// Bytes of text reserved per token of an output; common pieces have 3 to 6.
-const TEXT_BYTES_PER_TOKEN: u32 = 8;
-/// Most that is reserved ahead; longer texts grow.
-const TEXT_BYTES_MAX: u32 = 1 << 16;
+/// Bytes reserved for text that the host has not taken: several of the longest pieces (1 KiB). A
+/// host that takes the text of each token makes it no larger.
+const FRESH_TEXT_BYTES: usize = 8 << 10;
 
 /// A session with the decoder of its text.
 pub struct SessionSlot {
@@ -41,10 +40,8 @@ pub struct SessionSlot {
     pub(crate) package: i32,
     session: Session,
     decoder: StreamDecoder,
-    /// Text of the output since the last prompt.
-    text: String,
-    /// Bytes of `text` that the host has taken.
-    n_taken: usize,
+    /// Text of the output that the host has not taken yet.
+    fresh_text: String,
     last_token: Option<u32>,
     n_prefilled: usize,
 }
@@ -55,8 +52,7 @@ impl SessionSlot {
             package,
             session,
             decoder: StreamDecoder::new(),
-            text: String::new(),
-            n_taken: 0,
+            fresh_text: String::with_capacity(FRESH_TEXT_BYTES),
             last_token: None,
             n_prefilled: 0,
         }
@@ -65,19 +61,33 @@ impl SessionSlot {
     /// Decodes all tokens anew, after a prompt or a rewind. Prompts pass through the decoder too,
     /// because a space after them is not a leading one, and a character may straddle the border.
     fn decode_again(&mut self, tokenizer: &Tokenizer) {
-        let output = self.session.output_ids();
-        let n_prompts = self.session.tokens().len() - output.len();
         self.decoder = StreamDecoder::new();
-        self.text.clear();
-        for &id in self.session.tokens().iter().take(n_prompts) {
-            self.decoder.push(tokenizer, id, &mut self.text);
-            self.text.clear();
+        for &id in self.session.tokens() {
+            self.fresh_text.clear();
+            self.decoder.push(tokenizer, id, &mut self.fresh_text);
+        }
+        self.fresh_text.clear();
+        self.last_token = self.session.output_ids().last().copied();
+    }
+
+    /// The whole output as text, decoded anew: reports are rare, and a text kept for them would
+    /// have to grow with every token.
+    fn output_text(&self, tokenizer: &Tokenizer) -> String {
+        let (tokens, n_output) = (self.session.tokens(), self.session.output_ids().len());
+        let (prompts, output) = tokens.split_at(tokens.len() - n_output);
+        let mut decoder = StreamDecoder::new();
+        let mut text = String::new();
+        for &id in prompts {
+            decoder.push(tokenizer, id, &mut text);
+            text.clear();
         }
         for &id in output {
-            self.decoder.push(tokenizer, id, &mut self.text);
+            decoder.push(tokenizer, id, &mut text);
         }
-        self.n_taken = self.text.len();
-        self.last_token = output.last().copied();
+        if self.session.stop_reason().is_some() {
+            decoder.finish(&mut text);
+        }
+        text
     }
 }
 
@@ -112,13 +122,6 @@ impl Host {
         slot.session.prompt(engine, ids)?;
         slot.n_prefilled = 0;
         slot.decode_again(&engine.model.tokenizer);
-        // Room for the whole output at common lengths of pieces, so that tokens rarely allocate.
-        let n_bytes = slot
-            .session
-            .settings()
-            .max_tokens
-            .saturating_mul(TEXT_BYTES_PER_TOKEN);
-        let _ = slot.text.try_reserve(n_bytes.min(TEXT_BYTES_MAX) as usize);
         Ok(ids.len() as i32)
     }
 
@@ -137,7 +140,7 @@ impl Host {
             }
             Ok(Step::Token(id)) => {
                 slot.last_token = Some(id);
-                slot.decoder.push(tokenizer, id, &mut slot.text);
+                slot.decoder.push(tokenizer, id, &mut slot.fresh_text);
                 computed = Some(s);
                 STEP_TOKEN
             }
@@ -148,7 +151,7 @@ impl Host {
                 } else {
                     computed = package.logits_of;
                 }
-                slot.decoder.finish(&mut slot.text);
+                slot.decoder.finish(&mut slot.fresh_text);
                 STEP_DONE
             }
             Err(error) => {
@@ -170,9 +173,8 @@ impl Host {
     /// Writes the text that was completed since the last call.
     pub fn session_text(&mut self, s: i32) -> Result<i32, Failure> {
         let slot = self.sessions.get_mut(s)?;
-        let fresh = slot.text.get(slot.n_taken..).unwrap_or("");
-        let len = self.buffer.put(fresh.as_bytes())?;
-        slot.n_taken = slot.text.len();
+        let len = self.buffer.put(slot.fresh_text.as_bytes())?;
+        slot.fresh_text.clear();
         Ok(len)
     }
 
@@ -207,7 +209,7 @@ impl Host {
     pub fn session_cancel(&mut self, s: i32) -> Result<i32, Failure> {
         let slot = self.sessions.get_mut(s)?;
         slot.session.cancel();
-        slot.decoder.finish(&mut slot.text);
+        slot.decoder.finish(&mut slot.fresh_text);
         Ok(0)
     }
 
@@ -215,7 +217,9 @@ impl Host {
     pub fn session_report(&mut self, s: i32) -> Result<i32, Failure> {
         let (slot, package) = self.pair(s)?;
         let load = package.load;
-        let json = report_json(&slot.session, package.engine()?, &slot.text, load);
+        let engine = package.engine()?;
+        let text = slot.output_text(&engine.model.tokenizer);
+        let json = report_json(&slot.session, engine, &text, load);
         self.buffer.put(json.as_bytes())
     }
 

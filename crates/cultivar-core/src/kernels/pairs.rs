@@ -1,0 +1,73 @@
+//! Exact 8-bit products through `i32x4.dot_i16x8_s`, for both SIMD backends.
+//!
+//! The bytes of a tile are read as 16-bit lanes whose even and odd bytes become two planes, so
+//! that each 32-bit lane of a dot is one row of the tile and no horizontal sum is needed.
+//! Activations are packed once to match. Any weight code is exact, -128 included.
+
+use super::BLOCK_LEN;
+use super::lanes::{load_bytes, load_codes, store_i32};
+use super::scalar::Q8_0_TILE_BLOCK_BYTES;
+use core::arch::wasm32::*;
+
+/// Codes of 32 activations as pairs of i16, the form that a dot takes four columns of.
+#[derive(Clone, Copy)]
+pub struct Pairs {
+    /// Element `g`: columns `4g` and `4g + 2`.
+    pub even: [i32; 8],
+    /// Element `g`: columns `4g + 1` and `4g + 3`.
+    pub odd: [i32; 8],
+}
+
+impl Pairs {
+    /// All zero.
+    pub const EMPTY: Self = Self {
+        even: [0; 8],
+        odd: [0; 8],
+    };
+
+    /// Packs the codes of a block.
+    #[inline(always)]
+    pub fn pack(codes: &[i8; BLOCK_LEN]) -> Self {
+        let (halves, _) = codes.as_chunks::<16>();
+        let (low, high) = (load_codes(&halves[0]), load_codes(&halves[1]));
+        Self {
+            even: store_i32(even_bytes(low), even_bytes(high)),
+            odd: store_i32(odd_bytes(low), odd_bytes(high)),
+        }
+    }
+}
+
+/// The even bytes of 16-bit lanes, sign-extended.
+#[inline(always)]
+fn even_bytes(bytes: v128) -> v128 {
+    i16x8_shr(i16x8_shl(bytes, 8), 8)
+}
+
+/// The odd bytes of 16-bit lanes, sign-extended.
+#[inline(always)]
+fn odd_bytes(bytes: v128) -> v128 {
+    i16x8_shr(bytes, 8)
+}
+
+/// Block sums of q8_0; see [`super::tiles::BlockSums`].
+#[inline(always)]
+pub fn q8_0_sums<const TILES: usize, const ROWS: usize>(
+    tiles: [&[u8; Q8_0_TILE_BLOCK_BYTES]; TILES],
+    rows: [&Pairs; ROWS],
+) -> [[v128; ROWS]; TILES] {
+    let mut acc = [[i32x4_splat(0); ROWS]; TILES];
+    for g in 0..8 {
+        for i in 0..TILES {
+            let (vectors, _) = tiles[i][8..].as_chunks::<16>();
+            let bytes = load_bytes(&vectors[g]);
+            let even = even_bytes(bytes);
+            let odd = odd_bytes(bytes);
+            for t in 0..ROWS {
+                let a = i32x4_dot_i16x8(even, i32x4_splat(rows[t].even[g]));
+                let b = i32x4_dot_i16x8(odd, i32x4_splat(rows[t].odd[g]));
+                acc[i][t] = i32x4_add(acc[i][t], i32x4_add(a, b));
+            }
+        }
+    }
+    acc
+}
