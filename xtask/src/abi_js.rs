@@ -43,9 +43,8 @@ const TABLES: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
-/// One exported function.
+/// One exported function; what it does stands in `docs/abi.md`, not in what is sent to a browser.
 struct Export {
-    doc: String,
     name: String,
     args: Vec<String>,
     answer: String,
@@ -112,7 +111,7 @@ fn generate() -> TaskResult<String> {
 
 fn write_exports(out: &mut String) -> TaskResult {
     out.push_str(
-        "\n/** Exports: arguments in order, and whether they answer a status or an address. */\n\
+        "\n/** Exports: arguments in order, and what they answer; see docs/abi.md. */\n\
          export const EXPORTS = Object.freeze({\n",
     );
     for group in GROUPS {
@@ -138,8 +137,7 @@ fn write_export(out: &mut String, export: &Export) {
         .collect();
     let _ = writeln!(
         out,
-        "  /** {} */\n  {}: {{ args: [{}], answer: \"{}\" }},",
-        export.doc,
+        "  {}: {{ args: [{}], answer: \"{}\" }},",
         export.name,
         args.join(", "),
         export.answer
@@ -208,18 +206,11 @@ fn exports(group: &str) -> TaskResult<Vec<Export>> {
         .map(|(block, _)| block)
         .ok_or_else(|| unreadable(&file, "exports! block"))?;
     let mut rows = Vec::new();
-    let mut doc: Vec<&str> = Vec::new();
     for line in block.lines().map(str::trim) {
-        if let Some(text) = line.strip_prefix("/// ") {
-            doc.push(text);
+        if line.starts_with("///") {
             continue;
         }
-        let row = signature(line).ok_or_else(|| unreadable(&file, line))?;
-        rows.push(Export {
-            doc: doc.join(" "),
-            ..row
-        });
-        doc.clear();
+        rows.push(signature(line).ok_or_else(|| unreadable(&file, line))?);
     }
     Ok(rows)
 }
@@ -230,7 +221,6 @@ fn signature(line: &str) -> Option<Export> {
     let (args, answer) = rest.split_once(") -> ")?;
     let args = args.split(", ").filter(|arg| !arg.is_empty());
     Some(Export {
-        doc: String::new(),
         name: name.to_string(),
         args: args.map(str::to_string).collect(),
         answer: answer.strip_suffix(';')?.to_string(),
@@ -239,26 +229,16 @@ fn signature(line: &str) -> Option<Export> {
 
 /// The functions that work after a trap, which stand outside the table.
 fn trap_exports(source: &str) -> Vec<Export> {
-    let mut rows = Vec::new();
-    let mut doc = "";
-    for line in source.lines() {
-        if let Some(text) = line.strip_prefix("/// ") {
-            doc = text;
-        }
-        let name = line
-            .strip_prefix("pub extern \"C\" fn ")
-            .and_then(|rest| rest.split_once("() -> u32"))
-            .map(|(name, _)| name);
-        if let Some(name) = name {
-            rows.push(Export {
-                doc: doc.to_string(),
-                name: name.to_string(),
-                args: Vec::new(),
-                answer: "number".into(),
-            });
-        }
-    }
-    rows
+    let names = source.lines().filter_map(|line| {
+        let rest = line.strip_prefix("pub extern \"C\" fn ")?;
+        Some(rest.split_once("() -> u32")?.0)
+    });
+    let rows = names.map(|name| Export {
+        name: name.to_string(),
+        args: Vec::new(),
+        answer: "number".into(),
+    });
+    rows.collect()
 }
 
 /// `pub const PREFIX_NAME: type = value;` as (name, value), the prefix dropped and in lower case.

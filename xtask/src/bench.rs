@@ -61,7 +61,13 @@ pub fn run(given: &Given) -> TaskResult {
     let models = if quick { &MODELS[..N_SMALL] } else { MODELS };
     measure.env(
         "BENCH_PLAN",
-        plan(models, &engines, rounds, &folder, given.value("--json")),
+        plan(
+            models,
+            &engines,
+            (rounds, quick),
+            &folder,
+            given.value("--json"),
+        ),
     );
     measure.arg(workspace::root().join("web/test/bench/run.mjs"));
     process::run(&mut measure, "bench")
@@ -89,11 +95,11 @@ fn write_packages(folder: &Path, quick: bool) -> TaskResult {
 fn plan(
     models: &[(&str, u32)],
     engines: &[&str],
-    rounds: u32,
+    (rounds, quick): (u32, bool),
     folder: &Path,
     json: Option<&str>,
 ) -> String {
-    let mut out = format!("{{\"rounds\":{rounds},\"engines\":[");
+    let mut out = format!("{{\"rounds\":{rounds},\"quick\":{quick},\"engines\":[");
     out.push_str(
         &engines
             .iter()
@@ -151,11 +157,12 @@ mod tests {
         let text = plan(
             &MODELS[..1],
             &["native"],
-            2,
+            (2, false),
             Path::new("packages"),
             Some("out.json"),
         );
-        assert!(text.starts_with("{\"rounds\":2,\"engines\":[\"native\"],\"models\":[{\"name\":"));
+        let start = "{\"rounds\":2,\"quick\":false,\"engines\":[\"native\"],\"models\":[{\"name\":";
+        assert!(text.starts_with(start), "{text}");
         assert!(text.contains("\"decode\":128}]") && text.ends_with("\"json\":\"out.json\"}"));
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that is done to this workspace besides compiling it. This file only
 //! picks the task; flags are declared in `flags.rs`, each task is one file. Std only, so that a
 //! fresh clone starts at once. After matklad's xtask pattern.
+#![forbid(unsafe_code)]
 
 mod abi_js;
 mod bench;

@@ -14,9 +14,9 @@ pub fn overview() -> String {
         let _ = writeln!(text, "  {:<12} {}", command.name, command.summary);
     }
     text.push_str(
-        "\nEvery command takes --json: exactly one JSON object on standard output, messages on\n\
-         standard error. Exit codes: 0 done, 1 the answer is no, 2 usage, 3 bad input file,\n\
-         4 out of memory or space, 5 stopped.\n\n\
+        "\nEvery command takes --json, and so do --help and --version: exactly one JSON object on\n\
+         standard output, messages on standard error. Exit codes: 0 done, 1 the answer is no,\n\
+         2 usage, 3 bad input file, 4 out of memory or space, 5 stopped.\n\n\
          cultivar COMMAND --help explains a command; cultivar --version prints the version.\n",
     );
     text

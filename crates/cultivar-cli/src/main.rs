@@ -2,6 +2,7 @@
 //!
 //! Its contract (flags, JSON fields, exit codes) is what scripts rely on: it is added to, never
 //! changed. No engine code lives here. One file per subcommand, listed in one table.
+#![forbid(unsafe_code)]
 
 mod arguments;
 mod commands;
@@ -18,12 +19,16 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let given: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut given: Vec<OsString> = std::env::args_os().skip(1).collect();
     let wants_json = given
         .iter()
         .take_while(|word| *word != "--")
         .any(|word| word == "--json");
-    let failure = match perform(&given) {
+    if given.len() > 1 && given[0] == "--json" {
+        // It may stand before the command too.
+        given.swap(0, 1);
+    }
+    let failure = match perform(&given, wants_json) {
         Ok(is_no) => return ExitCode::from(u8::from(is_no)),
         Err(failure) => failure,
     };
@@ -36,23 +41,24 @@ fn main() -> ExitCode {
 }
 
 /// Runs the command line; true if its answer is no.
-fn perform(given: &[OsString]) -> Result<bool, Failure> {
+fn perform(given: &[OsString], wants_json: bool) -> Result<bool, Failure> {
+    let help_schema = wants_json.then_some("cultivar.help.v1");
+    let print_help = |text: &str| output::print_text(text, help_schema).map(|()| false);
     let Some((first, rest)) = given.split_first() else {
         output::note(&help::overview());
         return Err(Failure::usage("which command? Try cultivar --help"));
     };
     match first.to_string_lossy().as_ref() {
-        "--help" | "-h" => return output::print(&help::overview()).map(|()| false),
+        "--help" | "-h" => return print_help(&help::overview()),
         "--version" | "-V" => {
-            let version = concat!("cultivar ", env!("CARGO_PKG_VERSION"), "\n");
-            return output::print(version).map(|()| false);
+            return print_version(wants_json).map(|()| false);
         }
         "help" => {
-            let text = match rest.first() {
+            let text = match rest.iter().find(|word| *word != "--json") {
                 Some(name) => help::of(find(&name.to_string_lossy())?),
                 None => help::overview(),
             };
-            return output::print(&text).map(|()| false);
+            return print_help(&text);
         }
         _ => {}
     }
@@ -66,7 +72,7 @@ fn perform(given: &[OsString]) -> Result<bool, Failure> {
     };
     let given = given.map_err(hint)?;
     if given.has("--help") {
-        return output::print(&help::of(command)).map(|()| false);
+        return print_help(&help::of(command));
     }
     let report = (command.run)(&given).map_err(hint)?;
     let text = if given.has("--json") {
@@ -76,6 +82,16 @@ fn perform(given: &[OsString]) -> Result<bool, Failure> {
     };
     output::print(&text)?;
     Ok(report.is_no)
+}
+
+/// The version as a line, or as an object with the number alone beside it.
+fn print_version(wants_json: bool) -> Result<(), Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    if !wants_json {
+        return output::print(&format!("cultivar {version}\n"));
+    }
+    let fields = [("schema", "cultivar.version.v1"), ("version", version)];
+    output::print(&(output::object(&fields) + "\n"))
 }
 
 fn find(name: &str) -> Result<&'static Command, Failure> {

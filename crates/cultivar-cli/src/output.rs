@@ -38,6 +38,25 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// Prints help or the version: as text, or as an object with that text if `schema` is given.
+pub fn print_text(text: &str, schema: Option<&str>) -> Result<(), Failure> {
+    let Some(schema) = schema else {
+        return print(text);
+    };
+    print(&(object(&[("schema", schema), ("text", text)]) + "\n"))
+}
+
+/// One JSON object of texts.
+pub fn object(fields: &[(&str, &str)]) -> String {
+    let mut json = JsonWriter::new();
+    json.begin_object();
+    for (name, value) in fields {
+        json.field_str(name, value);
+    }
+    json.end_object();
+    json.finish()
+}
+
 /// A failed command as the one JSON object it prints.
 pub fn failure_json(failure: &Failure) -> String {
     let kind = match failure.exit {

@@ -69,6 +69,53 @@ fn help_goes_to_standard_output_and_wrong_usage_does_not() {
 }
 
 #[test]
+fn help_and_version_are_one_object_if_asked() {
+    let folder = folder("help-json");
+    let plain = |arguments: &[&str]| cultivar(&folder, arguments).out;
+    for (arguments, same) in [
+        (&["--help", "--json"][..], &["--help"][..]),
+        (&["--json", "--help"], &["--help"]),
+        (&["-h", "--json"], &["--help"]),
+        (&["help", "--json"], &["--help"]),
+        (&["help", "run", "--json"], &["run", "--help"]),
+        (&["run", "--help", "--json"], &["run", "--help"]),
+        (&["run", "--json", "-h"], &["run", "--help"]),
+        (&["--json", "run", "--help"], &["run", "--help"]),
+    ] {
+        let answer = cultivar(&folder, arguments);
+        assert_eq!((answer.exit, answer.err.as_str()), (0, ""), "{arguments:?}");
+        let object = answer.json();
+        assert_eq!(text(&object, "schema"), "cultivar.help.v1");
+        assert_eq!(text(&object, "text"), plain(same), "{arguments:?}");
+    }
+    for arguments in [["--version", "--json"], ["--json", "-V"]] {
+        let answer = cultivar(&folder, &arguments);
+        assert_eq!((answer.exit, answer.err.as_str()), (0, ""));
+        let object = answer.json();
+        assert_eq!(text(&object, "schema"), "cultivar.version.v1");
+        let line = format!("cultivar {}\n", text(&object, "version"));
+        assert_eq!(line, plain(&["--version"]));
+    }
+}
+
+#[test]
+fn every_refusal_to_verify_names_the_file() {
+    let folder = folder("verify-names");
+    for case in cultivar_testdata::hostile::hostile_models() {
+        std::fs::write(folder.join("bad.slm"), &case.bytes).unwrap();
+        let answer = cultivar(&folder, &["verify", "bad.slm", "--json"]);
+        let object = answer.json();
+        if answer.exit == 3 {
+            let message = text(&object, "message");
+            assert!(message.starts_with("bad.slm: "), "{message}");
+            assert_eq!(message.matches("bad.slm").count(), 1, "{message}");
+        } else {
+            assert_eq!(answer.exit, 1, "{}", answer.out);
+        }
+    }
+}
+
+#[test]
 fn inspect_and_verify_tell_what_a_package_holds() {
     let folder = folder_with_model("inspect", "q8_0");
     let card = asked(&folder, 0, &["inspect", "tiny.slm"]);
@@ -141,6 +188,10 @@ fn what_is_no_package_is_bad_input_for_every_command() {
     let folder = folder_with_model("no-package", "f32");
     let good = std::fs::read(folder.join("tiny.slm")).unwrap();
     std::fs::write(folder.join("short.slm"), &good[..good.len() - 1]).unwrap();
+    // As an import that is killed leaves it: the head is written after the tensors.
+    let mut headless = good.clone();
+    headless[..128].fill(0);
+    std::fs::write(folder.join("out.slm.1.part"), &headless).unwrap();
     std::fs::write(
         folder.join("text.txt"),
         "Once upon a time there was a file. ".repeat(9),
@@ -148,7 +199,14 @@ fn what_is_no_package_is_bad_input_for_every_command() {
     .unwrap();
     std::fs::write(folder.join("empty"), "").unwrap();
     std::fs::create_dir(folder.join("sub")).unwrap();
-    for file in ["short.slm", "text.txt", "empty", "missing", "sub"] {
+    for file in [
+        "short.slm",
+        "out.slm.1.part",
+        "text.txt",
+        "empty",
+        "missing",
+        "sub",
+    ] {
         for arguments in [
             &["inspect", file][..],
             &["verify", file],

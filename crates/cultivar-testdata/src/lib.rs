@@ -1,6 +1,7 @@
 //! For tests and measurements only: byte builders, seeded random models, a naive reference.
 //!
 //! Nothing that ships depends on this crate. It may panic: what it builds is code, not input.
+#![forbid(unsafe_code)]
 
 pub mod byte_builder;
 pub mod hostile;

@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
+import { rowsBelowFloor } from "./floor.mjs";
 import { environmentLine, table } from "./table.mjs";
 
 /** As many prompt tokens as the prefill figure is defined for. */
@@ -115,5 +116,8 @@ if (plan.json) {
 }
 const differing = disagreements(results);
 if (differing.length > 0) console.error(`run digests differ between engines: ${differing}`);
+// One quick round says whether it runs, not how fast.
+const slow = plan.quick ? [] : rowsBelowFloor(results, plan.models.map((model) => model.name));
+for (const row of slow) console.error(`too slow: ${row}`);
 const failed = results.some((one) => one.error);
-process.exit(failed || differing.length > 0 ? 1 : 0);
+process.exit(failed || differing.length > 0 || slow.length > 0 ? 1 : 0);

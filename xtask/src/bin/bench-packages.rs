@@ -1,6 +1,7 @@
 //! Writes the random-weight packages that `cargo xtask bench` measures into a folder. A program of
 //! its own, so that it can be built optimized and xtask itself needs no engine to start.
 //! Usage: bench-packages FOLDER [--small]
+#![forbid(unsafe_code)]
 
 use cultivar_testdata::models::ModelSpec;
 use std::path::Path;

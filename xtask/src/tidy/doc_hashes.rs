@@ -2,11 +2,11 @@
 //! `<!-- source-hash: PATH PATH HASH -->`; when a source changes, the check fails until somebody
 //! has read the document again and run `cargo xtask tidy --bless`. After rust-analyzer's tidy.
 
-use super::{Finding, Source, Tree, report};
+use super::{Finding, Source, Tree, report, report_missing};
 use crate::{TaskError, TaskResult};
 
 /// Documents that must hold the mark.
-const REQUIRED: &[&str] = &["docs/package-format.md", "docs/abi.md"];
+const REQUIRED: &[&str] = &["docs/package-format.md", "docs/abi.md", "docs/numerics.md"];
 
 const MARK: &str = "<!-- source-hash:";
 const MARK_END: &str = "-->";
@@ -20,18 +20,20 @@ struct Tie<'a> {
     hash: &'a str,
 }
 
-/// Every mark names sources that exist, with their hash.
-pub fn check(tree: &Tree, found: &mut Vec<Finding>) {
+/// Every required document is there and holds a mark.
+pub fn check_required(tree: &Tree, found: &mut Vec<Finding>) {
+    let what = format!("specifies bits, so it needs {MARK} PATH… HASH {MARK_END}");
     for path in REQUIRED {
-        if let Some(file) = tree.find(path).filter(|file| ties(file).is_empty()) {
-            report(
-                found,
-                file,
-                0,
-                format!("specifies bytes, so it needs {MARK} PATH… HASH -->"),
-            );
+        match tree.find(path) {
+            None => report_missing(found, path, "does not exist; it specifies bits"),
+            Some(file) if ties(file).is_empty() => report(found, file, 0, what.as_str()),
+            Some(_) => {}
         }
     }
+}
+
+/// Every mark names sources that exist, with their hash.
+pub fn check(tree: &Tree, found: &mut Vec<Finding>) {
     for file in tree.files.iter().filter(|file| file.ends(".md")) {
         for tie in ties(file) {
             match hash(tree, &tie.paths) {
@@ -143,7 +145,14 @@ mod tests {
 
     #[test]
     fn missing_marks_and_sources_are_seen() {
-        assert_eq!(check_files(check, &[("docs/abi.md", "text\n")]).len(), 1);
+        let marked = format!("{MARK} src/a.rs 00 {MARK_END}\n");
+        let mut docs: Vec<(&str, &str)> = REQUIRED.iter().map(|path| (*path, &*marked)).collect();
+        assert_eq!(check_files(check_required, &docs).len(), 0);
+        docs[0].1 = "text\n";
+        assert_eq!(check_files(check_required, &docs).len(), 1);
+        docs.pop();
+        let found = check_files(check_required, &docs);
+        assert_eq!(found.len(), 2, "a document that is gone: {found:?}");
         let gone = format!("{MARK} src/gone.rs 00 {MARK_END}\n");
         assert_eq!(check_files(check, &[("d.md", &gone)]).len(), 1);
     }

@@ -12,6 +12,12 @@ const LINES_MAX: &[(&str, usize)] = &[
     (".css", 400),
 ];
 
+/// Documents that are to be read in one sitting, by path.
+const DOCUMENT_LINES_MAX: &[(&str, usize)] = &[("docs/architecture.md", 200)];
+
+/// Names that say nothing of what a file or folder holds.
+const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc"];
+
 /// Columns at which a line is refused: two files side by side fit a screen.
 const COLUMNS_MAX: usize = 100;
 
@@ -56,7 +62,11 @@ pub fn check_sizes(tree: &Tree, found: &mut Vec<Finding>) {
                 format!("{bytes} bytes; above {BYTES_MAX} it must be listed"),
             );
         }
-        let limit = LINES_MAX.iter().find(|(ending, _)| file.ends(ending));
+        let by_ending = LINES_MAX.iter().find(|(ending, _)| file.ends(ending));
+        let by_path = DOCUMENT_LINES_MAX
+            .iter()
+            .find(|(path, _)| file.path == *path);
+        let limit = by_path.or(by_ending);
         let Some((_, limit)) = limit.filter(|_| !GENERATED.contains(&file.path.as_str())) else {
             continue;
         };
@@ -115,6 +125,19 @@ pub fn check_first_line(tree: &Tree, found: &mut Vec<Finding>) {
     }
 }
 
+/// Files and folders are named after what they hold.
+pub fn check_names(tree: &Tree, found: &mut Vec<Finding>) {
+    for file in &tree.files {
+        for part in file.path.split('/') {
+            let stem = part.split('.').next().unwrap_or_default();
+            if EMPTY_NAMES.contains(&stem.to_ascii_lowercase().as_str()) {
+                let what = format!("\"{part}\" does not say what it holds");
+                report(found, file, 0, what);
+            }
+        }
+    }
+}
+
 fn is_text(file: &Source) -> bool {
     TEXT.iter().any(|ending| file.ends(ending))
 }
@@ -131,8 +154,24 @@ mod tests {
             check_files(check_sizes, &[("a.rs", &long), ("b.md", &long)]).len(),
             1
         );
+        let chapter = "x\n".repeat(201);
+        let documents = [("docs/architecture.md", &*chapter), ("docs/x.md", &chapter)];
+        assert_eq!(check_files(check_sizes, &documents).len(), 1);
         let big = "x".repeat(300_000);
         assert_eq!(check_files(check_sizes, &[("big.bin", &big)]).len(), 1);
+    }
+
+    #[test]
+    fn empty_names_are_found() {
+        let files = [
+            ("a/utils.rs", ""),
+            ("a/common/mod.rs", ""),
+            ("web/Helpers.test.mjs", ""),
+            ("a/commons.rs", ""),
+            ("a/uncommon/helper_thread.rs", ""),
+        ];
+        let found = check_files(check_names, &files);
+        assert_eq!(found.len(), 3, "{found:?}");
     }
 
     #[test]

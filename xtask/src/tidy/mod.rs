@@ -5,6 +5,7 @@
 mod blank;
 mod doc_hashes;
 mod files;
+mod functions;
 mod rust_layers;
 mod traces;
 mod unsafe_code;
@@ -80,16 +81,20 @@ const CHECKS: &[Check] = &[
     files::check_sizes,
     files::check_lines,
     files::check_first_line,
+    files::check_names,
+    functions::check,
     traces::check_marks,
     traces::check_machine,
     rust_layers::check_core,
     rust_layers::check_crates,
     rust_layers::check_lock,
+    unsafe_code::check_bans,
     unsafe_code::check,
     web_layers::check_imports,
     web_layers::check_memory,
     web_layers::check_repeatable,
     web_layers::check_markup,
+    doc_hashes::check_required,
     doc_hashes::check,
 ];
 
@@ -131,6 +136,15 @@ fn report(found: &mut Vec<Finding>, file: &Source, line: usize, what: impl Into<
     found.push(Finding {
         path: file.path.clone(),
         line,
+        what: what.into(),
+    });
+}
+
+/// Adds a finding about a file that should be there.
+fn report_missing(found: &mut Vec<Finding>, path: &str, what: impl Into<String>) {
+    found.push(Finding {
+        path: path.into(),
+        line: 0,
         what: what.into(),
     });
 }

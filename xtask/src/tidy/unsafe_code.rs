@@ -2,31 +2,43 @@
 //! compiler forbids it elsewhere; this makes sure that nobody lifts the ban.
 
 use super::blank::{Language, blank};
-use super::{Finding, Source, Tree, report};
+use super::{Finding, Source, Tree, report, report_missing};
 
 /// The one crate that may hold unsafe code.
 const BOUNDARY: &str = "crates/cultivar-wasm/";
 
-/// Crates whose first lines must forbid it, whatever the workspace's lints say.
+/// Every crate but the boundary, whose first lines must forbid it, whatever the workspace's lints
+/// say: a lint can be lifted by an attribute further down, this cannot.
 const FORBIDDING: &[&str] = &[
     "crates/cultivar-core/src/lib.rs",
     "crates/cultivar-import/src/lib.rs",
     "crates/cultivar-breed/src/lib.rs",
+    "crates/cultivar-cli/src/main.rs",
+    "crates/cultivar-testdata/src/lib.rs",
+    "xtask/src/main.rs",
+    "xtask/src/bin/bench-packages.rs",
 ];
 
 /// How far above an unsafe block its proof may begin.
 const PROOF_LINES_MAX: usize = 12;
 
-/// Unsafe only in the boundary crate, each with its proof.
-pub fn check(tree: &Tree, found: &mut Vec<Finding>) {
+/// Every crate but the boundary forbids unsafe code in its root; a root that is gone is no pass.
+pub fn check_bans(tree: &Tree, found: &mut Vec<Finding>) {
     for path in FORBIDDING {
         let Some(file) = tree.find(path) else {
+            let what = "does not exist; it must forbid unsafe code";
+            report_missing(found, path, what);
             continue;
         };
-        if !file.text().contains("#![forbid(unsafe_code)]") {
+        let code = blank(file.text(), Language::Rust, false);
+        if !code.contains("#![forbid(unsafe_code)]") {
             report(found, file, 1, "must say #![forbid(unsafe_code)]");
         }
     }
+}
+
+/// Unsafe only in the boundary crate, each with its proof.
+pub fn check(tree: &Tree, found: &mut Vec<Finding>) {
     for file in tree.files.iter().filter(|file| file.ends(".rs")) {
         check_file(file, found);
     }
@@ -119,7 +131,13 @@ mod tests {
 
     #[test]
     fn the_ban_itself_is_checked() {
-        let files = [("crates/cultivar-core/src/lib.rs", "//! x\n#![no_std]\n")];
-        assert_eq!(check_files(check, &files).len(), 1);
+        let banned = "//! x\n#![forbid(unsafe_code)]\n";
+        let mut files: Vec<(&str, &str)> = FORBIDDING.iter().map(|path| (*path, banned)).collect();
+        assert_eq!(check_files(check_bans, &files).len(), 0);
+        files[0].1 = "//! x\n// #![forbid(unsafe_code)]\n#![no_std]\n";
+        assert_eq!(check_files(check_bans, &files).len(), 1);
+        files.pop();
+        let found = check_files(check_bans, &files);
+        assert_eq!(found.len(), 2, "a root that is gone: {found:?}");
     }
 }

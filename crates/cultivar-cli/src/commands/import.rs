@@ -20,7 +20,10 @@ pub const COMMAND: Command = Command {
     about: "INPUT is files or a folder, in any order; kinds are told from content. Known:\n\
             llama2.c checkpoints (version 0) with their tokenizer file. Formats apply to\n\
             matrices: norms stay f32, and rows that are no multiple of 32 become f16 where\n\
-            blocks are asked for.",
+            blocks are asked for.\n\n\
+            OUT appears only when it is complete and read back; an older one stays until then.\n\
+            An import that is killed (Ctrl-C) leaves OUT.N.part, N its process id. Its head is\n\
+            written last, so that no command takes half a package for one; it may be deleted.",
     flags: &[
         Flag {
             name: "--out",

@@ -44,7 +44,10 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     };
     let opened = match open(&file, header, &bytes, &mut problems) {
         Ok(opened) => opened,
-        Err(failure) => return differs(failure).map(|problem| report(&file, None, &[problem])),
+        Err(failure) => {
+            let problem = differs(failure).map_err(|failure| file.about(failure))?;
+            return Ok(report(&file, None, &[problem]));
+        }
     };
     check_tensors(&mut file, &opened, &mut problems)?;
     let tail = file.bytes(
@@ -53,11 +56,11 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     )?;
     let content = match header.kind {
         PackageKind::Model => {
-            let head = Head::parse(&bytes, file.file_bytes)?;
+            let head = Head::parse(&bytes, file.file_bytes).map_err(|e| file.about(e))?;
             head.parse_tail(&tail).map_err(Failure::from)
         }
         PackageKind::Adapter => {
-            let head = AdapterHead::parse(&bytes, file.file_bytes)?;
+            let head = AdapterHead::parse(&bytes, file.file_bytes).map_err(|e| file.about(e))?;
             head.parse_tail(&tail).map_err(Failure::from)
         }
     };
@@ -67,7 +70,7 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
             return Ok(report(&file, Some(&identities), &problems));
         }
         Ok(_) => {}
-        Err(failure) => problems.push(differs(failure)?),
+        Err(failure) => problems.push(differs(failure).map_err(|failure| file.about(failure))?),
     }
     Ok(report(&file, None, &problems))
 }
