@@ -49,10 +49,11 @@ const desk = {
   opened: null,
   blob: null,
   name: "",
-  async replace(opened, blob, name) {
-    await commands.settle();
+  /** Resolves when no run is using the open package. */
+  settle: () => commands.settle(),
+  replace(opened, blob, name) {
     // Closing fails only if the worker was replaced, and then there is nothing left to close.
-    await this.opened?.close().catch(() => {});
+    this.opened?.close().catch(() => {});
     Object.assign(this, { opened, blob, name });
   },
 };

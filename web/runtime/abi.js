@@ -6,111 +6,63 @@
 /** Checked against the module's own when it is loaded. */
 export const ABI_VERSION = 1;
 
-/** Exports: arguments in order, and whether they answer a status or an address. */
+/** Exports: arguments in order, and what they answer; see docs/abi.md. */
 export const EXPORTS = Object.freeze({
   // meta
-  /** Version of this table; the host refuses a module whose version it does not know. */
   abi_version: { args: [], answer: "status" },
-  /** JSON `cultivar.engine.v1` into the buffer; answers its bytes. */
   engine_info: { args: [], answer: "status" },
-  /** Sentence about the last refusal into the buffer; answers its bytes. */
   error_text: { args: [], answer: "status" },
-  /** Positive code of the last refusal, for verbs that answer an address; 0 before the first. */
   error_code: { args: [], answer: "status" },
-  /** JSON `cultivar.memory.v1` into the buffer: bytes used now and at the peak; answers bytes. */
   memory_stats: { args: [], answer: "status" },
-  /** Starts a new measurement of the peak. */
   memory_reset_peak: { args: [], answer: "status" },
   // buffer
-  /** Makes room for `len` bytes; answers the buffer's address, 0 when there is no memory. */
   buffer_reserve: { args: ["len"], answer: "ptr" },
-  /** The buffer's address now; valid until the next call. */
   buffer_ptr: { args: [], answer: "ptr" },
   // package
-  /** Begins a package of `file_bytes` from its first `len` (at most 64) bytes; answers a handle. */
   package_begin: { args: ["len", "file_bytes"], answer: "status" },
-  /** Bytes before the tensors, header included: what `package_head` wants in the buffer. */
   package_head_bytes: { args: ["package"], answer: "status" },
-  /** Reads the head of `len` bytes; answers the number of tensors. */
   package_head: { args: ["package", "len"], answer: "status" },
-  /** JSON `cultivar.card.v1` into the buffer; answers its bytes. */
   package_describe: { args: ["package"], answer: "status" },
-  /** Address of tensor `idx`'s own buffer of the card's `read_bytes`, until it is verified. */
   package_tensor_ptr: { args: ["package", "idx"], answer: "ptr" },
-  /** Compares the 32 bytes in the buffer, the host's SHA-256 of tensor `idx`, with the stored. */
   package_tensor_digest: { args: ["package", "idx"], answer: "status" },
-  /** Hashes about `budget_bytes` of tensor `idx` here; answers the bytes that are left. */
   package_tensor_verify_step: { args: ["package", "idx", "budget_bytes"], answer: "status" },
-  /** Reads the `len` bytes behind the tensors. */
   package_tail: { args: ["package", "len"], answer: "status" },
-  /** Checks about `budget_bytes` of values; answers the bytes left, 0 when the package is open. */
   package_finish_step: { args: ["package", "budget_bytes"], answer: "status" },
-  /** Notes how long loading took, in milliseconds, for reports. */
   package_note_load_ms: { args: ["package", "ms"], answer: "status" },
-  /** Closes the package and its sessions; answers how many sessions were closed. */
   package_close: { args: ["package"], answer: "status" },
   // text
-  /** Tokenizes `len` bytes of text; answers the number of ids written (u32 each). */
   tokenize: { args: ["package", "len", "flags"], answer: "status" },
-  /** Decodes `n` ids (u32 each); answers the bytes of text written. */
   detokenize: { args: ["package", "n"], answer: "status" },
   // session
-  /** Opens a session with `len` bytes of settings (JSON object); answers a handle. */
   session_new: { args: ["package", "len"], answer: "status" },
-  /** Queues `len` bytes of text as a prompt; answers its number of tokens. */
   session_prompt_text: { args: ["session", "len", "flags"], answer: "status" },
-  /** Queues `n` ids (u32 each) as a prompt; answers `n`. */
   session_prompt_ids: { args: ["session", "n"], answer: "status" },
-  /** Computes up to `budget_rows` rows of the prompt, or one token; answers a SESSION_STEP. */
   session_step: { args: ["session", "budget_rows"], answer: "status" },
-  /** Id of the last token of the output, a stop token included. */
   session_token: { args: ["session"], answer: "status" },
-  /** Text completed since the last call, into the buffer; answers its bytes. */
   session_text: { args: ["session"], answer: "status" },
-  /** Tokens of the last prompt that are computed. */
   session_prefilled: { args: ["session"], answer: "status" },
-  /** Tokens that the session holds, prompts and outputs. */
   session_len: { args: ["session"], answer: "status" },
-  /** A STOP_REASON; 0 while the session runs. */
   session_stop_reason: { args: ["session"], answer: "status" },
-  /** Notes how long the last step took, in milliseconds, for reports. */
   session_note_ms: { args: ["session", "ms"], answer: "status" },
-  /** Ends the output where it is; the next prompt continues after it. */
   session_cancel: { args: ["session"], answer: "status" },
-  /** JSON `cultivar.run.v1` into the buffer; answers its bytes. */
   session_report: { args: ["session"], answer: "status" },
-  /** Logits that gave the last token, into the buffer (f32 each); answers their number. */
   session_logits: { args: ["session"], answer: "status" },
-  /** Goes back to the first `n` tokens. */
   session_rewind: { args: ["session", "n"], answer: "status" },
-  /** Opens a session that continues from here on its own; answers a handle. */
   session_fork: { args: ["session"], answer: "status" },
-  /** Closes the session. */
   session_close: { args: ["session"], answer: "status" },
   // import
-  /** Begins an import; `len` bytes of JSON `{"sources": [{"name", "bytes"}], "options": {…}}`. */
   import_begin: { args: ["len"], answer: "status" },
-  /** Goes on, reading about `budget_bytes` at once; answers an IMPORT_STEP. */
   import_step: { args: ["import", "budget_bytes"], answer: "status" },
-  /** What the last step wants, as three u64: source, offset, bytes (progress: 0, done, total). */
   import_request: { args: ["import"], answer: "status" },
-  /** Hands over the `len` bytes that a read step asked for. */
   import_supply: { args: ["import", "len"], answer: "status" },
-  /** The bytes of a write step, into the buffer; answers their number. */
   import_output: { args: ["import"], answer: "status" },
-  /** The conversion record (JSON) into the buffer; answers its bytes, 0 before it is known. */
   import_report: { args: ["import"], answer: "status" },
-  /** Ends the import, finished or not. */
   import_close: { args: ["import"], answer: "status" },
   // test
-  /** Compares every kernel with its specification bit for bit; answers the number of checks. */
   selftest: { args: ["seed"], answer: "status" },
-  /** Ends in a trap, so that hosts can test what they do about one. */
   test_trap: { args: ["code"], answer: "status" },
   // after a trap
-  /** Address of the text that the last panic left; readable after the trap. */
   panic_text_ptr: { args: [], answer: "number" },
-  /** Bytes of that text; 0 when there was no panic. */
   panic_text_len: { args: [], answer: "number" },
 });
 

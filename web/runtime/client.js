@@ -2,6 +2,7 @@
  * The page's side of the worker: calls with promises, events, stops, and a new worker in place of
  * one that failed or does not answer. Knows nothing of packages; `epoch` counts the workers, so
  * that whoever holds handles can tell that they belong to one that is gone.
+ * A worker that fails before it is ready is not replaced until somebody calls again.
  */
 import { CultivarError, KIND, stoppedError, unpackError } from "./errors.js";
 
@@ -19,6 +20,9 @@ export class Client {
   #begin;
   #onReplaced;
   #worker = null;
+  #spare = null;
+  #isReady = false;
+  #isDown = false;
   #calls = new Map();
   #nCalls = 0;
   #closed = false;
@@ -37,13 +41,32 @@ export class Client {
     this.#start();
   }
 
-  /** Resolves when the worker of now can take calls. */
+  /** Resolves when the worker of now can take calls; one that could not start is tried again. */
   ready() {
+    if (this.#isDown && !this.#closed) this.#start();
     return this.#ready;
   }
 
+  /**
+   * Loads the scripts of a worker that waits to replace this one, so that doing so needs no
+   * request. It has no engine before that. Resolves when it is loaded, or could not be.
+   */
+  warm() {
+    return new Promise((resolve) => {
+      const spare = (this.#spare = this.#spawn());
+      spare.onmessage = resolve;
+      spare.onerror = (event) => {
+        event.preventDefault?.();
+        this.#spare = null;
+        resolve();
+      };
+    });
+  }
+
   #start() {
-    const worker = this.#spawn();
+    const worker = this.#spare ?? this.#spawn();
+    this.#spare = null;
+    this.#isReady = this.#isDown = false;
     this.epoch += 1;
     this.#worker = worker;
     worker.onmessage = ({ data }) => this.#onMessage(data);
@@ -52,7 +75,16 @@ export class Client {
       const said = event.message ? `: ${event.message}` : " or could not be loaded";
       this.#fail(worker, new CultivarError(`the worker failed${said}`, { kind: KIND.replaced }));
     };
-    this.#ready = this.#begin(this);
+    const isFirst = this.epoch === 1;
+    this.#ready = this.#begin(this).then((answer) => {
+      this.#isReady = true;
+      return answer;
+    }, (error) => {
+      this.#fail(worker, error);
+      if (isFirst) throw error;
+      const message = `the engine could not be started again: ${error.message}`;
+      throw new CultivarError(message, { kind: KIND.replaced });
+    });
     this.#ready.catch(() => {});
   }
 
@@ -65,7 +97,7 @@ export class Client {
    */
   async call(verb, args, hooks = {}) {
     if (hooks.signal?.aborted) throw stoppedError();
-    await this.#ready;
+    await this.ready();
     return this.send(verb, args, hooks);
   }
 
@@ -100,6 +132,7 @@ export class Client {
   close() {
     this.#closed = true;
     this.#worker.terminate();
+    this.#spare?.terminate();
     this.#rejectAll(() => new CultivarError("the kit was closed", { kind: KIND.closed }));
   }
 
@@ -132,14 +165,15 @@ export class Client {
     }
   }
 
-  /** Throws a worker away, rejects what it was doing, and starts another. */
+  /** Throws a worker away, rejects what it was doing, and starts another if this one ever ran. */
   #fail(worker, reason) {
     if (worker !== this.#worker || this.#closed) return;
     worker.onmessage = null;
     worker.onerror = null;
     worker.terminate();
     this.#rejectAll(() => new CultivarError(reason.message, reason));
-    if (this.#isFirstAndUnready) return;
+    this.#isDown = !this.#isReady;
+    if (this.#isDown) return;
     this.#start();
     this.#onReplaced(reason);
   }
@@ -149,13 +183,5 @@ export class Client {
       call.end();
       call.reject(makeError());
     }
-  }
-
-  /** Set until the first calls to the first worker were answered: then there is no second. */
-  #isFirstAndUnready = true;
-
-  /** To be called when the first worker has proven that workers start at all. */
-  settle() {
-    this.#isFirstAndUnready = false;
   }
 }

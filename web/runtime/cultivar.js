@@ -50,7 +50,7 @@ export class Cultivar {
     const onReplaced = (reason) => this.onReplaced?.(reason);
     this.#client = new Client(spawnWorker, begin, onReplaced);
     const info = await this.#client.ready();
-    this.#client.settle();
+    await this.#client.warm();
     this.info = {
       module: name,
       backend: info.backend,

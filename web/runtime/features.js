@@ -1,7 +1,6 @@
 /**
  * Which of the two modules this browser can run, found by validating tiny probe modules, and how
  * a module is fetched and compiled. It never guesses from the browser's name.
- * After house rule 5: the backend is chosen in one short file.
  */
 import { CultivarError, KIND } from "./errors.js";
 

@@ -6,8 +6,6 @@
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-/** Above this the module hashes in place: a second copy of a huge tensor could end the tab. */
-const SUBTLE_BYTES_MAX = 256 << 20;
 
 export class ModuleMemory {
   #memory;
@@ -54,11 +52,11 @@ export class ModuleMemory {
 
   /**
    * SHA-256 of `len` bytes by the browser, which copies them when it is called; `null` where the
-   * context is not secure, or the copy would be too large to be sensible.
+   * context is not secure.
    */
   sha256(ptr, len) {
     const subtle = globalThis.crypto?.subtle;
-    if (!subtle || len > SUBTLE_BYTES_MAX) return null;
+    if (!subtle) return null;
     return subtle.digest("SHA-256", this.view(ptr, len)).then((digest) => new Uint8Array(digest));
   }
 }

@@ -46,16 +46,19 @@ export class Package {
 
   /** Calls a verb on the package, opening it again first if its worker is gone. */
   async #call(verb, args) {
-    if (this.#closed) {
-      throw new CultivarError("the package was closed", { kind: KIND.closed });
-    }
+    this.#checkOpen();
     if (this.#epoch !== this.#client.epoch) {
       this.#opening ??= this.#open().finally(() => (this.#opening = null));
       await this.#opening;
+      this.#checkOpen();
     }
     const epoch = this.#epoch;
     const value = await this.#client.call(verb, { handle: this.#handle, ...args }, { epoch });
     return { value, epoch };
+  }
+
+  #checkOpen() {
+    if (this.#closed) throw new CultivarError("the package was closed", { kind: KIND.closed });
   }
 
   /** Token ids of a text. */
@@ -81,6 +84,8 @@ export class Package {
   async close() {
     if (this.#closed) return;
     this.#closed = true;
+    // What is being opened again has a handle only when that is over.
+    await this.#opening?.catch(() => {});
     if (this.#epoch !== this.#client.epoch) return;
     const hooks = { epoch: this.#epoch };
     await this.#client.call("closePackage", { handle: this.#handle }, hooks);

@@ -100,6 +100,7 @@ export function serve(port) {
     if (stops.has(id)) port.postMessage({ id, event: "stopping" });
     stops.get(id)?.abort();
   };
+  port.postMessage({ event: "serving" });
 }
 
 async function runAction(port, actions, stops, { id, verb, args }) {

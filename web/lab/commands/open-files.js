@@ -10,7 +10,7 @@ import { event } from "../state/events.js";
 import { messageOfError, messageOfFile, note } from "./advice.js";
 import { packageName, sortFiles } from "./sort-files.js";
 
-/** `desk` is where the composition root keeps the kit and the open package: { kit, opened }. */
+/** `desk` is where the composition root keeps the kit and the open package. */
 export function createFileCommands({ store, desk, now }) {
   let kept = {};
   let source = null; // The pair last imported, kept for importing it in another format.
@@ -41,8 +41,15 @@ export function createFileCommands({ store, desk, now }) {
       if (isMine()) dispatch("jobCardRead", { card });
     };
     try {
-      const model = await work({ signal: mine.signal, onProgress, onCard });
-      if (isMine()) dispatch("modelOpened", { model });
+      const { opened, blob, model } = await work({ signal: mine.signal, onProgress, onCard });
+      await desk.settle();
+      if (mine.signal.aborted) {
+        await opened.close();
+        throw new DOMException("stopped", "AbortError");
+      }
+      // Nothing can come between these two: the desk and the state change as one.
+      desk.replace(opened, blob, name);
+      dispatch("modelOpened", { model });
     } catch (error) {
       if (isMine()) dispatch("jobEnded");
       const verb = kind === "import" ? "imported" : "opened";
@@ -54,17 +61,13 @@ export function createFileCommands({ store, desk, now }) {
     }
   }
 
-  /** Opens a Blob in place of the open model; the old one is closed only afterwards. */
+  /** Opens a Blob beside the open model; `runJob` puts it in that one's place. */
   async function openBlob(blob, name, imported, options) {
     const startedMs = now();
     const kit = await desk.kit;
     const opened = await kit.openPackage(blob, options);
-    if (options.signal.aborted) {
-      await opened.close();
-      throw new DOMException("stopped", "AbortError");
-    }
-    await desk.replace(opened, blob, name);
-    return { name, card: opened.card, load_ms: now() - startedMs, imported };
+    const model = { name, card: opened.card, load_ms: now() - startedMs, imported };
+    return { opened, blob, model };
   }
 
   async function importPair(pair) {

@@ -31,9 +31,9 @@ async function setUp() {
   const now = () => (clock += 1);
   const desk = {
     kit: Promise.resolve(kit), opened: null, blob: null, name: "",
-    async replace(opened, blob, name) {
-      await runs.settle();
-      await this.opened?.close();
+    settle: () => runs.settle(),
+    replace(opened, blob, name) {
+      this.opened?.close();
       Object.assign(this, { opened, blob, name });
     },
   };
@@ -132,6 +132,29 @@ test("a file dropped during a job takes its place", async () => {
   assert.equal(store.state.model.name, "second.slm");
   assert.equal(store.state.intake.job, null);
   assert.equal(store.state.messages.list.length, 0);
+});
+
+test("a file dropped while the last run winds down leaves desk and state as one", async () => {
+  const { store, files, desk, kit } = await setUp();
+  await files.openFiles([packageFile("open.slm")]);
+  let letGo;
+  let onWait;
+  const isWaiting = new Promise((done) => (onWait = done));
+  desk.settle = () => {
+    onWait();
+    return new Promise((done) => (letGo = done));
+  };
+  const first = files.openFiles([packageFile("first.slm")]);
+  await isWaiting;
+  const second = files.openFiles([packageFile("bad.slm", "BAD")]);
+  await until(store, (state) => state.intake.job?.name === "bad.slm");
+  letGo();
+  await Promise.all([first, second]);
+  assert.equal(store.state.model.name, "open.slm");
+  assert.equal(desk.name, "open.slm");
+  assert.equal(desk.opened.isClosed, false);
+  assert.deepEqual(kit.packages.map(({ isClosed }) => isClosed), [false, true]);
+  assert.equal(store.state.intake.job, null);
 });
 
 test("a session gets exactly the settings of the table", async () => {

@@ -106,7 +106,7 @@ async function slowPackage() {
   );
 }
 
-test("a stop ends a generation within 50 ms, and the session goes on", async () => {
+test("a stop ends a generation within 200 ms, and the session goes on", async () => {
   const blob = await slowPackage();
   const model = await kit.openPackage(blob);
   const session = await model.createSession({ max_tokens: 1000, ignore_stop: true });
@@ -182,7 +182,6 @@ test("a trap replaces the worker; packages come back, sessions are lost", async 
 test("a worker that does not answer a stop for a second is replaced", async () => {
   const reasons = [];
   const client = new Client(spawnWorker, async () => {}, (reason) => reasons.push(reason));
-  client.settle();
   const stop = new AbortController();
   const hanging = settle(client.send("testHang", {}, { signal: stop.signal }));
   const other = settle(client.send("memory", {}));
@@ -200,7 +199,6 @@ test("a worker that does not answer a stop for a second is replaced", async () =
 
 test("arguments that cannot be sent, and verbs that do not exist, are refused", async () => {
   const client = new Client(spawnWorker, async () => {}, () => {});
-  client.settle();
   assert.equal((await settle(client.send("memory", { f: () => {} }))).kind, "bad_argument");
   assert.equal((await settle(client.send("toString", {}))).kind, "bad_argument");
   assert.equal((await settle(client.send("fly", {}))).kind, "bad_argument");
