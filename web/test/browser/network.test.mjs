@@ -1,7 +1,7 @@
 /**
  * The page sends nothing: every request of the browser goes through a proxy that this test runs,
  * so also what a worker might send is seen. Before load only the page's own files are fetched;
- * after load nothing is, whatever the person does.
+ * after load nothing is, not even when the engine traps and its worker is replaced.
  */
 import assert from "node:assert/strict";
 import { createServer, request } from "node:http";
@@ -40,6 +40,31 @@ async function startProxy() {
   return { seen, port: proxy.address().port, close: () => proxy.close() };
 }
 
+/**
+ * Makes the module trap in place of the next generation: the run fails, the worker is replaced,
+ * the open model is read again, and the same run then gives the same digest.
+ */
+async function trapOnce(lab) {
+  const settings = { prompt: "Once", max_tokens: 8 };
+  const before = await lab.run(settings);
+  await lab.page.evaluate(() => {
+    const post = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (message, ...rest) {
+      const isRun = message?.verb === "generate";
+      if (isRun) Worker.prototype.postMessage = post;
+      const sent = isRun ? { ...message, verb: "testTrap", args: {} } : message;
+      return post.call(this, sent, ...rest);
+    };
+  });
+  const failed = await lab.run(settings);
+  assert.notEqual(failed.state, before.state);
+  const { text } = await lab.message("The engine was restarted");
+  assert.match(text, /read again/);
+  await lab.dismissAll();
+  const again = await lab.run(settings);
+  assert.equal(again.run_digest, before.run_digest);
+}
+
 test("nothing is requested after load, and nothing ever from elsewhere", { skip: noBrowser },
   async () => {
     const proxy = await startProxy();
@@ -62,6 +87,7 @@ test("nothing is requested after load, and nothing ever from elsewhere", { skip:
       await lab.drop({ name: "notes.txt", bytes: Buffer.from("not a model") });
       await lab.message("notes.txt");
       await lab.page.click("#theme-dark + label");
+      await trapOnce(lab);
       await new Promise((done) => setTimeout(done, 500)); // A late request would come by now.
 
       assert.deepEqual(proxy.seen.slice(before_len), []);

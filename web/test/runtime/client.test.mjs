@@ -38,10 +38,41 @@ test("the best module that passes its self test is taken, and info says which", 
   assert.equal((await settle(openKit({ module: "avx" }))).kind, "bad_argument");
 });
 
-test("a module that fails to load is replaced by the next", async () => {
+test("when no module can be had, opening says why", async () => {
   const folder = new URL("./nowhere/", import.meta.url);
   const error = await settle(openKit({ baseUrl: folder }));
   assert.equal(error.kind, "network");
+});
+
+test("a worker that cannot start again is tried once per call, not for ever", async () => {
+  let n_spawned = 0;
+  const workers = [];
+  const spawn = () => {
+    n_spawned += 1;
+    const worker = { postMessage() {}, terminate() {} };
+    workers.push(worker);
+    // Every worker but the first dies as one does whose script cannot be loaded.
+    if (n_spawned > 1) setTimeout(() => worker.onerror?.({}));
+    return worker;
+  };
+  const begin = (client) => (n_spawned === 1 ? Promise.resolve({}) : client.send("init", {}));
+  const replaced = [];
+  const client = new Client(spawn, begin, (reason) => replaced.push(reason));
+  const pending = settle(client.call("work", {}));
+  await client.ready();
+  await new Promise((done) => setTimeout(done));
+  workers[0].onerror({ message: "it died" });
+  assert.match((await pending).message, /it died/);
+  await new Promise((done) => setTimeout(done, 30));
+  assert.equal(n_spawned, 2);
+  assert.equal(replaced.length, 1);
+  for (const n of [3, 4]) {
+    assert.equal((await settle(client.call("work", {}))).kind, "replaced");
+    await new Promise((done) => setTimeout(done, 10));
+    assert.equal(n_spawned, n);
+  }
+  assert.equal(replaced.length, 1);
+  client.close();
 });
 
 test("open, generate, report", async () => {
