@@ -68,3 +68,24 @@ test("the page gives the golden digests too", { skip: noBrowser }, async () => {
   }
   assert.deepEqual(lab.problems, []);
 });
+
+test("the card is shown while the weights still load", { skip: noBrowser }, async () => {
+  const lab = await openLab(chrome.browser);
+  await lab.page.evaluate(() => {
+    window.cardStates = [];
+    const place = document.getElementById("card-place");
+    new MutationObserver(() => {
+      const isWorking = !document.querySelector(".job").hidden;
+      window.cardStates.push({ isWorking, text: place.innerText });
+    }).observe(document.body, { subtree: true, childList: true, attributes: true });
+  });
+  await lab.drop(await goldenFile("golden-q8_0.slm"));
+  await lab.opened("golden-q8_0.slm");
+  const states = await lab.page.evaluate(() => window.cardStates);
+  const early = states.find(({ text }) => text.includes("weights loading"));
+  assert.ok(early, "the card came only when all was loaded");
+  assert.ok(early.isWorking);
+  assert.match(early.text, /golden[\s\S]*Memory needed/);
+  const last = await lab.page.$eval("#card-place", (node) => node.innerText);
+  assert.ok(!last.includes("weights loading"));
+});
