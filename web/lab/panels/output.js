@@ -37,7 +37,7 @@ export function createOutput({ now }) {
   const foot = el("div.output-foot", {}, digest, copyText);
   const dom = el("div.output", { hidden: true }, text, announcer.dom, measures.dom, foot);
   let number = 0;
-  let status = "idle";
+  let spokenNumber = 0;
 
   function showText(run) {
     if (run.number !== number || !run.text.startsWith(written.data)) {
@@ -53,10 +53,13 @@ export function createOutput({ now }) {
     }
   }
 
+  /** A short run may be over before the first frame that shows it: its end is spoken all the same. */
   function announce(run) {
     if (isRunningStatus(run.status)) announcer.follow(run.text, false);
-    else if (isRunningStatus(status)) announcer.follow(run.text, true, endWords(run));
-    status = run.status;
+    else if (run.status !== "idle" && run.number !== spokenNumber) {
+      spokenNumber = run.number;
+      announcer.follow(run.text, true, endWords(run));
+    }
   }
   return {
     dom,
