@@ -4,6 +4,7 @@
 
 use super::dims::Dims;
 use super::error::{ModelError, ModelErrorKind};
+use super::linear::Linear;
 use super::weights::{LayerWeights, Model, Tensor, Weights};
 use crate::digest::{Digest, Sha256};
 use crate::package::directory::Entry;
@@ -209,11 +210,11 @@ impl ModelBuilder {
             return Err(ModelError::in_tensor(ModelErrorKind::NotLoaded, name));
         }
         let dims = Dims::new(&self.head.config);
-        let token_embedding = self.matrix(TensorRole::TokenEmbedding, None)?;
+        let token_embedding = self.linear(TensorRole::TokenEmbedding, None)?;
         let final_norm = self.vector(TensorRole::FinalNorm, None)?;
         let output = match self.head.config.tied_output {
             true => None,
-            false => Some(self.matrix(TensorRole::Output, None)?),
+            false => Some(self.linear(TensorRole::Output, None)?),
         };
         let mut layers = Vec::with_capacity(dims.n_layers);
         for layer in 0..dims.n_layers {
@@ -237,15 +238,21 @@ impl ModelBuilder {
         let layer = Some(layer);
         Ok(LayerWeights {
             attention_norm: self.vector(TensorRole::AttentionNorm, layer)?,
-            w_q: self.matrix(TensorRole::Wq, layer)?,
-            w_k: self.matrix(TensorRole::Wk, layer)?,
-            w_v: self.matrix(TensorRole::Wv, layer)?,
-            w_o: self.matrix(TensorRole::Wo, layer)?,
+            w_q: self.linear(TensorRole::Wq, layer)?,
+            w_k: self.linear(TensorRole::Wk, layer)?,
+            w_v: self.linear(TensorRole::Wv, layer)?,
+            w_o: self.linear(TensorRole::Wo, layer)?,
             ffn_norm: self.vector(TensorRole::FfnNorm, layer)?,
-            w_gate: self.matrix(TensorRole::WGate, layer)?,
-            w_up: self.matrix(TensorRole::WUp, layer)?,
-            w_down: self.matrix(TensorRole::WDown, layer)?,
+            w_gate: self.linear(TensorRole::WGate, layer)?,
+            w_up: self.linear(TensorRole::WUp, layer)?,
+            w_down: self.linear(TensorRole::WDown, layer)?,
         })
+    }
+
+    fn linear(&mut self, role: TensorRole, layer: Option<usize>) -> Result<Linear, ModelError> {
+        let weight = self.matrix(role, layer)?;
+        let bias = Vec::new();
+        Ok(Linear { weight, bias })
     }
 
     fn matrix(&mut self, role: TensorRole, layer: Option<usize>) -> Result<Tensor, ModelError> {

@@ -4,12 +4,16 @@
 //! Decode, prefill and the evaluation of many candidates are the same path with other row counts,
 //! and give the same bits. Nothing here allocates once an [`Engine`] is made.
 
+mod attention;
 mod builder;
 mod card;
 mod dims;
 mod engine;
 mod error;
+mod feed_forward;
 mod forward;
+mod linear;
+mod norm;
 mod rope;
 mod weights;
 mod workspace;
@@ -20,6 +24,7 @@ pub use dims::Dims;
 pub use engine::{Engine, EngineOptions, MemoryEstimate};
 pub use error::{ModelError, ModelErrorKind};
 pub use forward::Row;
+pub use linear::{Linear, Target};
 pub use weights::{LayerWeights, Model, Tensor, Weights};
 
 /// Version of the numerics contract in `docs/numerics.md`; part of every run digest. It changes

@@ -1,6 +1,7 @@
 //! Weights as they are stored: one buffer per tensor, read directly by the kernels.
 
 use super::dims::Dims;
+use super::linear::Linear;
 use crate::package::Head;
 use crate::tensor::{Format, TensorRef};
 use crate::tokenizer::Tokenizer;
@@ -42,38 +43,38 @@ pub struct LayerWeights {
     /// RMSNorm factor before attention: `[d_model]`.
     pub attention_norm: Vec<f32>,
     /// `[n_heads * head_dim, d_model]`.
-    pub w_q: Tensor,
+    pub w_q: Linear,
     /// `[n_kv_heads * head_dim, d_model]`.
-    pub w_k: Tensor,
+    pub w_k: Linear,
     /// `[n_kv_heads * head_dim, d_model]`.
-    pub w_v: Tensor,
+    pub w_v: Linear,
     /// `[d_model, n_heads * head_dim]`.
-    pub w_o: Tensor,
+    pub w_o: Linear,
     /// RMSNorm factor before the feed-forward layer: `[d_model]`.
     pub ffn_norm: Vec<f32>,
     /// `[d_ff, d_model]`.
-    pub w_gate: Tensor,
+    pub w_gate: Linear,
     /// `[d_ff, d_model]`.
-    pub w_up: Tensor,
+    pub w_up: Linear,
     /// `[d_model, d_ff]`.
-    pub w_down: Tensor,
+    pub w_down: Linear,
 }
 
 /// All weights of a model.
 pub struct Weights {
-    /// `[vocab_size, d_model]`.
-    pub token_embedding: Tensor,
+    /// `[vocab_size, d_model]`, without bias: rows are looked up, and multiplied where tied.
+    pub token_embedding: Linear,
     /// In order of depth.
     pub layers: Vec<LayerWeights>,
     /// RMSNorm factor before the output: `[d_model]`.
     pub final_norm: Vec<f32>,
     /// `[vocab_size, d_model]`; absent where the token embedding serves.
-    pub output: Option<Tensor>,
+    pub output: Option<Linear>,
 }
 
 impl Weights {
     /// The matrix that makes logits: `[vocab_size, d_model]`.
-    pub fn output(&self) -> &Tensor {
+    pub fn output(&self) -> &Linear {
         self.output.as_ref().unwrap_or(&self.token_embedding)
     }
 }
