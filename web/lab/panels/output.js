@@ -53,7 +53,7 @@ export function createOutput({ now }) {
     }
   }
 
-  /** A short run may be over before the first frame that shows it: its end is spoken all the same. */
+  /** A run may be over before the first frame that shows it: its end is spoken all the same. */
   function announce(run) {
     if (isRunningStatus(run.status)) announcer.follow(run.text, false);
     else if (run.status !== "idle" && run.number !== spokenNumber) {
