@@ -1,12 +1,13 @@
 //! What can be wrong with the files of an import: kind, file, field, and two numbers.
 //!
-//! Codes 500–549 are stable and listed in `docs/abi.md`. Errors of the package, the config and the
-//! tokenizer that an import would make keep their own codes.
+//! Codes 500–569 are stable and listed in `docs/abi.md`. Errors of the package, the config and the
+//! tokenizer that an import would make, and of JSON, keep their own codes. `error_text` says each
+//! as a sentence.
 
 use alloc::boxed::Box;
-use core::fmt;
 use core::ops::Deref;
 use cultivar_core::bytes::ShortText;
+use cultivar_core::json::JsonError;
 use cultivar_core::package::{ConfigError, PackageError};
 use cultivar_core::tokenizer::TokenizerError;
 
@@ -59,12 +60,44 @@ pub enum ImportErrorKind {
     FormatLater,
     /// A format name (in `field`) that does not exist.
     FormatUnknown,
+    /// A GGUF file is big-endian.
+    BigEndian,
+    /// A GGUF file has a version (number) that is not read.
+    GgufVersion,
+    /// A count or length (named) is beyond what is possible: there, at most.
+    CountTooLarge,
+    /// A metadata key (named) has a value of unknown type (number), or an array of arrays.
+    MetadataType,
+    /// A metadata key (named) stands twice.
+    DuplicateKey,
+    /// A name is empty, too long or not UTF-8: its place in the file.
+    BadName,
+    /// A metadata key or JSON field (named) has a value of the wrong type or out of range.
+    FieldValue,
+    /// A metadata key or JSON field (named) that the model needs is missing.
+    FieldMissing,
+    /// A tensor (named) has an element type (number) that does not exist.
+    TensorTypeUnknown,
+    /// A tensor (named) has impossible dimensions: how many, the first.
+    TensorDims,
+    /// A tensor (named) does not lie within its file or not at its alignment: begin, end.
+    TensorPlace,
+    /// A tensor (named) overlaps another one: where it begins, where the other ends.
+    TensorOverlap,
+    /// Bytes belong to no tensor, in a format that has no gaps: begin, end.
+    TensorGap,
+    /// A tensor (named) has another length than its shape calls for: called for, there.
+    TensorBytes,
+    /// Two tensors of the same name (named).
+    DuplicateTensor,
     /// The package that would be written breaks a rule.
     Package(PackageError),
     /// The configuration that the header describes breaks a rule.
     Config(ConfigError),
     /// The vocabulary breaks a rule.
     Tokenizer(TokenizerError),
+    /// A JSON text is not valid.
+    Json(JsonError),
 }
 
 /// An error of an import. It is met once per import at most, so its detail lies behind a pointer
@@ -141,9 +174,25 @@ impl ImportError {
             ImportErrorKind::OutOfOrder => 520,
             ImportErrorKind::FormatLater => 521,
             ImportErrorKind::FormatUnknown => 522,
+            ImportErrorKind::BigEndian => 523,
+            ImportErrorKind::GgufVersion => 524,
+            ImportErrorKind::CountTooLarge => 525,
+            ImportErrorKind::MetadataType => 526,
+            ImportErrorKind::DuplicateKey => 527,
+            ImportErrorKind::BadName => 528,
+            ImportErrorKind::FieldValue => 529,
+            ImportErrorKind::FieldMissing => 530,
+            ImportErrorKind::TensorTypeUnknown => 531,
+            ImportErrorKind::TensorDims => 532,
+            ImportErrorKind::TensorPlace => 533,
+            ImportErrorKind::TensorOverlap => 534,
+            ImportErrorKind::TensorGap => 535,
+            ImportErrorKind::TensorBytes => 536,
+            ImportErrorKind::DuplicateTensor => 537,
             ImportErrorKind::Package(error) => error.code(),
             ImportErrorKind::Config(error) => error.code(),
             ImportErrorKind::Tokenizer(error) => error.code(),
+            ImportErrorKind::Json(error) => error.code(),
         }
     }
 }
@@ -174,109 +223,8 @@ impl From<TokenizerError> for ImportError {
     }
 }
 
-impl fmt::Display for ImportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (field, [first, second]) = (self.field.as_str(), self.numbers);
-        if !self.file.is_empty() {
-            write!(f, "{}: ", self.file)?;
-        }
-        // Longer than a screen because there is one sentence per rule.
-        match self.kind {
-            ImportErrorKind::NoSource => f.write_str(
-                "no model file was given; give a llama2.c checkpoint and its tokenizer file",
-            ),
-            ImportErrorKind::TooManySources => {
-                write!(
-                    f,
-                    "{first} files were given; an import takes at most {second}"
-                )
-            }
-            ImportErrorKind::Empty => f.write_str("the file is empty"),
-            ImportErrorKind::Unrecognised => f.write_str(
-                "not a model file that can be imported; known are llama2.c checkpoints \
-                 (version 0) and their tokenizer files",
-            ),
-            ImportErrorKind::KindLater => {
-                write!(f, "{field} files are not supported yet by this version")
-            }
-            ImportErrorKind::AlreadyPackage => {
-                f.write_str("this is a Cultivar package already; open it instead of importing it")
-            }
-            ImportErrorKind::TokenizerMissing => f.write_str(
-                "this llama2.c checkpoint needs its tokenizer file too, e.g. tok512.bin",
-            ),
-            ImportErrorKind::CheckpointMissing => f.write_str(
-                "this llama2.c tokenizer file needs its checkpoint too, e.g. stories260K.bin",
-            ),
-            ImportErrorKind::TwoOfAKind => {
-                write!(f, "a second {field}; an import takes one of each kind")
-            }
-            ImportErrorKind::Truncated => write!(
-                f,
-                "the file is cut off: its header calls for {first} bytes, but it has {second}"
-            ),
-            ImportErrorKind::Trailing => write!(
-                f,
-                "the header calls for {first} bytes, but the file has {second}: \
-                 the header is wrong or something was appended"
-            ),
-            ImportErrorKind::HeaderField => {
-                write!(
-                    f,
-                    "header field {field} has the impossible value {}",
-                    first as i64
-                )
-            }
-            ImportErrorKind::SizesDisagree => write!(
-                f,
-                "{field} is {first} here but {second} in the other file: they do not fit together"
-            ),
-            ImportErrorKind::NotFinite => write!(
-                f,
-                "weight {first} of tensor {field} is infinite or not a number"
-            ),
-            ImportErrorKind::DoesNotFit => write!(
-                f,
-                "a weight in row {first} of tensor {field} is too large for the chosen format; \
-                 use f32"
-            ),
-            ImportErrorKind::PieceBroken => {
-                write!(
-                    f,
-                    "piece {first} of the vocabulary is cut off or has an impossible length"
-                )
-            }
-            ImportErrorKind::TooManyPieces => {
-                write!(f, "the vocabulary has more than {first} pieces")
-            }
-            ImportErrorKind::FileTooLarge => {
-                write!(
-                    f,
-                    "the file has {second} bytes; a file of its kind has at most {first}"
-                )
-            }
-            ImportErrorKind::OutOfMemory => write!(f, "out of memory: {first} bytes refused"),
-            ImportErrorKind::SupplyLen => {
-                write!(
-                    f,
-                    "{second} bytes arrived where {first} were asked for: did the file change?"
-                )
-            }
-            ImportErrorKind::OutOfOrder => f.write_str("the import was called out of order"),
-            ImportErrorKind::FormatLater => {
-                write!(f, "format {field} is not supported yet by this version")
-            }
-            ImportErrorKind::FormatUnknown => {
-                write!(
-                    f,
-                    "there is no format {field}; use keep, f32, f16, q8_0 or q4_0"
-                )
-            }
-            ImportErrorKind::Package(error) => error.fmt(f),
-            ImportErrorKind::Config(error) => error.fmt(f),
-            ImportErrorKind::Tokenizer(error) => error.fmt(f),
-        }
+impl From<JsonError> for ImportError {
+    fn from(error: JsonError) -> ImportError {
+        ImportError::new(ImportErrorKind::Json(error))
     }
 }
-
-impl core::error::Error for ImportError {}

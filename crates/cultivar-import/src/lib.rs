@@ -11,10 +11,14 @@ extern crate alloc;
 mod conversion;
 mod conversion_record;
 mod error;
+mod error_text;
+pub mod ggml;
+pub mod gguf;
 mod importer;
 mod llama2c;
 mod options;
 mod plan;
+pub mod safetensors;
 mod source;
 mod tensor_job;
 
