@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod byte_builder;
+pub mod family;
 pub mod foreign_files;
 pub mod hostile;
 pub mod hostile_adapters;
