@@ -2,7 +2,9 @@
 //! builder of the files, and identities depend on exactly what they name.
 
 use cultivar_core::digest::{Digest, Sha256, sha256};
-use cultivar_core::package::{AdapterMode, Package, SectionId, identity, metadata_key};
+use cultivar_core::package::{
+    AdapterMode, AssemblyPart, Package, SectionId, identity, metadata_key,
+};
 use cultivar_testdata::byte_builder::{
     RawPackage, count_record, record, record_section, text_record,
 };
@@ -242,7 +244,16 @@ fn an_assembly_depends_on_order_scale_and_mode() {
     let base = sha256(b"base");
     let (a, b) = (sha256(b"a"), sha256(b"b"));
     let live = AdapterMode::Live;
-    let of = |adapters: &[(Digest, f32, AdapterMode)]| identity::assembly(&base, adapters);
+    let part = |&(weights, scale, mode): &(Digest, f32, AdapterMode)| AssemblyPart {
+        weights,
+        scale,
+        mode,
+        delta_scales: Vec::new(),
+    };
+    let of = |adapters: &[(Digest, f32, AdapterMode)]| {
+        let parts: Vec<AssemblyPart> = adapters.iter().map(part).collect();
+        identity::assembly(&base, &parts)
+    };
     let mut preimage = Sha256::new();
     preimage
         .update(b"cultivar.assembly.v1\0")
@@ -264,6 +275,18 @@ fn an_assembly_depends_on_order_scale_and_mode() {
     for (i, one) in all.iter().enumerate() {
         assert!(!all[..i].contains(one));
     }
+
+    // An adapter whose deltas have weights of their own names each of them.
+    let mut refined = part(&(a, 0.5, live));
+    refined.delta_scales = vec![0.5, 0.25];
+    let mut preimage = Sha256::new();
+    preimage.update(b"cultivar.assembly.v1\0").update(&base.0);
+    preimage.update(&1_u32.to_le_bytes()).update(&a.0);
+    preimage.update(&0.5_f32.to_le_bytes());
+    for number in [0x101_u32, 2, 0.5_f32.to_bits(), 0.25_f32.to_bits()] {
+        preimage.update(&number.to_le_bytes());
+    }
+    assert_eq!(identity::assembly(&base, &[refined]), preimage.finish());
 }
 
 /// The bytes of version 1.0 never change: these values stand in `docs/package-format.md` too.

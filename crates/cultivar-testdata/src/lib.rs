@@ -3,6 +3,7 @@
 //! Nothing that ships depends on this crate. It may panic: what it builds is code, not input.
 #![forbid(unsafe_code)]
 
+pub mod adapters;
 pub mod byte_builder;
 pub mod family;
 pub mod foreign_files;

@@ -70,11 +70,17 @@ impl AdapterHead {
     /// Whether the adapter may be used with this base: identities, targets and shapes.
     pub fn check_base(&self, base: &Head) -> Result<BaseFit, AdapterError> {
         let fit = self.binding.check_base(base)?;
+        self.check_targets(base)?;
+        Ok(fit)
+    }
+
+    /// Whether the base has every target in the shape that its delta needs.
+    pub fn check_targets(&self, base: &Head) -> Result<(), AdapterError> {
         for delta in &self.deltas {
             let unknown = AdapterError::rule(AdapterRule::UnknownTarget, &delta.target, 0);
             let target = base.directory.get(&delta.target).ok_or(unknown)?;
             delta.check_target(&self.directory, target)?;
         }
-        Ok(fit)
+        Ok(())
     }
 }

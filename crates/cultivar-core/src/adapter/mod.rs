@@ -1,17 +1,29 @@
 //! Adapters (`.sla`): what is added to a base model, tensor by tensor, and to which bases.
 //!
-//! Reading, writing and validating; nothing is applied here. An adapter is validated wholly, with
-//! its base, before anything changes. Three kinds of delta: raw, sparse and low-rank; DoRA
-//! magnitudes have a reserved name and are refused by it. Specified in `docs/package-format.md`.
+//! An adapter is read and validated wholly, with its base, before anything changes; then it may be
+//! put on a stack and is applied beside the base's products. Three kinds of delta: raw, sparse and
+//! low-rank; DoRA magnitudes have a reserved name and are refused by it. Packages are specified in
+//! `docs/package-format.md`, the products in `docs/numerics.md`.
 
 mod binding;
+mod compatibility;
 mod delta;
 mod error;
+mod fused;
 mod head;
+pub mod live;
+mod loaded;
+mod stack;
+mod stack_error;
 mod whole;
 
 pub use binding::{BaseFit, Binding};
+pub use compatibility::{Compatibility, Field, FieldReport, FieldStatus};
 pub use delta::{Delta, DeltaKind, Part};
 pub use error::{AdapterError, AdapterRule};
+pub use fused::{BaseRows, FusedCheck};
 pub use head::AdapterHead;
+pub use loaded::{DeltaValues, LoadedAdapter, LoadedDelta, LowRankDelta, SparseDelta, Values};
+pub use stack::{ActiveDelta, Stack, StackEntry, StackLimits};
+pub use stack_error::{StackError, StackRule};
 pub use whole::{Adapter, AdapterParts, adapter_writer, write_adapter};

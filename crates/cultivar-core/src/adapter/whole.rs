@@ -76,7 +76,15 @@ impl<'a> Adapter<'a> {
     ///
     /// Needs [`Adapter::verify_tensors`] to have passed: the last index is the greatest.
     pub fn check_base(&self, base: &Head) -> Result<BaseFit, AdapterError> {
-        let fit = self.head.check_base(base)?;
+        let fit = self.head.binding.check_base(base)?;
+        self.check_targets(base)?;
+        Ok(fit)
+    }
+
+    /// Whether the base has every target in the shape that its delta needs, indices included;
+    /// identities are not compared. Needs [`Adapter::verify_tensors`] as above.
+    pub fn check_targets(&self, base: &Head) -> Result<(), AdapterError> {
+        self.head.check_targets(base)?;
         for delta in &self.head.deltas {
             if let DeltaKind::Sparse { indices, .. } = delta.kind {
                 let n_elements = base
@@ -92,7 +100,7 @@ impl<'a> Adapter<'a> {
                 }
             }
         }
-        Ok(fit)
+        Ok(())
     }
 
     /// The package written anew: the same bytes.

@@ -8,6 +8,7 @@
 mod activations;
 mod backend;
 pub mod elementwise;
+pub mod low_rank;
 pub mod scalar;
 pub mod self_test;
 

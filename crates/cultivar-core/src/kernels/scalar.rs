@@ -3,6 +3,7 @@
 //! Written to be read and compared against, not to be fast; `docs/numerics.md` says the same in
 //! formulas. A backend that differs from these functions by one bit is wrong.
 
+use super::low_rank::{Factors, PANEL_ROWS};
 use super::{Activations, BLOCK_LEN, PARTIAL_SUMS};
 use crate::tensor::TensorRef;
 use crate::tensor::half::{bf16_to_f32, f16_to_f32};
@@ -83,6 +84,15 @@ pub fn dot_f16(a: &[f32], b: &[u16]) -> f32 {
 /// Dot product with a row of 8-bit codes.
 pub fn dot_i8(a: &[f32], b: &[i8]) -> f32 {
     dot_with(a.len(), |i| f32::from(b[i]), |i| a[i])
+}
+
+/// One panel of `lora_b: [16, rank]` times `t: [rank]`, added to sixteen sums in the order of `t`.
+pub fn add_panel(acc: &mut [f32; PANEL_ROWS], b: Factors<'_>, t: &[f32]) {
+    for (r, acc) in acc.iter_mut().enumerate() {
+        for (j, t) in t.iter().enumerate() {
+            *acc += b.get(j * PANEL_ROWS + r) * t;
+        }
+    }
 }
 
 /// Dot product of a stored f32 row, little-endian.

@@ -10,7 +10,7 @@ use super::linear::{self, Target};
 use super::norm;
 use crate::kernels::elementwise;
 use crate::kv_cache::{HeadAddress, KvCache};
-use crate::package::schema::TensorRole::{Wk, Wo, Wq, Wv};
+use crate::package::schema::TensorRole::{AttentionNorm, Wk, Wo, Wq, Wv};
 
 impl Engine {
     /// `x += w_o attention(rope(w_q h), rope(w_k h), w_v h)` with `h = rms_norm(x)`.
@@ -19,6 +19,7 @@ impl Engine {
             model,
             kv,
             workspace: ws,
+            mixes,
             backend,
             norm_eps,
             attention_scale,
@@ -36,12 +37,21 @@ impl Engine {
             &mut ws.v[..n * d_kv],
         );
 
-        norm::normalize(backend, normed, x, &layer.attention_norm, *norm_eps);
+        let (weight, eps) = (&layer.attention_norm, *norm_eps);
+        norm::normalize(
+            backend,
+            normed,
+            x,
+            weight,
+            target(AttentionNorm),
+            eps,
+            mixes,
+        );
         let readers = [&layer.w_q, &layer.w_k, &layer.w_v];
         linear::load(&mut ws.activations, backend, normed, d_model, &readers);
-        linear::multiply(backend, q, &layer.w_q, target(Wq), &ws.activations);
-        linear::multiply(backend, k, &layer.w_k, target(Wk), &ws.activations);
-        linear::multiply(backend, v, &layer.w_v, target(Wv), &ws.activations);
+        linear::multiply(backend, q, &layer.w_q, target(Wq), &ws.activations, mixes);
+        linear::multiply(backend, k, &layer.w_k, target(Wk), &ws.activations, mixes);
+        linear::multiply(backend, v, &layer.w_v, target(Wv), &ws.activations, mixes);
 
         for t in 0..n {
             let (cos, sin) = ws.rope.row(t);
@@ -71,7 +81,14 @@ impl Engine {
             }
         }
         linear::load(&mut ws.activations, backend, attended, d_q, &[&layer.w_o]);
-        linear::multiply(backend, normed, &layer.w_o, target(Wo), &ws.activations);
+        linear::multiply(
+            backend,
+            normed,
+            &layer.w_o,
+            target(Wo),
+            &ws.activations,
+            mixes,
+        );
         elementwise::add(x, normed);
         Ok(())
     }

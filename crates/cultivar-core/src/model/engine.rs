@@ -2,6 +2,7 @@
 
 use super::dims::Dims;
 use super::error::ModelError;
+use super::mixes::Mixes;
 use super::weights::Model;
 use super::workspace::Workspace;
 use crate::kernels::Backend;
@@ -69,6 +70,7 @@ pub struct Engine {
     pub model: Model,
     pub(super) kv: KvCache,
     pub(super) workspace: Workspace,
+    pub(super) mixes: Mixes,
     pub(super) backend: Backend,
     pub(super) norm_eps: f32,
     pub(super) attention_scale: f32,
@@ -85,9 +87,13 @@ impl Engine {
             backend,
         } = options;
         let workspace = Workspace::new(&dims, config.rope_theta, max_rows, max_logit_rows)?;
+        let mixes = Mixes::new(max_rows, dims.max_d_in());
+        let n_bytes = dims.max_d_in() as u64 * 4;
+        let mixes = mixes.ok_or(ModelError::out_of_memory(n_bytes))?;
         Ok(Self {
             kv: KvCache::new(dims.kv_shape()),
             workspace,
+            mixes,
             backend,
             norm_eps: config.norm_eps as f32,
             attention_scale: (1.0 / sqrt_f64(dims.head_dim as f64)) as f32,
@@ -158,7 +164,13 @@ impl Engine {
 
     /// Opens a sequence that shares all positions of another.
     pub fn fork_sequence(&mut self, source: SequenceId) -> Result<SequenceId, ModelError> {
-        Ok(self.kv.fork(source)?)
+        let child = self.kv.fork(source)?;
+        let stack = self.mixes.of_sequence(source);
+        if self.mixes.bind(child, stack).is_none() {
+            self.kv.close(child);
+            return Err(ModelError::out_of_memory(16));
+        }
+        Ok(child)
     }
 
     /// Goes back to the first `len` positions of a sequence.
@@ -169,5 +181,6 @@ impl Engine {
     /// Closes a sequence and frees its pages.
     pub fn close_sequence(&mut self, id: SequenceId) {
         self.kv.close(id);
+        let _ = self.mixes.bind(id, None);
     }
 }

@@ -5,7 +5,7 @@ use super::engine::Engine;
 use super::linear::{self, Target};
 use super::norm;
 use crate::kernels::elementwise;
-use crate::package::schema::TensorRole::{WDown, WGate, WUp};
+use crate::package::schema::TensorRole::{FfnNorm, WDown, WGate, WUp};
 
 impl Engine {
     /// `x += w_down (silu(w_gate h) * w_up h)` with `h = rms_norm(x)`.
@@ -13,6 +13,7 @@ impl Engine {
         let Engine {
             model,
             workspace: ws,
+            mixes,
             backend,
             norm_eps,
             ..
@@ -24,11 +25,26 @@ impl Engine {
         let normed = &mut ws.normed[..n * d_model];
         let (gate, up) = (&mut ws.gate[..n * d_ff], &mut ws.up[..n * d_ff]);
 
-        norm::normalize(backend, normed, x, &layer.ffn_norm, *norm_eps);
+        let (weight, eps) = (&layer.ffn_norm, *norm_eps);
+        norm::normalize(backend, normed, x, weight, target(FfnNorm), eps, mixes);
         let readers = [&layer.w_gate, &layer.w_up];
         linear::load(&mut ws.activations, backend, normed, d_model, &readers);
-        linear::multiply(backend, gate, &layer.w_gate, target(WGate), &ws.activations);
-        linear::multiply(backend, up, &layer.w_up, target(WUp), &ws.activations);
+        linear::multiply(
+            backend,
+            gate,
+            &layer.w_gate,
+            target(WGate),
+            &ws.activations,
+            mixes,
+        );
+        linear::multiply(
+            backend,
+            up,
+            &layer.w_up,
+            target(WUp),
+            &ws.activations,
+            mixes,
+        );
         elementwise::swiglu(gate, up);
         linear::load(&mut ws.activations, backend, gate, d_ff, &[&layer.w_down]);
         linear::multiply(
@@ -37,6 +53,7 @@ impl Engine {
             &layer.w_down,
             target(WDown),
             &ws.activations,
+            mixes,
         );
         elementwise::add(x, normed);
     }

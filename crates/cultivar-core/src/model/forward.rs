@@ -7,7 +7,7 @@
 use super::engine::Engine;
 use super::error::{ModelError, ModelErrorKind};
 use super::linear::{self, Target};
-use super::norm;
+use crate::kernels;
 use crate::kv_cache::SequenceId;
 use crate::package::schema::TensorRole;
 use crate::tensor::codec;
@@ -33,6 +33,7 @@ impl Engine {
     pub fn forward(&mut self, rows: &[Row]) -> Result<(), ModelError> {
         self.check(rows)?;
         for_each_run(rows, |sequence, n| self.kv.prepare(sequence, n))?;
+        self.mixes.select(rows.iter());
         self.embed(rows)?;
         self.workspace
             .rope
@@ -82,8 +83,11 @@ impl Engine {
     fn embed(&mut self, rows: &[Row]) -> Result<(), ModelError> {
         let d_model = self.model.dims.d_model;
         let embedding = self.model.weights.token_embedding.weight.view();
-        for (row, x) in rows.iter().zip(self.workspace.x.chunks_exact_mut(d_model)) {
+        let target = Target::new(TensorRole::TokenEmbedding, None);
+        let outputs = self.workspace.x.chunks_exact_mut(d_model);
+        for (t, (row, x)) in rows.iter().zip(outputs).enumerate() {
             codec::decode_row(x, embedding, row.token as usize);
+            self.mixes.add_row(x, t, target, row.token as usize);
         }
         Ok(())
     }
@@ -93,17 +97,21 @@ impl Engine {
         let Engine {
             model,
             workspace: ws,
+            mixes,
             backend,
             norm_eps,
             ..
         } = self;
         let (d_model, backend) = (model.dims.d_model, *backend);
         let weights = &model.weights;
+        mixes.select(rows.iter().filter(|row| row.wants_logits));
+        let final_norm = Target::new(TensorRole::FinalNorm, None);
         let mut n = 0;
         for (t, _) in rows.iter().enumerate().filter(|(_, row)| row.wants_logits) {
             let x = &ws.x[t * d_model..(t + 1) * d_model];
             let normed = &mut ws.normed[n * d_model..(n + 1) * d_model];
-            norm::normalize(backend, normed, x, &weights.final_norm, *norm_eps);
+            let weight = mixes.vector(&weights.final_norm, n, final_norm);
+            kernels::rms_norm(backend, normed, x, weight, *norm_eps);
             n += 1;
         }
         self.n_logit_rows = n;
@@ -111,8 +119,8 @@ impl Engine {
             let (normed, x) = (&ws.normed[..n * d_model], &mut ws.activations);
             let logits = &mut ws.logits[..n * model.dims.vocab_size];
             linear::load(x, backend, normed, d_model, &[weights.output()]);
-            let target = Target::new(TensorRole::Output, None);
-            linear::multiply(backend, logits, weights.output(), target, x);
+            let target = weights.output_target();
+            linear::multiply(backend, logits, weights.output(), target, x, mixes);
         }
     }
 }

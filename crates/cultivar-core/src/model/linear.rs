@@ -4,6 +4,7 @@
 //! Whoever changes what a layer computes (an adapter beside its matrix, another kernel) does so
 //! here, for every matrix alike. The target names the layer; the products know no more of it.
 
+use super::mixes::Mixes;
 use super::weights::Tensor;
 use crate::kernels::{self, Activations, Backend, elementwise};
 use crate::package::schema::TensorRole;
@@ -48,18 +49,20 @@ pub(super) fn load(
     activations.load(backend, rows, d_in, quantize);
 }
 
-/// `out[t] = W x[t] + b` for the rows now loaded.
+/// `out[t] = (W + deltas of row t's stack) x[t] + b` for the rows now loaded.
 ///
-/// `out: [n_rows, d_out]`, `x: [n_rows, d_in]`. The product is [`kernels::matmul`]'s; the bias is
-/// added to the finished sum.
+/// `out: [n_rows, d_out]`, `x: [n_rows, d_in]`. The product is [`kernels::matmul`]'s; deltas of
+/// adapters are added to the finished sum, then the bias.
 pub(super) fn multiply(
     backend: Backend,
     out: &mut [f32],
     linear: &Linear,
-    _target: Target,
+    target: Target,
     x: &Activations,
+    mixes: &mut Mixes,
 ) {
     kernels::matmul(backend, out, linear.weight.view(), x);
+    mixes.add_products(backend, out, target, x);
     if !linear.bias.is_empty() {
         for out in out.chunks_exact_mut(linear.bias.len()) {
             elementwise::add(out, &linear.bias);

@@ -13,8 +13,10 @@ mod error;
 mod feed_forward;
 mod forward;
 mod linear;
+mod mixes;
 mod norm;
 mod rope;
+mod stacks;
 mod weights;
 mod workspace;
 
@@ -25,6 +27,7 @@ pub use engine::{Engine, EngineOptions, MemoryEstimate};
 pub use error::{ModelError, ModelErrorKind};
 pub use forward::Row;
 pub use linear::{Linear, Target};
+pub use mixes::StackId;
 pub use weights::{LayerWeights, Model, Tensor, Weights};
 
 /// Version of the numerics contract in `docs/numerics.md`; part of every run digest. It changes

@@ -1,8 +1,9 @@
 //! Weights as they are stored: one buffer per tensor, read directly by the kernels.
 
 use super::dims::Dims;
-use super::linear::Linear;
+use super::linear::{Linear, Target};
 use crate::package::Head;
+use crate::package::schema::TensorRole;
 use crate::tensor::{Format, TensorRef};
 use crate::tokenizer::Tokenizer;
 use alloc::vec::Vec;
@@ -36,6 +37,14 @@ impl Tensor {
     pub fn is_quantized(&self) -> bool {
         self.format.block_len > 1
     }
+}
+
+/// A tensor as the model holds it.
+pub(super) enum Stored<'a> {
+    /// Packed rows.
+    Matrix(&'a Tensor),
+    /// Floats.
+    Vector(&'a [f32]),
 }
 
 /// One transformer block.
@@ -76,6 +85,37 @@ impl Weights {
     /// The matrix that makes logits: `[vocab_size, d_model]`.
     pub fn output(&self) -> &Linear {
         self.output.as_ref().unwrap_or(&self.token_embedding)
+    }
+
+    /// The target whose deltas change that matrix.
+    pub(super) fn output_target(&self) -> Target {
+        match self.output {
+            Some(_) => Target::new(TensorRole::Output, None),
+            None => Target::new(TensorRole::TokenEmbedding, None),
+        }
+    }
+
+    /// The tensor that does this; `None` if the model has none.
+    pub(super) fn tensor(&self, role: TensorRole, layer: Option<usize>) -> Option<Stored<'_>> {
+        let of_layer = layer.and_then(|layer| self.layers.get(layer));
+        fn matrix(linear: &Linear) -> Stored<'_> {
+            Stored::Matrix(&linear.weight)
+        }
+        match (role, of_layer) {
+            (TensorRole::TokenEmbedding, None) => Some(matrix(&self.token_embedding)),
+            (TensorRole::Output, None) => self.output.as_ref().map(matrix),
+            (TensorRole::FinalNorm, None) => Some(Stored::Vector(&self.final_norm)),
+            (TensorRole::AttentionNorm, Some(of)) => Some(Stored::Vector(&of.attention_norm)),
+            (TensorRole::FfnNorm, Some(of)) => Some(Stored::Vector(&of.ffn_norm)),
+            (TensorRole::Wq, Some(of)) => Some(matrix(&of.w_q)),
+            (TensorRole::Wk, Some(of)) => Some(matrix(&of.w_k)),
+            (TensorRole::Wv, Some(of)) => Some(matrix(&of.w_v)),
+            (TensorRole::Wo, Some(of)) => Some(matrix(&of.w_o)),
+            (TensorRole::WGate, Some(of)) => Some(matrix(&of.w_gate)),
+            (TensorRole::WUp, Some(of)) => Some(matrix(&of.w_up)),
+            (TensorRole::WDown, Some(of)) => Some(matrix(&of.w_down)),
+            _ => None,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::header::PackageKind;
 use super::section_table::{SectionId, SectionTable};
 use crate::digest::{Digest, Sha256};
 use crate::tokenizer::TokenizerRecord;
+use alloc::vec::Vec;
 
 /// What a package is called in digests, apart from `content`, which needs the whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,15 +118,40 @@ pub fn content(kind: PackageKind, sections: &SectionTable) -> Digest {
     hash.finish()
 }
 
+/// How one adapter takes part in an assembly.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AssemblyPart {
+    /// Its `weights`.
+    pub weights: Digest,
+    /// Its weight.
+    pub scale: f32,
+    /// How it is applied.
+    pub mode: AdapterMode,
+    /// The weight of each of its deltas in order, where lists of factors refine the weight; else
+    /// empty.
+    pub delta_scales: Vec<f32>,
+}
+
+/// Added to the mode's number of an adapter whose deltas have weights of their own.
+const BY_DELTA: u32 = 0x100;
+
 /// A base with adapters in order: `weights` of each, its scale and mode. Keys caches and replays.
-pub fn assembly(base_weights: &Digest, adapters: &[(Digest, f32, AdapterMode)]) -> Digest {
+pub fn assembly(base_weights: &Digest, adapters: &[AssemblyPart]) -> Digest {
     let mut hash = preimage("cultivar.assembly.v1");
     hash.update(&base_weights.0);
     hash.update(&(adapters.len() as u32).to_le_bytes());
-    for (adapter_weights, scale, mode) in adapters {
-        hash.update(&adapter_weights.0);
-        hash.update(&scale.to_le_bytes());
-        hash.update(&mode.id().to_le_bytes());
+    for part in adapters {
+        hash.update(&part.weights.0);
+        hash.update(&part.scale.to_le_bytes());
+        if part.delta_scales.is_empty() {
+            hash.update(&part.mode.id().to_le_bytes());
+            continue;
+        }
+        hash.update(&(part.mode.id() + BY_DELTA).to_le_bytes());
+        hash.update(&(part.delta_scales.len() as u32).to_le_bytes());
+        part.delta_scales.iter().for_each(|scale| {
+            hash.update(&scale.to_le_bytes());
+        });
     }
     hash.finish()
 }

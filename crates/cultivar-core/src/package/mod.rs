@@ -40,7 +40,7 @@ pub use error::{PackageError, PackageErrorKind};
 pub use head::Head;
 pub(crate) use head::read_directory;
 pub use header::{HEADER_BYTES, Header, MAGIC, PackageKind, VERSION};
-pub use identity::{AdapterMode, Identities};
+pub use identity::{AdapterMode, AssemblyPart, Identities};
 pub use metadata::{Metadata, key as metadata_key};
 pub use record_writer::RecordWriter;
 pub use records::{Record, Records};

@@ -1,0 +1,147 @@
+//! The products of low-rank deltas, `y += sum over j of (s_j (a_j . x)) b_j`, for one row `x`.
+//!
+//! Components of all adapters of a matrix are one list: first every `t_j = s_j * dot16(a_j, x)`,
+//! then each element of `y` takes one sum over all `j` in list order (Hu et al., 2021, with one
+//! scale each). So a list that is split over several adapters gives the bits of the whole list.
+
+use super::{Backend, dot, dot_f16, scalar};
+use crate::tensor::half::f16_to_f32;
+
+/// Output rows that stand together in a [`Factors`] of `lora_b`: one cache line of f32.
+pub const PANEL_ROWS: usize = 16;
+
+/// Factors of a low-rank delta as they are held: widened exactly where they are used.
+#[derive(Clone, Copy, Debug)]
+pub enum Factors<'a> {
+    /// 32-bit floats.
+    F32(&'a [f32]),
+    /// Bits of 16-bit floats.
+    F16(&'a [u16]),
+}
+
+impl<'a> Factors<'a> {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Factors::F32(values) => values.len(),
+            Factors::F16(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `len` values from `start` on.
+    ///
+    /// # Panics
+    /// When they are not there.
+    #[inline]
+    pub fn part(self, start: usize, len: usize) -> Factors<'a> {
+        match self {
+            Factors::F32(values) => Factors::F32(&values[start..start + len]),
+            Factors::F16(values) => Factors::F16(&values[start..start + len]),
+        }
+    }
+
+    /// Value `idx`, widened.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[inline]
+    pub fn get(&self, idx: usize) -> f32 {
+        match self {
+            Factors::F32(values) => values[idx],
+            Factors::F16(values) => f16_to_f32(values[idx]),
+        }
+    }
+
+    /// `dot16` of these values with `x`.
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    #[inline]
+    pub fn dot(self, backend: Backend, x: &[f32]) -> f32 {
+        match self {
+            Factors::F32(values) => dot(backend, x, values),
+            Factors::F16(values) => dot_f16(backend, x, values),
+        }
+    }
+}
+
+/// `t[j] = scales[j] * dot16(a[j], x)`; `t, scales: [rank]`, `a: [rank, d_in]`, `x: [d_in]`.
+///
+/// # Panics
+/// When the lengths do not fit each other.
+pub fn component_products(
+    backend: Backend,
+    t: &mut [f32],
+    a: Factors<'_>,
+    scales: &[f32],
+    x: &[f32],
+) {
+    assert_eq!(t.len(), scales.len(), "component_products: scales");
+    assert_eq!(a.len(), t.len() * x.len(), "component_products: lora_a");
+    for (j, (t, scale)) in t.iter_mut().zip(scales).enumerate() {
+        *t = scale * a.part(j * x.len(), x.len()).dot(backend, x);
+    }
+}
+
+/// Values of a `lora_b` of this shape in panels, the last one filled with zeros.
+pub const fn panel_len(d_out: usize, rank: usize) -> usize {
+    d_out.div_ceil(PANEL_ROWS) * PANEL_ROWS * rank
+}
+
+/// Where element (`row`, `component`) of `lora_b: [d_out, rank]` stands in its panels,
+/// `[d_out / 16][rank][16]`.
+pub const fn panel_at(row: usize, component: usize, rank: usize) -> usize {
+    (row / PANEL_ROWS * rank + component) * PANEL_ROWS + row % PANEL_ROWS
+}
+
+/// `y[r] = y[r] + sum over all components of b[r][j] * t[j]`, the sum from +0.0 in list order.
+///
+/// `y: [d_out]`; each part is `lora_b` of `t.len()` components in panels, and their `t`.
+///
+/// # Panics
+/// When a part has another length than its shape.
+pub fn add_components<'a>(
+    backend: Backend,
+    y: &mut [f32],
+    parts: impl Iterator<Item = (Factors<'a>, &'a [f32])> + Clone,
+) {
+    for (panel, y) in y.chunks_mut(PANEL_ROWS).enumerate() {
+        let mut acc = [0.0; PANEL_ROWS];
+        for (b, t) in parts.clone() {
+            let len = t.len() * PANEL_ROWS;
+            let b = b.part(panel * len, len);
+            match (b, backend) {
+                (_, Backend::Scalar) => scalar::add_panel(&mut acc, b, t),
+                (Factors::F32(b), Backend::Fast) => add_panel(&mut acc, b, t, |v| v),
+                (Factors::F16(b), Backend::Fast) => add_panel(&mut acc, b, t, f16_to_f32),
+            }
+        }
+        for (y, acc) in y.iter_mut().zip(acc) {
+            *y += acc;
+        }
+    }
+}
+
+/// One panel: sixteen sums side by side, which the compiler keeps in vectors.
+#[inline(always)]
+fn add_panel<T: Copy>(
+    acc: &mut [f32; PANEL_ROWS],
+    b: &[T],
+    t: &[f32],
+    widen: impl Fn(T) -> f32 + Copy,
+) {
+    let (components, _) = b.as_chunks::<PANEL_ROWS>();
+    let mut sums = *acc;
+    for (component, t) in components.iter().zip(t) {
+        let wide = component.map(widen);
+        for i in 0..PANEL_ROWS {
+            sums[i] += wide[i] * t;
+        }
+    }
+    *acc = sums;
+}
