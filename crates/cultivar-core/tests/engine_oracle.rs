@@ -59,6 +59,9 @@ fn logits_are_near_the_oracle() {
         ("bf16", rounding),
         ("q8_0", codes),
         ("q4_0", codes),
+        ("q5_0", codes),
+        ("q4_k", codes),
+        ("q6_k", codes),
     ];
     for (format, (worst_ceiling, rms_ceiling)) in cases {
         let bytes = ModelSpec::tiny(format).build();
@@ -82,7 +85,7 @@ fn logits_are_near_the_oracle() {
 
 #[test]
 fn chunks_and_backends_change_no_bit() {
-    for format in ["f32", "f16", "bf16", "q8_0", "q4_0"] {
+    for format in ["f32", "f16", "bf16", "q8_0", "q4_0", "q5_0", "q4_k", "q6_k"] {
         let bytes = ModelSpec::tiny(format).build();
         for kv in KvFormat::ALL {
             let expected = run(&mut engine(&bytes, 1, Backend::Scalar), kv, 1);

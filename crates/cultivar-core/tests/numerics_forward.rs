@@ -54,6 +54,9 @@ fn errors_of_every_format_keep_their_ceilings() {
         ("bf16", [1e-6, 1e-3, 2e-2]),
         ("q8_0", [0.03, 0.03, 0.03]),
         ("q4_0", [0.03, 0.03, 0.03]),
+        ("q5_0", [0.03, 0.03, 0.03]),
+        ("q4_k", [0.03, 0.03, 0.03]),
+        ("q6_k", [0.03, 0.03, 0.03]),
     ];
     for (format, ceilings) in cases {
         for spec in [ModelSpec::tiny(format), ModelSpec::untied(format)] {
@@ -61,6 +64,7 @@ fn errors_of_every_format_keep_their_ceilings() {
             for (kv, ceiling) in KvFormat::ALL.into_iter().zip(ceilings) {
                 let error = relative_error(&spec, &expected, kv, &ids);
                 let case = format!("{} {format} kv {}", spec.name, kv.name());
+                println!("{case}: {error:e}");
                 assert!(error < ceiling, "{case}: {error:e}");
             }
         }

@@ -5,8 +5,8 @@ use cultivar_core::kernels::{self, Activations, Backend, elementwise};
 use cultivar_core::math::{exp_f32, round_ties_even_f32};
 use cultivar_core::rng::{Purpose, draw, unit_f32};
 use cultivar_core::tensor::half::f16_to_f32;
-use cultivar_core::tensor::tile::tiles_to_rows;
-use cultivar_core::tensor::{Format, TensorRef, codec};
+use cultivar_core::tensor::unpacked::Unpacked;
+use cultivar_core::tensor::{Format, TensorRef, codec, tile};
 
 const BACKENDS: [Backend; 2] = [Backend::Scalar, Backend::Fast];
 
@@ -81,21 +81,62 @@ fn quantize(x: &[f32]) -> (f32, Vec<i32>) {
     )
 }
 
-/// The quantized dot product as the document writes it, from one row of ggml's blocks.
-fn quantized_dot(row: &[u8], block_bytes: usize, x: &[f32]) -> f32 {
+/// The quantized dot product as the document writes it, from one row of unpacked super-blocks.
+fn quantized_dot(format: &Format, row: &[Unpacked], x: &[f32]) -> f32 {
     let mut acc = 0f32;
-    for (block, x) in row.chunks(block_bytes).zip(x.chunks(32)) {
-        let w_scale = f16_to_f32(u16::from_le_bytes([block[0], block[1]]));
-        let (x_scale, x_codes) = quantize(x);
-        let w_code = |i: usize| match block_bytes {
-            34 => i32::from(block[2 + i] as i8),
-            _ if i < 16 => i32::from(block[2 + i] & 15) - 8,
-            _ => i32::from(block[2 + i - 16] >> 4) - 8,
-        };
-        let isum: i32 = (0..32).map(|i| w_code(i) * x_codes[i]).sum();
-        acc += isum as f32 * (w_scale * x_scale);
+    let mut x_blocks = x.chunks(32);
+    for block in row {
+        let (d, m) = (f16_to_f32(block.scale), f16_to_f32(block.min));
+        let (mut scaled, mut least) = (0f32, 0f32);
+        for j in 0..block.n_blocks {
+            let (x_scale, x_codes) = quantize(x_blocks.next().unwrap());
+            let codes = block.codes[j];
+            let sum = |columns: std::ops::Range<usize>, zero: i32| -> i32 {
+                columns
+                    .map(|i| (i32::from(codes[i]) - zero) * x_codes[i])
+                    .sum()
+            };
+            match format.name {
+                "q8_0" => {
+                    let isum: i32 = (0..32)
+                        .map(|i| i32::from(codes[i] as i8) * x_codes[i])
+                        .sum();
+                    acc += isum as f32 * (d * x_scale);
+                }
+                "q4_0" => acc += sum(0..32, 8) as f32 * (d * x_scale),
+                "q5_0" => acc += sum(0..32, 16) as f32 * (d * x_scale),
+                "q4_k" => {
+                    let isum = i32::from(block.sub_scales[j]) * sum(0..32, 0);
+                    scaled += isum as f32 * x_scale;
+                    let x_sum: i32 = x_codes.iter().sum();
+                    least += f32::from(block.sub_mins[j]) * (x_scale * x_sum as f32);
+                }
+                _ => {
+                    let [a, b] = [0, 1].map(|i| i32::from(block.sub_scales[2 * j + i] as i8));
+                    let isum = a * sum(0..16, 32) + b * sum(16..32, 32);
+                    scaled += isum as f32 * x_scale;
+                }
+            }
+        }
+        match format.name {
+            "q4_k" => acc += d * scaled - m * least,
+            "q6_k" => acc += d * scaled,
+            _ => {}
+        }
     }
     acc
+}
+
+/// Row `row_idx` of a stored matrix, unpacked.
+fn unpacked_row(format: &Format, bytes: &[u8], d_in: usize, row_idx: usize) -> Vec<Unpacked> {
+    let tile_bytes = format.tile_bytes(d_in as u64).unwrap() as usize;
+    let tile = &bytes[row_idx / 4 * tile_bytes..][..tile_bytes];
+    tile::super_blocks(format, d_in / 32)
+        .map(|(start, n)| {
+            let block = &tile[start..start + format.parts.bytes(n)];
+            tile::get(block, format, row_idx % 4, n)
+        })
+        .collect()
 }
 
 #[test]
@@ -138,10 +179,12 @@ fn plain_matrices_equal_the_formula_and_are_near_the_exact_sum() {
 
 #[test]
 fn quantized_matrices_equal_the_formula_and_are_near_the_exact_sum() {
-    for name in ["q8_0", "q4_0"] {
+    for name in ["q8_0", "q4_0", "q5_0", "q4_k", "q6_k"] {
         let format = Format::by_name(name).unwrap();
         for (d_out, d_in, n_rows) in [
             (1, 32, 1),
+            (5, 256, 1),
+            (9, 640, 4),
             (3, 64, 2),
             (4, 96, 3),
             (7, 32, 5),
@@ -153,9 +196,6 @@ fn quantized_matrices_equal_the_formula_and_are_near_the_exact_sum() {
             // One block of zeros, one of numbers below the floor.
             x[..32].fill(0.0);
             x[(n_rows * d_in - 32)..].fill(f32::from_bits(3));
-            let row_bytes = d_in / 32 * format.block_bytes;
-            let mut rows = vec![0; d_out * row_bytes];
-            tiles_to_rows(&mut rows, format, &bytes, d_out, d_in).unwrap();
             let w = TensorRef {
                 format,
                 d_out,
@@ -167,8 +207,8 @@ fn quantized_matrices_equal_the_formula_and_are_near_the_exact_sum() {
                 let out = matmul(backend, format, &bytes, (d_out, d_in), &x);
                 for (i, got) in out.iter().enumerate() {
                     let x = &x[i / d_out * d_in..][..d_in];
-                    let blocks = &rows[i % d_out * row_bytes..][..row_bytes];
-                    let expected = quantized_dot(blocks, format.block_bytes, x);
+                    let blocks = unpacked_row(format, &bytes, d_in, i % d_out);
+                    let expected = quantized_dot(format, &blocks, x);
                     assert_eq!(got.to_bits(), expected.to_bits(), "{name} {d_out} x {d_in}");
                     codec::decode_row(&mut row, w, i % d_out);
                     // Activations are off by half a code each, 1 / 254 of the block's largest.
@@ -221,14 +261,12 @@ fn faults_in_activations_reach_every_output_and_codes_of_minus_128_are_exact() {
     let x: Vec<f32> = (0..d_in)
         .map(|i| if i % 3 == 0 { 127.0 } else { -127.0 })
         .collect();
-    let mut rows = vec![0; d_out * 68];
-    tiles_to_rows(&mut rows, format, &bytes, d_out, d_in).unwrap();
     for backend in BACKENDS {
         for (i, got) in matmul(backend, format, &bytes, (d_out, d_in), &x)
             .iter()
             .enumerate()
         {
-            let expected = quantized_dot(&rows[i * 68..][..68], 34, &x);
+            let expected = quantized_dot(format, &unpacked_row(format, &bytes, d_in, i), &x);
             assert_eq!(got.to_bits(), expected.to_bits());
         }
     }

@@ -3,7 +3,9 @@
 
 use cultivar_core::rng::{Purpose, draw, unit_f32};
 use cultivar_core::tensor::half::f16_to_f32;
-use cultivar_core::tensor::quant::{BLOCK_LEN, quantize_block_q4_0, quantize_block_q8_0};
+use cultivar_core::tensor::quant::{
+    BLOCK_LEN, quantize_block_q4_0, quantize_block_q5_0, quantize_block_q8_0,
+};
 use cultivar_core::tensor::tile::{rows_to_tiles, tiles_to_rows};
 use cultivar_core::tensor::{
     Dtype, FORMATS, Format, TensorError, TensorErrorKind, TensorRef, codec, payload,
@@ -46,7 +48,7 @@ fn rows_come_back_within_half_a_step_whatever_the_shape() {
     for format in FORMATS.iter().filter(|format| format.dtype != Dtype::U32) {
         for n_rows in 0..10 {
             for d_in in (1..34)
-                .chain([64, 96])
+                .chain([64, 96, 256, 288])
                 .filter(|d_in| d_in % format.block_len == 0)
             {
                 let rows = values(n_rows * d_in, d_in as u64);
@@ -64,6 +66,8 @@ fn rows_come_back_within_half_a_step_whatever_the_shape() {
                     Dtype::F16 => 2.5e-4,
                     Dtype::Bf16 => 2e-3,
                     Dtype::Q8_0 => 2.1e-3,
+                    Dtype::Q5_0 => 0.0313,
+                    Dtype::Q6K => 0.018,
                     _ => 0.0626,
                 };
                 for (got, expected) in decode(w).iter().zip(&rows) {
@@ -80,8 +84,8 @@ fn rows_come_back_within_half_a_step_whatever_the_shape() {
 
 #[test]
 fn parts_of_whole_tiles_equal_the_whole() {
-    for name in ["q8_0", "q4_0", "f16"] {
-        let (n_rows, d_in) = (11, 64);
+    for name in ["q8_0", "q4_0", "q5_0", "q4_k", "q6_k", "f16"] {
+        let (n_rows, d_in) = (11, 320);
         let rows = values(n_rows * d_in, 1);
         let whole = encode(format(name), &rows, n_rows, d_in);
         let parts = rows.chunks(4 * d_in);
@@ -90,33 +94,56 @@ fn parts_of_whole_tiles_equal_the_whole() {
     }
 }
 
+/// The values of one of ggml's blocks, as its `dequantize_row_*` write them.
+fn ggml_values(name: &str, b: &[u8]) -> Vec<f32> {
+    let half = |at: usize| f16_to_f32(u16::from_le_bytes([b[at], b[at + 1]]));
+    let nibble = |at: usize, high: bool| if high { b[at] >> 4 } else { b[at] & 15 };
+    let value = |i: usize| match name {
+        "q8_0" => half(0) * f32::from(b[2 + i] as i8),
+        "q4_0" => (f32::from(nibble(2 + i % 16, i >= 16)) - 8.0) * half(0),
+        "q5_0" => {
+            let fifth = u32::from_le_bytes([b[2], b[3], b[4], b[5]]) >> i & 1;
+            let code = u32::from(nibble(6 + i % 16, i >= 16)) | fifth << 4;
+            (code as f32 - 16.0) * half(0)
+        }
+        "q4_k" => {
+            let (j, s) = (i / 32, &b[4..16]);
+            let (scale, min) = if j < 4 {
+                (s[j] & 63, s[j + 4] & 63)
+            } else {
+                let scale = s[j + 4] & 15 | s[j - 4] >> 6 << 4;
+                (scale, s[j + 4] >> 4 | s[j] >> 6 << 4)
+            };
+            let code = nibble(16 + 32 * (i / 64) + i % 32, i % 64 >= 32);
+            half(0) * f32::from(scale) * f32::from(code) - half(2) * f32::from(min)
+        }
+        _ => {
+            let (n, quarter, l) = (i / 128, i % 128 / 32, i % 32);
+            let low = nibble(64 * n + 32 * (quarter % 2) + l, quarter >= 2);
+            let code = low | (b[128 + 32 * n + l] >> (2 * quarter) & 3) << 4;
+            half(208) * f32::from(b[192 + i / 16] as i8) * (f32::from(code) - 32.0)
+        }
+    };
+    let n = if name.ends_with("_k") { 256 } else { BLOCK_LEN };
+    (0..n).map(value).collect()
+}
+
 #[test]
 fn tiles_and_ggml_row_order_convert_both_ways() {
-    for (name, code) in [
-        (
-            "q8_0",
-            (|block, i| f32::from(block[2 + i] as i8)) as fn(&[u8], usize) -> f32,
-        ),
-        ("q4_0", |block, i| {
-            let byte = block[2 + i % 16];
-            f32::from(if i < 16 { byte & 15 } else { byte >> 4 }) - 8.0
-        }),
-    ] {
+    for name in ["q8_0", "q4_0", "q5_0", "q4_k", "q6_k"] {
         let format = format(name);
-        for (n_rows, d_in) in [
-            (1, 32),
-            (3, 64),
-            (4, 32),
-            (5, 96),
-            (8, 64),
-            (10, 288),
-            (0, 32),
-        ] {
-            let row_bytes = d_in / BLOCK_LEN * format.block_bytes;
+        let block_len = format.super_blocks * BLOCK_LEN;
+        for (n_rows, n_blocks) in [(1, 1), (3, 2), (4, 1), (5, 3), (8, 2), (10, 9), (0, 1)] {
+            let d_in = n_blocks * block_len;
+            let row_bytes = n_blocks * format.block_bytes;
             let mut rows = random_bytes(n_rows * row_bytes);
-            // A scale of 1 in every block, so that values are codes.
-            rows.chunks_mut(format.block_bytes)
-                .for_each(|block| block[..2].copy_from_slice(&0x3c00u16.to_le_bytes()));
+            for block in rows.chunks_mut(format.block_bytes) {
+                let at = if name == "q6_k" { 208 } else { 0 };
+                block[at..at + 2].copy_from_slice(&0x3c00u16.to_le_bytes());
+                if name == "q4_k" {
+                    block[2..4].copy_from_slice(&0x3801u16.to_le_bytes());
+                }
+            }
             let n_bytes = format.stored_bytes(n_rows as u64, d_in as u64).unwrap() as usize;
             let mut tiles = vec![0xaa; n_bytes];
             rows_to_tiles(&mut tiles, format, &rows, n_rows, d_in).unwrap();
@@ -128,23 +155,61 @@ fn tiles_and_ggml_row_order_convert_both_ways() {
             };
             payload::check_whole(w).unwrap();
             let blocks = rows.chunks(format.block_bytes);
-            let expected = blocks.flat_map(|block| (0..BLOCK_LEN).map(|i| code(block, i)));
-            assert_eq!(
-                decode(w),
-                expected.collect::<Vec<f32>>(),
-                "{name} {n_rows} x {d_in}"
-            );
+            let expected: Vec<f32> = blocks.flat_map(|block| ggml_values(name, block)).collect();
+            assert_eq!(decode(w), expected, "{name} {n_rows} x {d_in}");
             let mut back = vec![0xaa; rows.len()];
             tiles_to_rows(&mut back, format, &tiles, n_rows, d_in).unwrap();
             assert_eq!(back, rows, "{name} {n_rows} x {d_in}");
             let refused = rows_to_tiles(&mut tiles, format, &rows, n_rows + 1, d_in);
             assert_eq!(refused.unwrap_err().kind, TensorErrorKind::Length);
         }
-        let refused = rows_to_tiles(&mut [], format, &[], 1, 33);
-        assert_eq!(refused.unwrap_err().kind, TensorErrorKind::Shape);
+        for d_in in [33, 0, block_len + 16] {
+            let refused = rows_to_tiles(&mut [], format, &[], 1, d_in);
+            assert_eq!(refused.unwrap_err().kind, TensorErrorKind::Shape);
+        }
     }
+    // ggml has no short super-blocks.
+    let refused = rows_to_tiles(&mut [0; 344], format("q4_k"), &[0; 144], 1, 288);
+    assert_eq!(refused.unwrap_err().kind, TensorErrorKind::Shape);
     let refused = tiles_to_rows(&mut [0; 4], format("f32"), &[0; 4], 1, 1);
     assert_eq!(refused.unwrap_err().kind, TensorErrorKind::Shape);
+}
+
+#[test]
+fn k_quants_lose_less_than_flat_ones_at_nearly_their_size() {
+    // Bell-shaped values with a few far out, as trained weights have.
+    let value = |i: u64| {
+        let [a, b, c, d] = draw(SEED, Purpose::SelfTest, i).map(unit_f32);
+        let sum = a + b + c - 1.5;
+        if d < 0.02 { 3.0 * sum } else { sum }
+    };
+    for d_in in [256, 288, 576, 640, 960, 1024] {
+        let rows: Vec<f32> = (0..16 * d_in as u64).map(value).collect();
+        let measure = |name: &str| {
+            let bytes = encode(format(name), &rows, 16, d_in);
+            let w = TensorRef {
+                format: format(name),
+                d_out: 16,
+                d_in,
+                bytes: &bytes,
+            };
+            let missed = decode(w)
+                .iter()
+                .zip(&rows)
+                .map(|(a, b)| f64::from(a - b).powi(2))
+                .sum();
+            (bytes.len() as f64, missed)
+        };
+        let [(q4_0_bytes, q4_0), (q4_k_bytes, q4_k)]: [(f64, f64); 2] =
+            ["q4_0", "q4_k"].map(measure);
+        assert!(q4_k < 0.75 * q4_0, "{d_in}: {q4_k} {q4_0}");
+        assert!(q4_k_bytes <= 1.03 * q4_0_bytes, "{d_in}");
+        let [(_, q5_0), (_, q6_k), (_, q8_0)] = ["q5_0", "q6_k", "q8_0"].map(measure);
+        assert!(
+            q8_0 < q6_k && q6_k < 0.4 * q5_0 && q5_0 < q4_k,
+            "{d_in}: {q6_k} {q5_0}"
+        );
+    }
 }
 
 #[test]
@@ -167,10 +232,39 @@ fn blocks_round_as_ggml_does() {
         (f16_to_f32(scale), &codes[..5]),
         (-0.5, &[0, 15, 8, 9, 8][..])
     );
+    // Five bits: the same with -16.
+    x = [0.0; BLOCK_LEN];
+    x[..5].copy_from_slice(&[8.0, -8.0, 0.25, -0.25, 0.0]);
+    let (scale, codes) = quantize_block_q5_0(&x);
+    assert_eq!(
+        (f16_to_f32(scale), &codes[..5]),
+        (-0.5, &[0, 31, 16, 17, 16][..])
+    );
     // So small that the inverse overflows: zeros, not a panic.
     x = [f32::from_bits(1); BLOCK_LEN];
     assert_eq!(quantize_block_q8_0(&x), (0, [0; BLOCK_LEN]));
     assert_eq!(quantize_block_q4_0(&x), (0x8000, [8; BLOCK_LEN]));
+    assert_eq!(quantize_block_q5_0(&x), (0x8000, [16; BLOCK_LEN]));
+    // Nothing but zeros, and nothing but one value, which q4_k keeps as a minimum if below zero.
+    for (name, value, kept) in [
+        ("q4_k", 0.0, 0.0),
+        ("q6_k", 0.0, 0.0),
+        ("q4_k", -1.0, -1.0),
+        ("q4_k", 1.0, 1.0),
+        ("q6_k", -1.0, -1.0),
+        ("q6_k", 1e-20, 0.0),
+    ] {
+        let bytes = encode(format(name), &[value; 96], 1, 96);
+        let w = TensorRef {
+            format: format(name),
+            d_out: 1,
+            d_in: 96,
+            bytes: &bytes,
+        };
+        for got in decode(w) {
+            assert!((got - kept).abs() <= 1e-3, "{name} {value}: {got}");
+        }
+    }
 }
 
 #[test]
@@ -294,6 +388,14 @@ fn expected_error(format: &Format, at: usize) -> Option<Result<(), TensorErrorKi
         Dtype::F16 | Dtype::Bf16 => at
             .is_multiple_of(2)
             .then_some(Err(TensorErrorKind::NotFinite)),
+        Dtype::Q4K | Dtype::Q6K => {
+            // One super-block of two blocks a tile; rows 2 and 3 of the second are padding.
+            let head = format.parts.head;
+            let (tile, at) = (at / (format.parts.bytes(2)), at % format.parts.bytes(2));
+            (at < head && at.is_multiple_of(2))
+                .then_some(Err(TensorErrorKind::NotFinite))
+                .or((tile == 0 && at >= head && at + 1 < format.parts.bytes(2)).then_some(Ok(())))
+        }
         _ => {
             let (block, at) = (at / tile_block_bytes, at % tile_block_bytes);
             // Blocks 2 and 3 are the second tile's, of which rows 2 and 3 are padding.
@@ -309,7 +411,12 @@ fn expected_error(format: &Format, at: usize) -> Option<Result<(), TensorErrorKi
 
 #[test]
 fn stored_bytes_count_padding_and_refuse_what_does_not_fit() {
-    let cases: [(&str, u64, u64, Option<u64>); 9] = [
+    let cases: [(&str, u64, u64, Option<u64>); 14] = [
+        ("q5_0", 1, 64, Some(176)),
+        ("q4_k", 4, 256, Some(576)),
+        ("q4_k", 4, 288, Some(576 + 86)),
+        ("q6_k", 5, 256, Some(1680)),
+        ("q6_k", 1, 576, Some(1680 + 216)),
         ("f32", 3, 5, Some(60)),
         ("f16", 3, 5, Some(30)),
         ("q8_0", 4, 32, Some(136)),
@@ -332,5 +439,5 @@ fn stored_bytes_count_padding_and_refuse_what_does_not_fit() {
         assert_eq!(found, Some(format));
     }
     assert_eq!(Format::find(16, 0), None);
-    assert_eq!(Format::find(18, 1), None);
+    assert_eq!(Format::find(21, 1), None);
 }

@@ -78,6 +78,8 @@ impl Gguf<'_> {
                 1 => 2 * d_in,
                 2 => d_in / 32 * 18,
                 8 => d_in / 32 * 34,
+                12 => d_in / 256 * 144,
+                14 => d_in / 256 * 210,
                 // A type that this version does not write.
                 _ => return None,
             };
@@ -142,6 +144,8 @@ fn check(name: &str, floats: &[f32], expected: &GgufTensor) {
         0 => "f32",
         1 => "f16",
         2 => "q4_0",
+        12 => "q4_k",
+        14 => "q6_k",
         _ => "q8_0",
     };
     let format = Format::by_name(format).unwrap();
@@ -203,7 +207,8 @@ fn codes_and_scales_equal_llama_quantize() {
         )
     });
     let source = floats.collect();
-    for (format, kind) in [("q8_0", 8), ("q4_0", 2)] {
+    for (format, kind) in [("q8_0", 8), ("q4_0", 2), ("q6_k", 14), ("pure-q4_k", 12)] {
         check_file(&source, path(format), kind, 14);
     }
+    check_file(&source, path("q4_k_m"), 12, 5);
 }

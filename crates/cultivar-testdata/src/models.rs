@@ -9,7 +9,8 @@ use cultivar_core::package::{
 };
 use cultivar_core::rng::{self, Purpose};
 use cultivar_core::tensor::half::f32_to_f16;
-use cultivar_core::tensor::{Format, codec};
+use cultivar_core::tensor::unpacked::Unpacked;
+use cultivar_core::tensor::{Format, codec, tile};
 use cultivar_core::tokenizer::{PieceType, TokenizerRecord};
 
 /// Ids of the bytes tokenizer: 256 bytes, `<s>`, `</s>`.
@@ -217,8 +218,10 @@ impl Weights {
     }
 
     fn draw(&self, format: &Format, d_out: usize, d_in: usize, is_norm: bool) -> Vec<u8> {
-        if format.block_len > 1 {
-            return self.draw_tiles(format, d_out, d_in);
+        match format.name {
+            "q8_0" | "q4_0" => return self.draw_tiles(format, d_out, d_in),
+            "q5_0" | "q4_k" | "q6_k" => return self.draw_blocks(format, d_out, d_in),
+            _ => {}
         }
         // Uniform numbers of this half width have the standard deviation 1 / sqrt(d_in).
         let width = (3.0 / d_in as f32).sqrt();
@@ -279,6 +282,58 @@ impl Weights {
                         .filter(|(at, _)| at % 16 / 4 == r)
                         .for_each(|(_, code)| *code = 0);
                 }
+            }
+        }
+        bytes
+    }
+
+    /// Codes of all values, sub-scales in the upper quarter of what they can be, and scales around
+    /// the one that gives rows a norm of 1; the minimum of q4_k is the middle of the codes.
+    fn draw_blocks(&self, format: &Format, d_out: usize, d_in: usize) -> Vec<u8> {
+        let (code_mask, deviation) = match format.name {
+            "q5_0" => (31, 9.2),
+            "q4_k" => (15, 4.6 * 55.5),
+            _ => (63, 18.5 * 111.5),
+        };
+        let scale = 1.0 / (deviation * (d_in as f32).sqrt());
+        let n_bytes = format
+            .stored_bytes(d_out as u64, d_in as u64)
+            .expect("a valid shape");
+        let mut bytes = vec![0u8; n_bytes as usize];
+        let tile_bytes = format.tile_bytes(d_in as u64).expect("a valid shape") as usize;
+        let mut at = 0;
+        let mut word = move |words: &dyn Fn(u64) -> [u32; 4]| {
+            at += 1;
+            words(at / 4)[at as usize % 4]
+        };
+        for row_idx in 0..d_out {
+            let tile = &mut bytes[row_idx / 4 * tile_bytes..][..tile_bytes];
+            for (start, n) in tile::super_blocks(format, d_in / format.block_len) {
+                let mut block = Unpacked::zero(n);
+                let mut draw = || word(&|i| self.words(i));
+                let spread = 0.75 + (draw() & 255) as f32 / 512.0;
+                block.scale = f32_to_f16(scale * spread);
+                for j in 0..n {
+                    let bits = draw();
+                    if format.name == "q4_k" {
+                        block.min = f32_to_f16(scale * spread * 7.5);
+                        block.sub_scales[j] = 48 + (bits & 15) as u8;
+                        block.sub_mins[j] = block.sub_scales[j];
+                    } else if format.name == "q6_k" {
+                        let sub_scale = |bits: u32| 96 + (bits & 31) as u8;
+                        block.sub_scales[2 * j] = sub_scale(bits);
+                        block.sub_scales[2 * j + 1] = sub_scale(bits >> 8).wrapping_neg();
+                    }
+                    for codes in block.codes[j].chunks_mut(4) {
+                        let bytes = draw().to_le_bytes();
+                        codes
+                            .iter_mut()
+                            .zip(bytes)
+                            .for_each(|(c, b)| *c = b & code_mask);
+                    }
+                }
+                let bytes = &mut tile[start..start + format.parts.bytes(n)];
+                tile::put(bytes, format, row_idx % 4, &block);
             }
         }
         bytes

@@ -19,6 +19,8 @@ pub struct Activations {
     scales: Vec<f32>,
     /// `[n_rows, d_in / 32]`: sums of a block's codes.
     sums: Vec<i32>,
+    /// `[n_rows, d_in / 32]`: scale times sum, what a weight's minimum is multiplied by.
+    offsets: Vec<f32>,
     /// `[n_rows, d_in / 32]`: codes in the order in which the fast kernels read them.
     packed: Vec<fast::PackedBlock>,
 }
@@ -34,13 +36,14 @@ impl Activations {
             codes: filled(0, n_blocks.checked_mul(BLOCK_LEN)?)?,
             scales: filled(0.0, n_blocks)?,
             sums: filled(0, n_blocks)?,
+            offsets: filled(0.0, n_blocks)?,
             packed: filled(fast::EMPTY_BLOCK, n_blocks)?,
         })
     }
 
     /// Bytes of the buffers for `max_rows` rows of `max_d_in` columns; for memory estimates.
     pub fn bytes_needed(max_rows: u64, max_d_in: u64) -> u64 {
-        let block_bytes = (BLOCK_LEN + 8 + size_of::<fast::PackedBlock>()) as u64;
+        let block_bytes = (BLOCK_LEN + 12 + size_of::<fast::PackedBlock>()) as u64;
         max_rows * (max_d_in * 4 + max_d_in / BLOCK_LEN as u64 * block_bytes)
     }
 
@@ -69,8 +72,9 @@ impl Activations {
     fn quantize(&mut self, backend: Backend, x: &[f32]) {
         let (blocks, _) = x.as_chunks::<BLOCK_LEN>();
         let (codes, _) = self.codes.as_chunks_mut::<BLOCK_LEN>();
-        let outputs = codes.iter_mut().zip(&mut self.scales).zip(&mut self.sums);
-        for ((block, ((codes, scale), sum)), packed) in
+        let sums = self.sums.iter_mut().zip(&mut self.offsets);
+        let outputs = codes.iter_mut().zip(&mut self.scales).zip(sums);
+        for ((block, ((codes, scale), (sum, offset))), packed) in
             blocks.iter().zip(outputs).zip(&mut self.packed)
         {
             *scale = match backend {
@@ -78,6 +82,7 @@ impl Activations {
                 Backend::Fast => fast::quantize_block(codes, block),
             };
             *sum = codes.iter().map(|&code| i32::from(code)).sum();
+            *offset = *scale * *sum as f32;
             if backend == Backend::Fast {
                 *packed = fast::pack_block(codes);
             }
@@ -119,6 +124,12 @@ impl Activations {
     #[inline]
     pub fn sums(&self, t: usize) -> &[i32] {
         &self.sums[self.block_range(t)]
+    }
+
+    /// Scales times sums of the codes of row `t`: `[d_in / 32]`.
+    #[inline]
+    pub fn offsets(&self, t: usize) -> &[f32] {
+        &self.offsets[self.block_range(t)]
     }
 
     /// Codes of row `t` in the fast kernels' order: `[d_in / 32]`.

@@ -64,14 +64,15 @@ pub fn matmul(backend: Backend, out: &mut [f32], w: TensorRef<'_>, x: &Activatio
         return;
     }
     match (w.format.dtype, backend) {
-        (Dtype::Q8_0, Backend::Scalar) => scalar::matmul_q8_0(out, w, x),
         (Dtype::Q8_0, Backend::Fast) => fast::matmul_q8_0(out, w, x),
-        (Dtype::Q4_0, Backend::Scalar) => scalar::matmul_q4_0(out, w, x),
         (Dtype::Q4_0, Backend::Fast) => fast::matmul_q4_0(out, w, x),
+        (Dtype::Q8_0 | Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q4K | Dtype::Q6K, _) => {
+            scalar::matmul_tiles(out, w, x);
+        }
         (Dtype::F32, _) => matmul_plain::<4>(backend, out, w, x),
         (Dtype::F16 | Dtype::Bf16, _) => matmul_plain::<2>(backend, out, w, x),
         // A package never gives a weight matrix of another dtype: the schema refuses it.
-        _ => unreachable!("matmul: no kernel for {}", w.format.name),
+        (Dtype::U32, _) => unreachable!("matmul: no kernel for {}", w.format.name),
     }
 }
 

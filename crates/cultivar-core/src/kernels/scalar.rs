@@ -5,8 +5,9 @@
 
 use super::low_rank::{Factors, PANEL_ROWS};
 use super::{Activations, BLOCK_LEN, PARTIAL_SUMS};
-use crate::tensor::TensorRef;
 use crate::tensor::half::{bf16_to_f32, f16_to_f32};
+use crate::tensor::tile::{self, byte_at, fifth_bit_at, nibble_at, upper_bits_at};
+use crate::tensor::{Dtype, TensorRef};
 
 /// Rows that one tile interleaves.
 pub const TILE_ROWS: usize = 4;
@@ -121,44 +122,77 @@ pub fn dot_bf16_bytes(row: &[u8], x: &[f32]) -> f32 {
     )
 }
 
-/// `[d_out, d_in]` of q8_0 tiles times rows of activations.
-pub fn matmul_q8_0(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
-    matmul_tiles::<Q8_0_TILE_BLOCK_BYTES>(out, w, x, |block, row, column| {
-        i32::from(block[8 + (column / 4) * 16 + row * 4 + column % 4] as i8)
-    });
-}
-
-/// `[d_out, d_in]` of q4_0 tiles times rows of activations; a code is its nibble less 8.
-pub fn matmul_q4_0(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
-    matmul_tiles::<Q4_0_TILE_BLOCK_BYTES>(out, w, x, |block, row, column| {
-        let byte = block[8 + (column % 16 / 4) * 16 + row * 4 + column % 4];
-        i32::from(if column < 16 { byte & 15 } else { byte >> 4 }) - 8
-    });
-}
-
-/// `acc = acc + isum * (w_scale * x_scale)` over the blocks of a row, in order.
-fn matmul_tiles<const TILE_BLOCK_BYTES: usize>(
-    out: &mut [f32],
-    w: TensorRef<'_>,
-    x: &Activations,
-    code: impl Fn(&[u8; TILE_BLOCK_BYTES], usize, usize) -> i32,
-) {
+/// `[d_out, d_in]` of tiles times rows of activations: for each element, over the super-blocks of
+/// its row in order, `acc = acc + `[`super_block`].
+pub fn matmul_tiles(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
     let n_blocks = w.d_in / BLOCK_LEN;
-    let (blocks, _) = w.bytes.as_chunks::<TILE_BLOCK_BYTES>();
+    let tile_bytes = w.bytes.len() / w.d_out.div_ceil(TILE_ROWS).max(1);
     for t in 0..x.n_rows() {
         for row_idx in 0..w.d_out {
-            let tile = &blocks[row_idx / TILE_ROWS * n_blocks..][..n_blocks];
-            let row = row_idx % TILE_ROWS;
+            let tile = &w.bytes[row_idx / TILE_ROWS * tile_bytes..][..tile_bytes];
             let mut acc = 0.0f32;
-            for ((block, codes), x_scale) in tile.iter().zip(x.codes(t)).zip(x.scales(t)) {
-                let w_scale = f16_to_f32(u16::from_le_bytes([block[2 * row], block[2 * row + 1]]));
-                let mut isum = 0;
-                for (column, &x_code) in codes.iter().enumerate() {
-                    isum += code(block, row, column) * i32::from(x_code);
-                }
-                acc += isum as f32 * (w_scale * x_scale);
+            let mut first = 0;
+            for (start, n) in tile::super_blocks(w.format, n_blocks) {
+                let bytes = &tile[start..start + w.format.parts.bytes(n)];
+                acc += super_block(w, bytes, row_idx % TILE_ROWS, x, (t, first, n));
+                first += n;
             }
             out[t * w.d_out + row_idx] = acc;
         }
+    }
+}
+
+/// What a super-block adds to row `row`: `bytes`, all rows of the tile, times the `n` blocks of
+/// activation row `t` from `first` on.
+fn super_block(
+    w: TensorRef<'_>,
+    bytes: &[u8],
+    row: usize,
+    x: &Activations,
+    (t, first, n): (usize, usize, usize),
+) -> f32 {
+    let half = |at: usize| f16_to_f32(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
+    let scale = half(2 * row);
+    let (_, rest) = bytes.split_at(w.format.parts.head);
+    let (subs, codes) = rest.split_at(n * w.format.parts.scales);
+    let (mut scaled, mut least) = (0.0f32, 0.0f32);
+    for (j, codes) in codes.chunks_exact(w.format.parts.codes).enumerate() {
+        let (x_codes, x_scale) = (&x.codes(t)[first + j], x.scales(t)[first + j]);
+        let product = |c: usize| code(w.format.dtype, codes, row, c) * i32::from(x_codes[c]);
+        let low: i32 = (0..16).map(product).sum();
+        let high: i32 = (16..32).map(product).sum();
+        match w.format.dtype {
+            Dtype::Q4K => {
+                let upper = subs[4 * n + 2 * j + row / 2] >> (4 * (row % 2)) & 15;
+                let sub_scale = i32::from(subs[4 * j + row] & 63);
+                let sub_min = subs[4 * j + row] >> 6 | upper << 2;
+                scaled += (sub_scale * (low + high)) as f32 * x_scale;
+                least += f32::from(sub_min) * x.offsets(t)[first + j];
+            }
+            Dtype::Q6K => {
+                let sub_scale = |half: usize| i32::from(subs[8 * j + 4 * half + row] as i8);
+                let isum = sub_scale(0) * low + sub_scale(1) * high;
+                scaled += isum as f32 * x_scale;
+            }
+            _ => return (low + high) as f32 * (scale * x_scale),
+        }
+    }
+    if w.format.dtype == Dtype::Q4K {
+        scale * scaled - half(8 + 2 * row) * least
+    } else {
+        scale * scaled
+    }
+}
+
+/// The code of a row and column of a block as the number that it stands for.
+fn code(dtype: Dtype, codes: &[u8], row: usize, column: usize) -> i32 {
+    let bits = |(at, shift): (usize, u32)| i32::from(codes[at] >> shift);
+    let nibble = || bits(nibble_at(row, column)) & 15;
+    match dtype {
+        Dtype::Q4_0 => nibble() - 8,
+        Dtype::Q5_0 => (nibble() | (bits(fifth_bit_at(row, column)) & 1) << 4) - 16,
+        Dtype::Q4K => nibble(),
+        Dtype::Q6K => (nibble() | (bits(upper_bits_at(row, column)) & 3) << 4) - 32,
+        _ => i32::from(codes[byte_at(row, column)] as i8),
     }
 }

@@ -4,9 +4,10 @@
 
 use super::error::{TensorError, TensorErrorKind};
 use super::half::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
-use super::quant::{BLOCK_LEN, quantize_block_q4_0, quantize_block_q8_0};
-use super::tile::{TILE_ROWS, q4_0_at, q8_0_at, scale_at};
-use super::{Dtype, Format, TensorRef, payload};
+use super::quant::{self, BLOCK_LEN};
+use super::tile::{self, TILE_ROWS};
+use super::unpacked::Unpacked;
+use super::{Dtype, Format, TensorRef, payload, quant_k};
 
 /// Stores `rows: [n_rows, d_in]` in `format`, the last tile filled with zeros.
 ///
@@ -36,21 +37,7 @@ pub fn encode_rows(
         Dtype::F16 => encode_elements(out, rows, |v| f32_to_f16(v).to_le_bytes()),
         Dtype::Bf16 => encode_elements(out, rows, |v| f32_to_bf16(v).to_le_bytes()),
         Dtype::U32 => return refuse(TensorErrorKind::Shape),
-        Dtype::Q8_0 => encode_tiles(out, format, rows, d_in, |block, r, x| {
-            let (scale, codes) = quantize_block_q8_0(x);
-            for (column, code) in codes.into_iter().enumerate() {
-                block[q8_0_at(r, column)] = code.cast_unsigned();
-            }
-            scale
-        }),
-        Dtype::Q4_0 => encode_tiles(out, format, rows, d_in, |block, r, x| {
-            let (scale, codes) = quantize_block_q4_0(x);
-            for (column, code) in codes.into_iter().enumerate() {
-                let (at, shift) = q4_0_at(r, column);
-                block[at] |= code << shift;
-            }
-            scale
-        }),
+        _ => encode_tiles(out, format, rows, d_in),
     }
     payload::check_stored(format, out, n_rows, d_in, 0, usize::MAX).map(|_| ())
 }
@@ -62,28 +49,41 @@ fn encode_elements<const N: usize>(out: &mut [u8], values: &[f32], encode: fn(f3
     }
 }
 
-fn encode_tiles(
-    out: &mut [u8],
-    format: &Format,
-    rows: &[f32],
-    d_in: usize,
-    encode: impl Fn(&mut [u8], usize, &[f32; BLOCK_LEN]) -> u16,
-) {
+fn encode_tiles(out: &mut [u8], format: &Format, rows: &[f32], d_in: usize) {
     out.fill(0);
     if rows.is_empty() {
         return;
     }
-    let tile_block_bytes = format.block_bytes * TILE_ROWS;
-    let tiles = out.chunks_exact_mut(d_in / BLOCK_LEN * tile_block_bytes);
+    let n_blocks = d_in / BLOCK_LEN;
+    let tile_bytes = out.len() / rows.len().div_ceil(d_in * TILE_ROWS);
+    let tiles = out.chunks_exact_mut(tile_bytes);
     for (tile, rows) in tiles.zip(rows.chunks(d_in * TILE_ROWS)) {
         for (r, row) in rows.chunks_exact(d_in).enumerate() {
-            let (blocks, _) = row.as_chunks::<BLOCK_LEN>();
-            for (block, x) in tile.chunks_exact_mut(tile_block_bytes).zip(blocks) {
-                let scale = encode(block, r, x).to_le_bytes();
-                block[scale_at(r)..scale_at(r) + 2].copy_from_slice(&scale);
+            let parts = row.chunks(BLOCK_LEN * format.super_blocks);
+            for ((at, n), x) in tile::super_blocks(format, n_blocks).zip(parts) {
+                let block = &mut tile[at..at + format.parts.bytes(n)];
+                tile::put(block, format, r, &quantize(format, x));
             }
         }
     }
+}
+
+/// Quantizes one super-block of a row.
+fn quantize(format: &Format, x: &[f32]) -> Unpacked {
+    let (blocks, _) = x.as_chunks::<BLOCK_LEN>();
+    let mut out = Unpacked::zero(blocks.len());
+    match (format.dtype, blocks) {
+        (Dtype::Q4K, _) => return quant_k::quantize_q4_k(blocks),
+        (Dtype::Q6K, _) => return quant_k::quantize_q6_k(blocks),
+        (Dtype::Q4_0, [x, ..]) => (out.scale, out.codes[0]) = quant::quantize_block_q4_0(x),
+        (Dtype::Q5_0, [x, ..]) => (out.scale, out.codes[0]) = quant::quantize_block_q5_0(x),
+        (_, [x, ..]) => {
+            let (scale, codes) = quant::quantize_block_q8_0(x);
+            (out.scale, out.codes[0]) = (scale, codes.map(i8::cast_unsigned));
+        }
+        (_, []) => {}
+    }
+    out
 }
 
 /// Row `row_idx` of `w` as f32: `out: [d_in]`. Exact; of u32, the nearest f32.
@@ -102,13 +102,7 @@ pub fn decode_row(out: &mut [f32], w: TensorRef<'_>, row_idx: usize) {
         Dtype::F16 => decode_elements(out, w, row_idx, |b| f16_to_f32(u16::from_le_bytes(b))),
         Dtype::Bf16 => decode_elements(out, w, row_idx, |b| bf16_to_f32(u16::from_le_bytes(b))),
         Dtype::U32 => decode_elements(out, w, row_idx, |b| u32::from_le_bytes(b) as f32),
-        Dtype::Q8_0 => decode_tile(out, w, row_idx, |block, r, column| {
-            block[q8_0_at(r, column)].cast_signed()
-        }),
-        Dtype::Q4_0 => decode_tile(out, w, row_idx, |block, r, column| {
-            let (at, shift) = q4_0_at(r, column);
-            (block[at] >> shift & 15).cast_signed() - 8
-        }),
+        _ => decode_tile(out, w, row_idx),
     }
 }
 
@@ -125,22 +119,13 @@ fn decode_elements<const N: usize>(
     }
 }
 
-fn decode_tile(
-    out: &mut [f32],
-    w: TensorRef<'_>,
-    row_idx: usize,
-    code: impl Fn(&[u8], usize, usize) -> i8,
-) {
-    let tile_block_bytes = w.format.block_bytes * TILE_ROWS;
-    let tile_bytes = w.d_in / BLOCK_LEN * tile_block_bytes;
+fn decode_tile(out: &mut [f32], w: TensorRef<'_>, row_idx: usize) {
+    let n_blocks = w.d_in / BLOCK_LEN;
+    let tile_bytes = w.bytes.len() / w.d_out.div_ceil(TILE_ROWS);
     let tile = &w.bytes[row_idx / TILE_ROWS * tile_bytes..][..tile_bytes];
-    let r = row_idx % TILE_ROWS;
-    let (blocks, _) = out.as_chunks_mut::<BLOCK_LEN>();
-    for (out, block) in blocks.iter_mut().zip(tile.chunks_exact(tile_block_bytes)) {
-        let at = scale_at(r);
-        let scale = f16_to_f32(u16::from_le_bytes([block[at], block[at + 1]]));
-        for (column, out) in out.iter_mut().enumerate() {
-            *out = scale * f32::from(code(block, r, column));
-        }
+    let parts = out.chunks_mut(BLOCK_LEN * w.format.super_blocks);
+    for ((at, n), out) in tile::super_blocks(w.format, n_blocks).zip(parts) {
+        let block = &tile[at..at + w.format.parts.bytes(n)];
+        tile::get(block, w.format, row_idx % TILE_ROWS, n).values(out, w.format);
     }
 }

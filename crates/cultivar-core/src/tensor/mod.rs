@@ -8,9 +8,12 @@ mod error;
 pub mod half;
 pub mod payload;
 pub mod quant;
+pub mod quant_k;
+pub mod row_order;
 pub mod tile;
+pub mod unpacked;
 
-pub use dtype::{Dtype, FORMATS, Format, Layout};
+pub use dtype::{Dtype, FORMATS, Format, Layout, Parts};
 pub use error::{TensorError, TensorErrorKind};
 
 /// A matrix `[d_out, d_in]` over its stored bytes.

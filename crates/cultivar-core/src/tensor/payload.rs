@@ -4,7 +4,7 @@
 //! and never allocates.
 
 use super::error::{TensorError, TensorErrorKind};
-use super::{Dtype, Format, Layout, TensorRef};
+use super::{Dtype, Format, Layout, TensorRef, tile};
 
 /// Checks about `budget_bytes` of `w` from byte `from` on and returns where to go on; the whole
 /// tensor is checked when that is its length. Start at 0, go on only at a place it returned.
@@ -34,8 +34,10 @@ pub(super) fn check_stored(
     }
     let unit = match format.layout {
         Layout::Rows => format.block_bytes,
-        Layout::Tile4 => format.block_bytes * format.tile_rows,
-    };
+        // A whole tile: the super-blocks in it differ in length.
+        Layout::Tile4 => bytes.len() / d_out.div_ceil(format.tile_rows).max(1),
+    }
+    .max(1);
     let n_bytes = (budget_bytes / unit).max(1) * unit;
     let from = from.min(bytes.len());
     let end = bytes.len().min(from.saturating_add(n_bytes));
@@ -45,16 +47,19 @@ pub(super) fn check_stored(
         Dtype::F32 => position::<4>(part, |b| u32::from_le_bytes(*b) << 1 >= 0xff00_0000),
         Dtype::F16 => position::<2>(part, |b| u16::from_le_bytes(*b) << 1 >= 0xf800),
         Dtype::Bf16 => position::<2>(part, |b| u16::from_le_bytes(*b) << 1 >= 0xff00),
-        Dtype::Q8_0 | Dtype::Q4_0 => {
-            let tile = Tile {
-                tile_rows: format.tile_rows,
-                tile_block_bytes: unit,
-            };
+        Dtype::Q8_0 | Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q4K | Dtype::Q6K => {
             // The first byte of the last, short tile; behind the end if there is none.
-            let padded = d_out / format.tile_rows * (d_in / format.block_len) * unit;
-            return tile
-                .check(part, from, padded, d_out % format.tile_rows)
-                .map(|()| end);
+            let padded = d_out / format.tile_rows * unit;
+            for (i, tile) in part.chunks_exact(unit).enumerate() {
+                let at = from + i * unit;
+                let n_rows = if at < padded {
+                    format.tile_rows
+                } else {
+                    d_out % format.tile_rows
+                };
+                check_tile(format, tile, at, d_in / format.block_len, n_rows)?;
+            }
+            return Ok(end);
         }
     };
     match bad {
@@ -63,40 +68,45 @@ pub(super) fn check_stored(
     }
 }
 
-/// The arrangement of one tile-block: scales of two bytes, then groups of four bytes of each row.
-struct Tile {
-    tile_rows: usize,
-    tile_block_bytes: usize,
+/// Checks a whole tile that begins at byte `at` and has `n_rows` rows: heads finite, and the bits
+/// of the rows that it lacks zero.
+fn check_tile(
+    format: &Format,
+    tile: &[u8],
+    at: usize,
+    n_blocks: usize,
+    n_rows: usize,
+) -> Result<(), TensorError> {
+    for (start, n) in tile::super_blocks(format, n_blocks) {
+        let block = &tile[start..start + format.parts.bytes(n)];
+        let head = &block[..format.parts.head];
+        if let Some(i) = position::<2>(head, |b| u16::from_le_bytes(*b) << 1 >= 0xf800) {
+            return refuse(TensorErrorKind::NotFinite, at + start + i);
+        }
+        if n_rows < format.tile_rows
+            && let Some(i) =
+                (0..block.len()).find(|&i| block[i] & padding(format, n, i, n_rows) != 0)
+        {
+            return refuse(TensorErrorKind::Padding, at + start + i);
+        }
+    }
+    Ok(())
 }
 
-impl Tile {
-    /// Checks whole tile-blocks that begin at byte `from`; those from byte `padded` on have only
-    /// `n_last` rows.
-    fn check(
-        &self,
-        part: &[u8],
-        from: usize,
-        padded: usize,
-        n_last: usize,
-    ) -> Result<(), TensorError> {
-        for (i, block) in part.chunks_exact(self.tile_block_bytes).enumerate() {
-            let at = from + i * self.tile_block_bytes;
-            let (scales, codes) = block.split_at(2 * self.tile_rows);
-            if let Some(i) = position::<2>(scales, |b| u16::from_le_bytes(*b) << 1 >= 0xf800) {
-                return refuse(TensorErrorKind::NotFinite, at + i);
-            }
-            if at < padded {
-                continue;
-            }
-            let is_padding = |i: usize, row: usize| row >= n_last && block[i] != 0;
-            let scale = (0..scales.len()).find(|&i| is_padding(i, i / 2));
-            let code = (scales.len()..scales.len() + codes.len())
-                .find(|&i| is_padding(i, (i - scales.len()) / 4 % self.tile_rows));
-            if let Some(i) = scale.or(code) {
-                return refuse(TensorErrorKind::Padding, at + i);
-            }
+/// The bits of byte `i` of a super-block of `n` blocks that belong to rows from `n_rows` on.
+fn padding(format: &Format, n: usize, i: usize, n_rows: usize) -> u8 {
+    let all_if = |is_padding: bool| if is_padding { 0xff } else { 0 };
+    let Some(i) = i.checked_sub(format.parts.head) else {
+        return all_if(i / 2 % 4 >= n_rows);
+    };
+    match i.checked_sub(n * format.parts.scales) {
+        Some(i) => all_if(i / 4 % 4 >= n_rows),
+        // Upper bits of q4_k's minimums: a half of a byte for each row.
+        None if format.dtype == Dtype::Q4K && i >= 4 * n => {
+            let r = i % 2 * 2;
+            all_if(r >= n_rows) & 0x0f | all_if(r + 1 >= n_rows) & 0xf0
         }
-        Ok(())
+        None => all_if(i % 4 >= n_rows),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Quantization of blocks of 32, with the rounding of ggml's reference code
-//! (`quantize_row_q8_0_ref`, `quantize_row_q4_0_ref`), so that codes and scales equal those that
-//! llama-quantize writes, byte for byte.
+//! (`quantize_row_q8_0_ref`, `quantize_row_q4_0_ref`, `quantize_row_q5_0_ref`), so that codes and
+//! scales equal those that llama-quantize writes, byte for byte.
 //!
 //! Where ggml's C leaves the result open (values that are not finite, blocks so small that the
 //! inverse of their scale overflows), the rule is ours and total: see each function.
@@ -35,8 +35,19 @@ pub fn quantize_block_q4_0(x: &[f32; BLOCK_LEN]) -> (u16, [u8; BLOCK_LEN]) {
     )
 }
 
+/// q5_0: as q4_0 with five bits: scale = m / -16, codes = `x * (1 / scale) + 16.5` cut to a whole
+/// number in 0..=31. The same rules for what is not finite or too small.
+pub fn quantize_block_q5_0(x: &[f32; BLOCK_LEN]) -> (u16, [u8; BLOCK_LEN]) {
+    let scale = largest(x) / -16.0;
+    let inverse = inverse_of(scale);
+    (
+        f32_to_f16(scale),
+        x.map(|v| ((v * inverse + 16.5) as u8).min(31)),
+    )
+}
+
 /// The first value of largest magnitude, its sign kept; a `NaN` counts above infinity.
-fn largest(x: &[f32; BLOCK_LEN]) -> f32 {
+pub(super) fn largest(x: &[f32]) -> f32 {
     let magnitude = |v: f32| v.to_bits() & 0x7fff_ffff;
     x.iter().fold(0.0, |max, &v| {
         if magnitude(v) > magnitude(max) {
