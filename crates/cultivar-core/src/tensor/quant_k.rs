@@ -16,10 +16,17 @@ const TINY: f32 = 1e-15;
 const HALF_NAN: u16 = 0x7e00;
 
 /// The nearest whole number, ties to even, limited to `low..=high`; `NaN` gives `low`.
+///
+/// By comparisons: of `f32::min` and `max` a compiler may make relaxed instructions.
 fn nearest(v: f32, low: f32, high: f32) -> f32 {
-    // As wide as the trick of adding 1.5 * 2^23 is exact.
-    let v = v.clamp(-4_194_303.0, 4_194_303.0);
-    ((v + 12_582_912.0) - 12_582_912.0).max(low).min(high)
+    if v > high {
+        high
+    } else if v > low {
+        // Exact below 2^22 in magnitude, and limits here are within 128.
+        (v + 12_582_912.0) - 12_582_912.0
+    } else {
+        low
+    }
 }
 
 fn all_finite(blocks: &[[f32; BLOCK_LEN]]) -> bool {
@@ -37,8 +44,12 @@ pub fn quantize_q4_k(blocks: &[[f32; BLOCK_LEN]]) -> Unpacked {
         let average = sqrt_f32(sum / BLOCK_LEN as f32);
         let weights = x.map(|v| average + v.abs());
         (scales[j], mins[j], out.codes[j]) = scale_and_min(x, &weights);
-        max_scale = max_scale.max(scales[j]);
-        max_min = max_min.max(mins[j]);
+        max_scale = if scales[j] > max_scale {
+            scales[j]
+        } else {
+            max_scale
+        };
+        max_min = if mins[j] > max_min { mins[j] } else { max_min };
     }
     let is_finite = scales.iter().chain(&mins).all(|v| v.is_finite());
     if !all_finite(blocks) || !is_finite {
