@@ -16,6 +16,7 @@ pub mod ggml;
 pub mod gguf;
 mod importer;
 mod llama2c;
+mod lora;
 mod options;
 mod plan;
 pub mod safetensors;
@@ -24,5 +25,6 @@ mod tensor_job;
 
 pub use error::{ImportError, ImportErrorDetail, ImportErrorKind};
 pub use importer::{ImportStep, Importer};
+pub use lora::{LoraError, LoraFault, LoraFile, LoraOptions, LoraRule, import_adapter};
 pub use options::{ImportOptions, TargetFormat};
 pub use source::{SOURCES_MAX, SourceInfo, SourceKind};

@@ -1,0 +1,49 @@
+//! The conversion record of an imported adapter, canonical JSON of schema `cultivar.conversion.v1`.
+//!
+//! It holds no time, no folder and no host: the same files and base give the same bytes.
+
+use super::{ForeignAdapter, LoraFile};
+use alloc::string::String;
+use alloc::vec::Vec;
+use cultivar_core::digest::sha256;
+use cultivar_core::json::JsonWriter;
+use cultivar_core::package::TensorPlan;
+
+/// Writes the record.
+pub(super) fn to_json(
+    files: &[LoraFile<'_>],
+    foreign: &ForeignAdapter,
+    tensors: &[(TensorPlan, Vec<u8>)],
+) -> String {
+    let mut json = JsonWriter::new();
+    json.begin_object()
+        .field_str("schema", "cultivar.conversion.v1")
+        .field_str(
+            "importer",
+            concat!("cultivar-import ", env!("CARGO_PKG_VERSION")),
+        )
+        .field_str("kind", foreign.kind);
+    let mut files: Vec<&LoraFile<'_>> = files.iter().collect();
+    cultivar_core::sorting::sort_by(&mut files, |a, b| a.name.cmp(b.name));
+    json.key("sources").begin_array();
+    for file in files {
+        json.begin_object()
+            .field_str("name", file.name)
+            .field_u64("bytes", file.bytes.len() as u64)
+            .field_display("sha256", sha256(file.bytes))
+            .end_object();
+    }
+    json.end_array();
+    json.key("modules").begin_array();
+    for delta in &foreign.deltas {
+        json.begin_object()
+            .field_str("module", &delta.module)
+            .field_u64("rank", delta.a.n_rows)
+            .field_f32("scale", delta.scale)
+            .end_object();
+    }
+    json.end_array();
+    json.field_u64("n_tensors", tensors.len() as u64);
+    json.end_object();
+    json.finish()
+}

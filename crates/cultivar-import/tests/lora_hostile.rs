@@ -1,0 +1,305 @@
+//! Adapters of others that must be refused: one case per rule, and damage everywhere.
+
+use cultivar_core::adapter::{Adapter, DeltaKind};
+use cultivar_core::package::{Head, Package};
+use cultivar_import::{LoraFile, LoraOptions, LoraRule, import_adapter};
+use cultivar_testdata::models::ModelSpec;
+
+const CONFIG: &str = r#"{"peft_type":"LORA","lora_alpha":4,"r":2}"#;
+const Q: &str = "base_model.model.model.layers.0.self_attn.q_proj";
+
+fn base(spec: &ModelSpec) -> Head {
+    Package::parse(&spec.build()).unwrap().head
+}
+
+/// A tensor of a safetensors file: name, element type, shape.
+type Plan<'a> = (&'a str, &'a str, &'a [u64]);
+
+fn safetensors(tensors: &[Plan<'_>]) -> Vec<u8> {
+    let mut header = String::from("{");
+    let mut data = Vec::new();
+    for (i, (name, dtype, shape)) in tensors.iter().enumerate() {
+        let n = shape.iter().product::<u64>() as usize;
+        let start = data.len();
+        for i in 0..n {
+            let value = (i % 13) as f32 / 64.0 - 0.1;
+            match *dtype {
+                "F32" => data.extend(value.to_le_bytes()),
+                "BF16" => data.extend(&value.to_le_bytes()[2..]),
+                _ => data.extend(f64::from(value).to_le_bytes()),
+            }
+        }
+        let comma = if i == 0 { "" } else { "," };
+        header += &format!(
+            "{comma}\"{name}\":{{\"dtype\":\"{dtype}\",\"shape\":{shape:?},\
+             \"data_offsets\":[{start},{}]}}",
+            data.len()
+        );
+    }
+    header.push('}');
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.bytes());
+    file.extend(data);
+    file
+}
+
+fn gguf(values: &[(&str, &str)], alpha: Option<f32>, tensors: &[(&str, u32, &[u64])]) -> Vec<u8> {
+    let mut file = b"GGUF".to_vec();
+    file.extend(3_u32.to_le_bytes());
+    file.extend((tensors.len() as u64).to_le_bytes());
+    file.extend((values.len() as u64 + u64::from(alpha.is_some())).to_le_bytes());
+    let text = |file: &mut Vec<u8>, text: &str| {
+        file.extend((text.len() as u64).to_le_bytes());
+        file.extend(text.bytes());
+    };
+    for (key, value) in values {
+        text(&mut file, key);
+        file.extend(8_u32.to_le_bytes());
+        text(&mut file, value);
+    }
+    if let Some(alpha) = alpha {
+        text(&mut file, "adapter.lora.alpha");
+        file.extend(6_u32.to_le_bytes());
+        file.extend(alpha.to_le_bytes());
+    }
+    let mut offset = 0_u64;
+    for (name, ggml_type, shape) in tensors {
+        text(&mut file, name);
+        file.extend((shape.len() as u32).to_le_bytes());
+        shape
+            .iter()
+            .rev()
+            .for_each(|dim| file.extend(dim.to_le_bytes()));
+        file.extend(ggml_type.to_le_bytes());
+        file.extend(offset.to_le_bytes());
+        offset += (shape.iter().product::<u64>() * 4).next_multiple_of(32);
+    }
+    file.resize(file.len().next_multiple_of(32) + offset as usize, 0);
+    file
+}
+
+fn code(files: &[(&str, &[u8])], base: &Head) -> i32 {
+    let files: Vec<_> = files
+        .iter()
+        .map(|&(name, bytes)| LoraFile { name, bytes })
+        .collect();
+    match import_adapter(&files, base, &LoraOptions::default()) {
+        Ok(_) => 0,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            error.code()
+        }
+    }
+}
+
+fn pair(rank: u64) -> Vec<u8> {
+    let (a, b) = (format!("{Q}.lora_A.weight"), format!("{Q}.lora_B.weight"));
+    safetensors(&[(&a, "F32", &[rank, 64]), (&b, "BF16", &[64, rank])])
+}
+
+#[test]
+fn each_rule_has_a_file_that_breaks_it() {
+    let base = base(&ModelSpec::tiny("f32"));
+    let config = ("adapter_config.json", CONFIG.as_bytes());
+    let good = pair(2);
+    let good = ("adapter_model.safetensors", good.as_slice());
+    assert_eq!(code(&[good, config], &base), 0);
+    let refused = |rule: LoraRule, files: &[(&str, &[u8])]| {
+        assert_eq!(code(files, &base), rule.code(), "{rule:?}");
+    };
+    refused(LoraRule::NoFile, &[]);
+    refused(LoraRule::NoConfig, &[good]);
+    refused(LoraRule::NoWeights, &[config]);
+    refused(
+        LoraRule::Unrecognised,
+        &[config, ("adapter_model.bin", b"PK\x03\x04")],
+    );
+    refused(LoraRule::TwoOfAKind, &[config, config, good]);
+    let other = br#"{"peft_type":"IA3"}"#;
+    refused(LoraRule::OtherKind, &[("adapter_config.json", other), good]);
+    let dora = br#"{"peft_type":"LORA","lora_alpha":4,"use_dora":true}"#;
+    refused(LoraRule::Variant, &[("adapter_config.json", dora), good]);
+    let no_alpha = br#"{"peft_type":"LORA"}"#;
+    refused(
+        LoraRule::ConfigField,
+        &[("adapter_config.json", no_alpha), good],
+    );
+}
+
+#[test]
+fn tensors_that_do_not_belong_are_refused_by_name() {
+    let base = base(&ModelSpec::tiny("f32"));
+    let config = ("adapter_config.json", CONFIG.as_bytes());
+    let with = |rule: LoraRule, tensors: &[Plan<'_>]| {
+        let file = safetensors(tensors);
+        assert_eq!(
+            code(&[config, ("w", &file)], &base),
+            rule.code(),
+            "{rule:?} {tensors:?}"
+        );
+    };
+    let (a, b) = (format!("{Q}.lora_A.weight"), format!("{Q}.lora_B.weight"));
+    let (a, b) = (a.as_str(), b.as_str());
+    let magnitude = format!("{Q}.lora_magnitude_vector");
+    with(LoraRule::NoFile, &[]);
+    with(LoraRule::Variant, &[(&magnitude, "F32", &[64])]);
+    with(
+        LoraRule::UnknownTensor,
+        &[("base_model.model.lm_head.weight", "F32", &[2, 64])],
+    );
+    with(
+        LoraRule::UnknownTensor,
+        &[(&a[5..], "F32", &[2, 64]), (b, "F32", &[64, 2])],
+    );
+    let default_a = format!("{Q}.lora_A.default.weight");
+    with(
+        LoraRule::UnknownTensor,
+        &[(a, "F32", &[2, 64]), (&default_a, "F32", &[2, 64])],
+    );
+    let rotary = a.replace("q_proj", "rotary");
+    with(LoraRule::UnknownTensor, &[(&rotary, "F32", &[2, 64])]);
+    let deep = [a.replace(".0.", ".3."), b.replace(".0.", ".3.")];
+    with(
+        LoraRule::UnknownTensor,
+        &[(&deep[0], "F32", &[2, 64]), (&deep[1], "F32", &[64, 2])],
+    );
+    with(LoraRule::FactorMissing, &[(a, "F32", &[2, 64])]);
+    with(LoraRule::FactorMissing, &[(b, "F32", &[64, 2])]);
+    with(
+        LoraRule::FactorShape,
+        &[(a, "F32", &[2, 64]), (b, "F32", &[64, 3])],
+    );
+    with(
+        LoraRule::FactorShape,
+        &[(a, "F32", &[2, 60]), (b, "F32", &[64, 2])],
+    );
+    with(
+        LoraRule::FactorShape,
+        &[(a, "F32", &[2, 64]), (b, "F32", &[60, 2])],
+    );
+    with(
+        LoraRule::FactorShape,
+        &[(a, "F32", &[128]), (b, "F32", &[64, 2])],
+    );
+    with(
+        LoraRule::FactorShape,
+        &[(a, "F32", &[0, 64]), (b, "F32", &[64, 0])],
+    );
+    with(
+        LoraRule::FactorFormat,
+        &[(a, "F64", &[2, 64]), (b, "F32", &[64, 2])],
+    );
+    let tied = "base_model.model.model.embed_tokens.lora_embedding_";
+    let (e_a, e_b) = (format!("{tied}A"), format!("{tied}B"));
+    let embedding = [
+        (e_a.as_str(), "F32", &[2, 258][..]),
+        (e_b.as_str(), "F32", &[64, 2]),
+    ];
+    with(LoraRule::TiedEmbedding, &embedding);
+
+    // A rank beyond the format's and a value that is not finite: the package's own rules.
+    assert_eq!(code(&[config, ("w", &pair(4097))], &base), 455);
+    let mut infinite = pair(2);
+    let end = infinite.len();
+    infinite[end - 2..].copy_from_slice(&[0x80, 0x7f]);
+    assert!((100..200).contains(&code(&[config, ("w", &infinite)], &base)));
+    let mut cut = pair(2);
+    cut.truncate(end - 1);
+    assert!((500..570).contains(&code(&[config, ("w", &cut)], &base)));
+}
+
+#[test]
+fn gguf_files_are_refused_by_name() {
+    let base = base(&ModelSpec::tiny("f32"));
+    let values = [
+        ("general.architecture", "llama"),
+        ("general.type", "adapter"),
+        ("adapter.type", "lora"),
+    ];
+    let (a, b) = ("blk.0.attn_q.weight.lora_a", "blk.0.attn_q.weight.lora_b");
+    let factors: [(&str, u32, &[u64]); 2] = [(a, 0, &[2, 64]), (b, 0, &[64, 2])];
+    let of = |file: Vec<u8>| code(&[("lora.gguf", &file)], &base);
+    assert_eq!(of(gguf(&values, Some(4.0), &factors)), 0);
+    let rule = |rule: LoraRule, file: Vec<u8>| assert_eq!(of(file), rule.code(), "{rule:?}");
+    let change = |idx: usize, value| {
+        let mut changed = values;
+        changed[idx].1 = value;
+        gguf(&changed, Some(4.0), &factors)
+    };
+    rule(LoraRule::GgufArchitecture, change(0, "mamba"));
+    rule(LoraRule::ConfigField, change(1, "model"));
+    rule(LoraRule::OtherKind, change(2, "control_vector"));
+    rule(LoraRule::ConfigField, gguf(&values, None, &factors));
+    rule(LoraRule::NoFile, gguf(&values, Some(4.0), &[]));
+    rule(
+        LoraRule::FactorMissing,
+        gguf(&values, Some(4.0), &factors[..1]),
+    );
+    let strange: [(&str, u32, &[u64]); 1] = [("output_norm.weight", 0, &[64])];
+    rule(LoraRule::UnknownTensor, gguf(&values, Some(4.0), &strange));
+    let integers: [(&str, u32, &[u64]); 2] = [(a, 26, &[2, 64]), (b, 0, &[64, 2])];
+    rule(LoraRule::FactorFormat, gguf(&values, Some(4.0), &integers));
+    let config = ("adapter_config.json", CONFIG.as_bytes());
+    let whole = gguf(&values, Some(4.0), &factors);
+    assert_eq!(
+        code(&[("lora.gguf", &whole), config], &base),
+        LoraRule::TwoOfAKind.code()
+    );
+}
+
+#[test]
+fn every_truncation_and_many_changes_are_refused_or_valid() {
+    let base = base(&ModelSpec::tiny("q8_0"));
+    let config = ("adapter_config.json", CONFIG.as_bytes());
+    let good = pair(2);
+    for n_bytes in 0..good.len() {
+        assert_ne!(
+            code(&[config, ("w", &good[..n_bytes])], &base),
+            0,
+            "{n_bytes}"
+        );
+    }
+    let mut changed = good.clone();
+    for at in 0..good.len() {
+        for change in [1, 0x20, 0x80, 0xFF] {
+            changed[at] ^= change;
+            code(&[config, ("w", &changed)], &base);
+            changed[at] = good[at];
+        }
+    }
+}
+
+/// Embedding factors change places; an untied base takes them.
+#[test]
+fn an_embedding_of_an_untied_base_is_taken() {
+    let base = base(&ModelSpec::untied("f32"));
+    let name = "base_model.model.model.embed_tokens.lora_embedding_";
+    let (a, b) = (format!("{name}A"), format!("{name}B"));
+    let file = safetensors(&[(&a, "F32", &[3, 258]), (&b, "F32", &[96, 3])]);
+    let config = LoraFile {
+        name: "adapter_config.json",
+        bytes: CONFIG.as_bytes(),
+    };
+    let weights = LoraFile {
+        name: "adapter_model.safetensors",
+        bytes: &file,
+    };
+    let options = LoraOptions {
+        name: "names".to_string(),
+        exact_base: true,
+    };
+    let package = import_adapter(&[config, weights], &base, &options).unwrap();
+    let adapter = Adapter::parse(&package).unwrap();
+    assert_eq!(adapter.head.metadata.text("name"), Some("names"));
+    assert!(adapter.head.binding.exact_base);
+    let delta = &adapter.head.deltas[0];
+    assert_eq!(delta.target, "token_embedding");
+    let DeltaKind::LowRank { lora_a, rank, .. } = delta.kind else {
+        panic!("not low-rank")
+    };
+    assert_eq!(rank, 3);
+    // lora_a[0][1] is lora_embedding_B[1][0]: element 3 of its values.
+    let stored = adapter.tensor(lora_a).unwrap().bytes;
+    let value = f32::from_le_bytes(stored[4..8].try_into().unwrap());
+    assert_eq!(value, 3.0 / 64.0 - 0.1);
+}
