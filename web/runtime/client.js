@@ -2,7 +2,8 @@
  * The page's side of the worker: calls with promises, events, stops, and a new worker in place of
  * one that failed or does not answer. Knows nothing of packages; `epoch` counts the workers, so
  * that whoever holds handles can tell that they belong to one that is gone.
- * A worker that fails before it is ready is not replaced until somebody calls again.
+ * Nothing starts before the first call; a worker that fails before it is ready is not replaced
+ * until somebody calls again.
  */
 import { CultivarError, KIND, stoppedError, unpackError } from "./errors.js";
 
@@ -20,9 +21,8 @@ export class Client {
   #begin;
   #onReplaced;
   #worker = null;
-  #spare = null;
   #isReady = false;
-  #isDown = false;
+  #isDown = true;
   #calls = new Map();
   #nCalls = 0;
   #closed = false;
@@ -38,34 +38,16 @@ export class Client {
     this.#begin = begin;
     this.#onReplaced = onReplaced;
     this.epoch = 0;
-    this.#start();
   }
 
-  /** Resolves when the worker of now can take calls; one that could not start is tried again. */
+  /** Starts a worker if there is none; resolves when it can take calls. */
   ready() {
     if (this.#isDown && !this.#closed) this.#start();
     return this.#ready;
   }
 
-  /**
-   * Loads the scripts of a worker that waits to replace this one, so that doing so needs no
-   * request. It has no engine before that. Resolves when it is loaded, or could not be.
-   */
-  warm() {
-    return new Promise((resolve) => {
-      const spare = (this.#spare = this.#spawn());
-      spare.onmessage = resolve;
-      spare.onerror = (event) => {
-        event.preventDefault?.();
-        this.#spare = null;
-        resolve();
-      };
-    });
-  }
-
   #start() {
-    const worker = this.#spare ?? this.#spawn();
-    this.#spare = null;
+    const worker = this.#spawn();
     this.#isReady = this.#isDown = false;
     this.epoch += 1;
     this.#worker = worker;
@@ -131,8 +113,7 @@ export class Client {
   /** Ends the worker; every pending and later call is refused. */
   close() {
     this.#closed = true;
-    this.#worker.terminate();
-    this.#spare?.terminate();
+    this.#worker?.terminate();
     this.#rejectAll(() => new CultivarError("the kit was closed", { kind: KIND.closed }));
   }
 

@@ -50,17 +50,18 @@ export class Cultivar {
 
   /**
    * Imports foreign model files (for now a llama2.c checkpoint and its tokenizer, in any order;
-   * kinds are told from content) into a package file.
+   * kinds are told from content) into a package file. It runs beside the engine, in a worker of
+   * its own: a defect there rejects this call and touches nothing else.
    */
   importPackage(files: File[], options?: ImportOptions): Promise<Blob>;
 
   /** Memory of the engine. */
   memory(): Promise<MemoryStats>;
 
-  /** Ends the worker in a trap, so that a page can test what it does then. Always rejects. */
-  testTrap(): Promise<never>;
+  /** Ends a worker in a trap, so that a page can test what it does then. Always rejects. */
+  testTrap(part?: "engine" | "packer"): Promise<never>;
 
-  /** Ends the worker. Every pending and later call rejects with kind "closed". */
+  /** Ends the workers. Every pending and later call rejects with kind "closed". */
   close(): void;
 }
 

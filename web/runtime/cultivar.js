@@ -4,8 +4,9 @@
  * module: the worker does.
  */
 import { Client } from "./client.js";
-import { compileModule, moduleCandidates } from "./features.js";
+import { MODULE_FILES, PACKER_FILE, compileModule, moduleCandidates } from "./features.js";
 import { Package } from "./package.js";
+import { WorkerPool } from "./worker-pool.js";
 
 export { CultivarError } from "./errors.js";
 export { Package } from "./package.js";
@@ -19,6 +20,8 @@ const spawnOwnWorker = () =>
 
 export class Cultivar {
   #client;
+  #packer;
+  #pool;
 
   /** Called with the reason when the worker had to be replaced; sessions are lost then. */
   onReplaced = null;
@@ -34,23 +37,30 @@ export class Cultivar {
     for (const name of moduleCandidates(module)) {
       const cultivar = new Cultivar();
       try {
-        await cultivar.#start(name, await compileModule(name, base), spawnWorker);
+        await cultivar.#start(name, base, spawnWorker);
         cultivar.info.fallback = refusal ? refusal.message : null;
         return cultivar;
       } catch (error) {
-        cultivar.#client?.close();
+        cultivar.close();
         refusal = error;
       }
     }
     throw refusal;
   }
 
-  async #start(name, compiled, spawnWorker = spawnOwnWorker) {
-    const begin = (client) => client.send("init", { module: compiled });
+  async #start(name, base, spawnWorker = spawnOwnWorker) {
+    const module = await compileModule(MODULE_FILES[name], base);
+    const pool = (this.#pool = new WorkerPool(spawnWorker));
+    const spawn = () => pool.take();
     const onReplaced = (reason) => this.onReplaced?.(reason);
-    this.#client = new Client(spawnWorker, begin, onReplaced);
+    this.#client = new Client(spawn, (client) => client.send("init", { module }), onReplaced);
     const info = await this.#client.ready();
-    await this.#client.warm();
+    // Fetched with the page, used when files are imported: in a worker of its own, so that the
+    // engine goes on meanwhile and its memory stays small.
+    const packer = compileModule(PACKER_FILE, base);
+    packer.catch(() => {});
+    this.#packer = { module: packer, client: new Client(spawn, async () => {}, () => {}) };
+    await Promise.all([pool.warm(), pool.warm()]);
     this.info = {
       module: name,
       backend: info.backend,
@@ -72,7 +82,12 @@ export class Cultivar {
       if (event === "progress") onProgress?.(data);
     };
     const named = Array.from(files, (file) => ({ name: file.name, blob: file }));
-    return this.#client.call("importPackage", { files: named, options }, { signal, onEvent });
+    return this.#pack("importPackage", { files: named, options }, { signal, onEvent });
+  }
+
+  async #pack(verb, args, hooks) {
+    const { module, client } = this.#packer;
+    return client.call(verb, { module: await module, ...args }, hooks);
   }
 
   /** Bytes that the module's memory holds. */
@@ -85,13 +100,15 @@ export class Cultivar {
     };
   }
 
-  /** Ends the worker in a trap, so that a page can test what it does then. */
-  testTrap() {
-    return this.#client.call("testTrap", {});
+  /** Ends a worker in a trap, so that a page can test what it does then. */
+  testTrap(part = "engine") {
+    return part === "packer" ? this.#pack("testTrap", {}) : this.#client.call("testTrap", {});
   }
 
-  /** Ends the worker; nothing can be called afterwards. */
+  /** Ends the workers; nothing can be called afterwards. */
   close() {
-    this.#client.close();
+    this.#client?.close();
+    this.#packer?.client.close();
+    this.#pool?.close();
   }
 }

@@ -7,6 +7,9 @@ import { ABI_VERSION, EXPORTS } from "./abi.js";
 import { CultivarError, KIND, statusError } from "./errors.js";
 import { ModuleMemory, utf8 } from "./memory.js";
 
+/** Rows of the table with an address for an answer. */
+const ANSWERS_ADDRESS = /^\w+ ptr/;
+
 export class Engine {
   #exports;
   #dead = false;
@@ -51,7 +54,7 @@ export class Engine {
    */
   call(name, ...args) {
     const raw = this.#raw(name, args);
-    if (EXPORTS[name].answer === "ptr") {
+    if (ANSWERS_ADDRESS.test(EXPORTS[name])) {
       const ptr = raw >>> 0;
       if (ptr !== 0) return ptr;
       throw statusError(this.#raw("error_code", []), this.#errorText());

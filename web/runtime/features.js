@@ -1,10 +1,13 @@
 /**
- * Which of the two modules this browser can run, found by validating tiny probe modules, and how
- * a module is fetched and compiled. It never guesses from the browser's name.
+ * Which of the engine's modules this browser can run, found by validating tiny probe modules, and
+ * how a module is fetched and compiled. It never guesses from the browser's name.
  */
 import { CultivarError, KIND } from "./errors.js";
 
-/** Module files by backend, in order of preference. */
+/** Makes packages out of other files; every browser that runs an engine runs it. */
+export const PACKER_FILE = "cultivar-packer.wasm";
+
+/** Engine files by backend, in order of preference. */
 export const MODULE_FILES = Object.freeze({
   relaxed: "cultivar-relaxed.wasm",
   simd128: "cultivar.wasm",
@@ -54,11 +57,11 @@ export function moduleCandidates(wanted, features = detectFeatures()) {
 
 /**
  * Fetches and compiles one module, off the page's thread.
- * @param {string} name key of MODULE_FILES
+ * @param {string} file one of the above
  * @param {string|URL} baseUrl folder of the module files, ending in a slash
  */
-export async function compileModule(name, baseUrl) {
-  const url = new URL(MODULE_FILES[name], baseUrl);
+export async function compileModule(file, baseUrl) {
+  const url = new URL(file, baseUrl);
   const response = await fetch(url).catch((cause) => {
     throw new CultivarError(`${url} cannot be fetched: ${cause.message}`, { kind: KIND.network });
   });

@@ -1,5 +1,6 @@
 /**
  * What the worker does with messages: one engine, one action per verb, an answer for every call.
+ * Imports have an instance of their own each, so that their memory goes when they end.
  * Calls run side by side between their steps; a stop is a message about a running call.
  * Works on any port with postMessage and onmessage, so that tests run it without a browser.
  */
@@ -33,8 +34,8 @@ function createActions() {
         onProgress: (progress) => emit("progress", progress),
       }),
     closePackage: ({ handle }) => engine.call("package_close", handle),
-    importPackage: ({ files, options }, { signal, emit }) =>
-      importFiles(engine, files, options, {
+    importPackage: async ({ module, files, options }, { signal, emit }) =>
+      importFiles(await Engine.create(module), files, options, {
         signal,
         onProgress: (progress) => emit("progress", progress),
       }),
@@ -77,7 +78,8 @@ function createActions() {
     fork: ({ session }) => engine.call("session_fork", session),
     closeSession: ({ session }) => engine.call("session_close", session),
     memory: () => engine.json("memory_stats"),
-    testTrap: () => engine.call("test_trap", 7),
+    testTrap: async ({ module }) =>
+      (module ? await Engine.create(module) : engine).call("test_trap", 7),
   };
 }
 

@@ -10,10 +10,37 @@ use std::fs;
 const SOURCE: &str = "crates/cultivar-wasm/src";
 /// The generated file.
 const TARGET: &str = "web/runtime/abi.js";
-/// Export groups, in the order of the documentation; each is a file of `verbs/`.
-const GROUPS: &[&str] = &[
-    "meta", "buffer", "package", "text", "session", "import", "test",
+/// Export groups in the order of the documentation, each a file of `verbs/`, and the cargo feature
+/// that brings it; without one it is in every module.
+const GROUPS: &[(&str, Option<Part>)] = &[
+    ("meta", None),
+    ("buffer", None),
+    ("package", Some(Part::Engine)),
+    ("text", Some(Part::Engine)),
+    ("session", Some(Part::Engine)),
+    ("import", Some(Part::Packer)),
+    ("selftest", Some(Part::Engine)),
+    ("trap", None),
 ];
+
+/// What a module is for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Part {
+    /// Runs models.
+    Engine,
+    /// Makes packages out of other files.
+    Packer,
+}
+
+impl Part {
+    /// The cargo feature of `cultivar-wasm`.
+    pub fn feature(self) -> &'static str {
+        match self {
+            Part::Engine => "engine",
+            Part::Packer => "packer",
+        }
+    }
+}
 
 /// Numbered names that the kit needs: JavaScript name, file, prefix of the constants, and doc.
 const TABLES: &[(&str, &str, &str, &str)] = &[
@@ -67,11 +94,13 @@ pub fn run(check: bool) -> TaskResult {
     )))
 }
 
-/// Names of all functions the module must export, sorted.
-pub fn export_names() -> TaskResult<Vec<String>> {
+/// Names of all functions that a module must export, sorted.
+pub fn export_names(part: Part) -> TaskResult<Vec<String>> {
     let mut names = Vec::new();
-    for group in GROUPS {
-        names.extend(exports(group)?.into_iter().map(|export| export.name));
+    for (group, owner) in GROUPS {
+        if owner.is_none_or(|owner| owner == part) {
+            names.extend(exports(group)?.into_iter().map(|export| export.name));
+        }
     }
     names.extend(
         trap_exports(&read("panic.rs")?)
@@ -111,37 +140,29 @@ fn generate() -> TaskResult<String> {
 
 fn write_exports(out: &mut String) -> TaskResult {
     out.push_str(
-        "\n/** Exports: arguments in order, and what they answer; see docs/abi.md. */\n\
+        "\n/** Exports: who has them, what they answer, arguments in order; see docs/abi.md. */\n\
          export const EXPORTS = Object.freeze({\n",
     );
-    for group in GROUPS {
+    for (group, owner) in GROUPS {
+        let owner = owner.map_or("every", Part::feature);
         let _ = writeln!(out, "  // {group}");
         for export in exports(group)? {
-            write_export(out, &export);
+            write_export(out, owner, &export);
         }
     }
     out.push_str("  // after a trap\n");
     for export in trap_exports(&read("panic.rs")?) {
-        write_export(out, &export);
+        write_export(out, "every", &export);
     }
     out.push_str("});\n");
     Ok(())
 }
 
-fn write_export(out: &mut String, export: &Export) {
+fn write_export(out: &mut String, owner: &str, export: &Export) {
     let name = |arg: &String| arg.split(':').next().unwrap_or_default().to_string();
-    let args: Vec<String> = export
-        .args
-        .iter()
-        .map(|arg| format!("\"{}\"", name(arg)))
-        .collect();
-    let _ = writeln!(
-        out,
-        "  {}: {{ args: [{}], answer: \"{}\" }},",
-        export.name,
-        args.join(", "),
-        export.answer
-    );
+    let mut words = vec![owner.to_string(), export.answer.clone()];
+    words.extend(export.args.iter().map(name));
+    let _ = writeln!(out, "  {}: \"{}\",", export.name, words.join(" "));
 }
 
 fn write_status(out: &mut String, source: &str) -> TaskResult {
@@ -279,26 +300,28 @@ mod tests {
 
     #[test]
     fn every_verb_of_the_source_is_in_the_table() {
-        let names = export_names().expect("the source is readable");
-        for name in [
-            "abi_version",
-            "package_begin",
-            "session_step",
-            "panic_text_ptr",
+        for (part, own) in [
+            (Part::Engine, "session_step"),
+            (Part::Packer, "import_step"),
         ] {
-            assert!(names.iter().any(|found| found == name), "{name} is missing");
+            let names = export_names(part).expect("the source is readable");
+            for name in ["abi_version", own, "panic_text_ptr", "test_trap"] {
+                assert!(names.iter().any(|found| found == name), "{name} is missing");
+            }
+            assert!(names.is_sorted());
         }
-        assert!(names.is_sorted());
+        let packer = export_names(Part::Packer).expect("the source is readable");
+        assert!(!packer.iter().any(|name| name.starts_with("session")));
     }
 
     #[test]
     fn the_document_names_everything() {
         let document = fs::read_to_string(workspace::root().join("docs/abi.md")).expect("there");
-        for name in export_names().expect("the source is readable") {
-            assert!(
-                document.contains(&format!("`{name}(")),
-                "docs/abi.md lacks {name}"
-            );
+        for part in [Part::Engine, Part::Packer] {
+            for name in export_names(part).expect("the source is readable") {
+                let is_there = document.contains(&format!("`{name}("));
+                assert!(is_there, "docs/abi.md lacks {name}");
+            }
         }
         let mut status = String::new();
         write_status(&mut status, &read("status.rs").expect("there")).expect("readable");

@@ -2,8 +2,9 @@
 //! memory, and its kernels load vectors whole. The last is what keeps safe Rust fast: LLVM folds
 //! `f32x4(c[0], c[1], …)` into one load, and this notices the day it does not.
 
+use crate::abi_js::{self, Part};
 use crate::wasm_binary::{self, Module, SIMD};
-use crate::{TaskError, TaskResult, abi_js};
+use crate::{TaskError, TaskResult};
 
 /// Instruction numbers after the vector prefix.
 const V128_LOAD: u32 = 0;
@@ -40,6 +41,18 @@ pub enum Kind {
     Simd128,
     /// The relaxed integer dot as the one relaxed instruction.
     Relaxed,
+    /// Vector instructions, none of them relaxed, and no kernel.
+    Packer,
+}
+
+impl Kind {
+    /// The part of the source that a module of this kind is built from.
+    pub fn part(self) -> Part {
+        match self {
+            Kind::Packer => Part::Packer,
+            Kind::Scalar | Kind::Simd128 | Kind::Relaxed => Part::Engine,
+        }
+    }
 }
 
 /// Checks one built module; the error lists everything that is wrong with it.
@@ -47,7 +60,7 @@ pub fn check(bytes: &[u8], kind: Kind) -> TaskResult {
     let module = wasm_binary::read(bytes).map_err(TaskError::Failed)?;
     let mut wrong = Vec::new();
     check_imports(&module, &mut wrong);
-    check_exports(&module, &abi_js::export_names()?, &mut wrong);
+    check_exports(&module, &abi_js::export_names(kind.part())?, &mut wrong);
     check_instructions(&module, kind, &mut wrong);
     if wrong.is_empty() {
         Ok(())
@@ -102,7 +115,7 @@ fn check_instructions(module: &Module, kind: Kind, wrong: &mut Vec<String>) {
             .map(|code| code & 0xFFFF);
         let refused = vector.filter(|opcode| match kind {
             Kind::Scalar => true,
-            Kind::Simd128 => *opcode >= 256,
+            Kind::Simd128 | Kind::Packer => *opcode >= 256,
             Kind::Relaxed => *opcode >= 256 && *opcode != I32X4_RELAXED_DOT,
         });
         for opcode in std::collections::BTreeSet::from_iter(refused) {
@@ -112,7 +125,7 @@ fn check_instructions(module: &Module, kind: Kind, wrong: &mut Vec<String>) {
         }
     }
     let product = match kind {
-        Kind::Scalar => return,
+        Kind::Scalar | Kind::Packer => return,
         Kind::Simd128 => SIMD | I32X4_DOT_I16X8,
         Kind::Relaxed => SIMD | I32X4_RELAXED_DOT,
     };
@@ -178,6 +191,8 @@ mod tests {
             1
         );
         assert!(findings(&[V128_LOAD, I32X4_RELAXED_DOT], Kind::Simd128) > 0);
+        assert_eq!(findings(&[V128_LOAD], Kind::Packer), 0);
+        assert_eq!(findings(&[I32X4_RELAXED_DOT], Kind::Packer), 1);
     }
 
     #[test]

@@ -36,6 +36,15 @@ const RELAXED: Variant = Variant {
     kind: Kind::Relaxed,
 };
 
+/// Made small, not fast: it waits for the disk, and its work is done once per file.
+const PACKER: Variant = Variant {
+    file: "cultivar-packer.wasm",
+    folder: "wasm-packer",
+    rust_features: "+simd128",
+    opt_features: &["--enable-simd"],
+    kind: Kind::Packer,
+};
+
 const SCALAR: Variant = Variant {
     file: "cultivar-scalar.wasm",
     folder: "wasm-scalar",
@@ -56,14 +65,14 @@ const BASE_FEATURES: &[&str] = &[
 ];
 
 /// Files that a visitor gets, in `web/wasm`.
-pub const SHIPPED: &[&str] = &[SIMD128.file, RELAXED.file];
+pub const SHIPPED: &[&str] = &[SIMD128.file, RELAXED.file, PACKER.file];
 
 /// Where the modules go.
 pub fn folder() -> PathBuf {
     workspace::root().join("web/wasm")
 }
 
-/// The task: both modules, and the scalar one if asked for.
+/// The task: the modules that ship, and the scalar one if asked for.
 pub fn run(given: &Given) -> TaskResult {
     build(given.has("--scalar"), given.has("--debug-names"))
 }
@@ -73,7 +82,7 @@ pub fn build(scalar: bool, debug_names: bool) -> TaskResult {
     let toolchain = wasm_toolchain::find_or_install()?;
     println!("wasm: {}", toolchain.describe());
     let optimizer = optimizer();
-    let mut variants = vec![SIMD128, RELAXED];
+    let mut variants = vec![SIMD128, RELAXED, PACKER];
     if scalar {
         variants.push(SCALAR);
     }
@@ -104,7 +113,12 @@ fn build_one(
     let mut build = toolchain.cargo_build(variant.rust_features);
     build
         .args(["--quiet", "-p", "cultivar-wasm", "--lib", "--target-dir"])
-        .arg(&target_dir);
+        .arg(&target_dir)
+        .args(["--no-default-features", "--features"])
+        .arg(variant.kind.part().feature());
+    if variant.kind == Kind::Packer {
+        build.args(["--config", "profile.release.opt-level=\"s\""]);
+    }
     if debug_names {
         build.args(["--config", "profile.release.strip=false"]);
     }

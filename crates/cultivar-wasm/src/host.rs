@@ -6,17 +6,21 @@
 use crate::buffer::Buffer;
 use crate::handles::{Kind, Table};
 use crate::status::Failure;
+#[cfg(feature = "packer")]
 use crate::verbs::import::ImportSlot;
-use crate::verbs::package::PackageSlot;
-use crate::verbs::session::SessionSlot;
+#[cfg(feature = "engine")]
+use crate::verbs::{package::PackageSlot, session::SessionSlot};
 use alloc::string::String;
 use core::fmt::Write;
 
 /// Models resident at a time: far above what memory allows, low enough to find a leak by name.
+#[cfg(feature = "engine")]
 const N_PACKAGES_MAX: usize = 64;
 /// Sessions open at a time.
+#[cfg(feature = "engine")]
 const N_SESSIONS_MAX: usize = 1024;
 /// Imports running at a time.
+#[cfg(feature = "packer")]
 const N_IMPORTS_MAX: usize = 8;
 /// Longest sentence kept about a refusal; its memory is taken before the first one.
 const ERROR_TEXT_BYTES: usize = 1024;
@@ -25,8 +29,11 @@ const ERROR_TEXT_BYTES: usize = 1024;
 pub struct Host {
     /// What passes between host and module.
     pub buffer: Buffer,
+    #[cfg(feature = "engine")]
     pub(crate) packages: Table<PackageSlot>,
+    #[cfg(feature = "engine")]
     pub(crate) sessions: Table<SessionSlot>,
+    #[cfg(feature = "packer")]
     pub(crate) imports: Table<ImportSlot>,
     error_code: i32,
     error_text: String,
@@ -37,8 +44,11 @@ impl Host {
     pub const fn new() -> Host {
         Host {
             buffer: Buffer::new(),
+            #[cfg(feature = "engine")]
             packages: Table::new(Kind::Package, N_PACKAGES_MAX),
+            #[cfg(feature = "engine")]
             sessions: Table::new(Kind::Session, N_SESSIONS_MAX),
+            #[cfg(feature = "packer")]
             imports: Table::new(Kind::Import, N_IMPORTS_MAX),
             error_code: 0,
             error_text: String::new(),

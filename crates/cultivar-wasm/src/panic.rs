@@ -47,13 +47,18 @@ fn panic(info: &PanicInfo) -> ! {
     let _ = write!(Appender, "{}", info.message());
     if let Some(place) = info.location() {
         // Only the path inside the project: builds on other machines say the same.
-        let path = place.file();
-        let path = path
-            .split_once("crates/")
-            .map_or("library", |(_, inside)| inside);
+        let path = inside_project(place.file()).unwrap_or("library");
         let _ = write!(Appender, " ({path}:{})", place.line());
     }
     core::arch::wasm32::unreachable()
+}
+
+/// What follows the first `crates/`. Bytes are compared because the library's search of text would
+/// be two kilobytes of the module.
+fn inside_project(path: &str) -> Option<&str> {
+    const FOLDER: &[u8] = b"crates/";
+    let mut windows = path.as_bytes().windows(FOLDER.len());
+    path.get(windows.position(|part| part == FOLDER)? + FOLDER.len()..)
 }
 
 /// Address of the text that the last panic left; readable after the trap.

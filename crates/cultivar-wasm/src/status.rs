@@ -6,10 +6,14 @@
 
 use core::fmt;
 use cultivar_core::bytes::ShortText;
-use cultivar_core::model::{ModelError, OpenError};
-use cultivar_core::package::PackageError;
-use cultivar_core::session::SessionError;
-use cultivar_core::tokenizer::TokenizerError;
+#[cfg(feature = "engine")]
+use cultivar_core::{
+    model::{ModelError, OpenError},
+    package::PackageError,
+    session::SessionError,
+    tokenizer::TokenizerError,
+};
+#[cfg(feature = "packer")]
 use cultivar_import::ImportError;
 
 /// What the boundary refuses before any engine code runs. `docs/abi.md` and `abi.js` list these.
@@ -64,16 +68,22 @@ pub enum Failure {
     /// The boundary's own refusal: status, a number, and a name where there is one.
     Boundary(Status, i64, ShortText),
     /// A package rule was broken.
+    #[cfg(feature = "engine")]
     Package(PackageError),
     /// A head that the engine cannot run.
+    #[cfg(feature = "engine")]
     Open(OpenError),
     /// Loading or computing failed.
+    #[cfg(feature = "engine")]
     Model(ModelError),
     /// Tokenizing failed.
+    #[cfg(feature = "engine")]
     Tokenizer(TokenizerError),
     /// A session refused.
+    #[cfg(feature = "engine")]
     Session(SessionError),
     /// An import failed.
+    #[cfg(feature = "packer")]
     Import(ImportError),
 }
 
@@ -102,11 +112,17 @@ impl Failure {
     pub fn code(&self) -> i32 {
         match self {
             Failure::Boundary(status, ..) => status.code(),
+            #[cfg(feature = "engine")]
             Failure::Package(error) => error.code(),
+            #[cfg(feature = "engine")]
             Failure::Open(error) => error.code(),
+            #[cfg(feature = "engine")]
             Failure::Model(error) => error.code(),
+            #[cfg(feature = "engine")]
             Failure::Tokenizer(error) => error.code(),
+            #[cfg(feature = "engine")]
             Failure::Session(error) => error.code(),
+            #[cfg(feature = "packer")]
             Failure::Import(error) => error.code(),
         }
     }
@@ -118,11 +134,17 @@ impl fmt::Display for Failure {
             Failure::Boundary(status, number, name) => {
                 boundary_text(f, *status, *number, name.as_str())
             }
+            #[cfg(feature = "engine")]
             Failure::Package(error) => error.fmt(f),
+            #[cfg(feature = "engine")]
             Failure::Open(error) => error.fmt(f),
+            #[cfg(feature = "engine")]
             Failure::Model(error) => error.fmt(f),
+            #[cfg(feature = "engine")]
             Failure::Tokenizer(error) => error.fmt(f),
+            #[cfg(feature = "engine")]
             Failure::Session(error) => error.fmt(f),
+            #[cfg(feature = "packer")]
             Failure::Import(error) => error.fmt(f),
         }
     }
@@ -167,36 +189,42 @@ fn boundary_text(f: &mut fmt::Formatter<'_>, s: Status, number: i64, name: &str)
     }
 }
 
+#[cfg(feature = "engine")]
 impl From<PackageError> for Failure {
     fn from(error: PackageError) -> Failure {
         Failure::Package(error)
     }
 }
 
+#[cfg(feature = "engine")]
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Failure {
         Failure::Open(error)
     }
 }
 
+#[cfg(feature = "engine")]
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Failure {
         Failure::Model(error)
     }
 }
 
+#[cfg(feature = "engine")]
 impl From<TokenizerError> for Failure {
     fn from(error: TokenizerError) -> Failure {
         Failure::Tokenizer(error)
     }
 }
 
+#[cfg(feature = "engine")]
 impl From<SessionError> for Failure {
     fn from(error: SessionError) -> Failure {
         Failure::Session(error)
     }
 }
 
+#[cfg(feature = "packer")]
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Failure {
         Failure::Import(error)

@@ -1,12 +1,14 @@
 /**
  * The page sends nothing: every request of the browser goes through a proxy that this test runs,
  * so also what a worker might send is seen. Before load only the page's own files are fetched;
- * after load nothing is, not even when the engine traps and its worker is replaced.
+ * after load nothing is, not even when files are imported, which starts another worker, or when
+ * the engine traps and its worker is replaced.
  */
 import assert from "node:assert/strict";
 import { createServer, request } from "node:http";
 import test from "node:test";
 import { goldenFile, launch, noBrowser, openLab } from "./lab-browser.mjs";
+import { foreignFiles } from "../runtime/kit-fixtures.mjs";
 
 /** Where Chromium itself asks for the time and for updates, whatever page is open. */
 const BROWSERS_OWN = /(^|\.)(google|googleapis|gvt1|gstatic)\.com$/;
@@ -84,6 +86,12 @@ test("nothing is requested after load, and nothing ever from elsewhere", { skip:
       await lab.drop(await goldenFile("golden-q4_0.slm"));
       await lab.opened("golden-q4_0.slm");
       await lab.run({ prompt: "Once", max_tokens: 8 });
+      const shape = { dim: 32, hidden: 64, nLayers: 2, nHeads: 4, vocab: 300, contextLen: 32 };
+      await lab.drop(...await Promise.all(foreignFiles(shape).map(async ({ name, blob }) =>
+        ({ name, bytes: Buffer.from(await blob.arrayBuffer()) }))));
+      await lab.opened("random.slm");
+      await lab.drop(await goldenFile("golden-q4_0.slm"));
+      await lab.opened("golden-q4_0.slm");
       await lab.drop({ name: "notes.txt", bytes: Buffer.from("not a model") });
       await lab.message("notes.txt");
       await lab.page.click("#theme-dark + label");

@@ -34,7 +34,8 @@ test("the best module that passes its self test is taken, and info says which", 
   assert.equal(kit.info.backend, kit.info.module);
   assert.equal(kit.info.abiVersion, 1);
   assert.ok(kit.info.selftestChecks > 200);
-  assert.equal(asked.length, 1, "only the module is fetched");
+  const files = asked.map((url) => url.split("/").at(-1));
+  assert.deepEqual(files.slice(1), ["cultivar-packer.wasm"], "only the modules are fetched");
   assert.equal((await settle(openKit({ module: "avx" }))).kind, "bad_argument");
 });
 
@@ -61,6 +62,7 @@ test("a worker that cannot start again is tried once per call, not for ever", as
   const pending = settle(client.call("work", {}));
   await client.ready();
   await new Promise((done) => setTimeout(done));
+  assert.equal(n_spawned, 1);
   workers[0].onerror({ message: "it died" });
   assert.match((await pending).message, /it died/);
   await new Promise((done) => setTimeout(done, 30));
@@ -210,9 +212,31 @@ test("a trap replaces the worker; packages come back, sessions are lost", async 
   await model.close();
 });
 
+test("a trap in the packer ends its import and touches nothing else", async () => {
+  const model = await kit.openPackage(goldenBlob());
+  const session = await model.createSession({ max_tokens: 5 });
+  const nAsked = asked.length;
+  let reason = null;
+  kit.onReplaced = (why) => (reason = why);
+  const files = foreignFiles({
+    dim: 64, hidden: 64, nLayers: 2, nHeads: 4, vocab: 300, contextLen: 32,
+  }).map(({ name, blob }) => Object.assign(blob, { name }));
+  const importing = settle(kit.importPackage(files));
+  const [error, tokens] = await Promise.all([settle(kit.testTrap("packer")), collect(session)]);
+  assert.equal(error.kind, "trap");
+  assert.match(error.message, /test_trap was called with 7/);
+  assert.equal(tokens.filter(({ id }) => id !== null).length, 5);
+  assert.ok([null, "trap"].includes((await importing)?.kind ?? null));
+  assert.equal(reason, null, "no session was lost");
+  assert.ok((await kit.importPackage(files)).size > 0);
+  assert.equal(asked.length, nAsked, "no module is fetched again");
+  await model.close();
+});
+
 test("a worker that does not answer a stop for a second is replaced", async () => {
   const reasons = [];
   const client = new Client(spawnWorker, async () => {}, (reason) => reasons.push(reason));
+  await client.ready();
   const stop = new AbortController();
   const hanging = settle(client.send("testHang", {}, { signal: stop.signal }));
   const other = settle(client.send("memory", {}));
@@ -230,6 +254,7 @@ test("a worker that does not answer a stop for a second is replaced", async () =
 
 test("arguments that cannot be sent, and verbs that do not exist, are refused", async () => {
   const client = new Client(spawnWorker, async () => {}, () => {});
+  await client.ready();
   assert.equal((await settle(client.send("memory", { f: () => {} }))).kind, "bad_argument");
   assert.equal((await settle(client.send("toString", {}))).kind, "bad_argument");
   assert.equal((await settle(client.send("fly", {}))).kind, "bad_argument");

@@ -16,6 +16,7 @@ const open = (engine, file) => loadPackage(engine, goldenBlob(file));
 const newSession = (engine, handle, settings = {}) =>
   engine.call("session_new", handle, engine.putText(JSON.stringify(settings)));
 const quiet = { onTokens: () => {} };
+const TINY = { dim: 32, hidden: 64, nLayers: 2, nHeads: 4, vocab: 300, contextLen: 32 };
 
 function code(work) {
   try {
@@ -28,13 +29,27 @@ function code(work) {
   }
 }
 
+/** Names of the exports that a part has, sorted. */
+const namesOf = (part) =>
+  Object.keys(EXPORTS).filter((name) => ["every", part].includes(EXPORTS[name].split(" ")[0]))
+    .sort();
+
+test("the packer: imports nothing, exports its own verbs and no session's", async () => {
+  const module = await moduleOf("packer");
+  assert.deepEqual(WebAssembly.Module.imports(module), []);
+  const exported = WebAssembly.Module.exports(module).filter(({ kind }) => kind === "function");
+  assert.deepEqual(exported.map(({ name }) => name).sort(), namesOf("packer"));
+  assert.ok(!namesOf("packer").some((name) => name.startsWith("session")));
+  assert.equal((await engineOf("packer")).info.abi_version, 1);
+});
+
 for (const name of runnable) {
   test(`${name}: imports nothing, exports the table, passes its self test`, async () => {
     const module = await moduleOf(name);
     assert.deepEqual(WebAssembly.Module.imports(module), []);
     const exported = WebAssembly.Module.exports(module).filter(({ kind }) => kind === "function");
     const names = exported.map((one) => one.name);
-    assert.deepEqual(names.sort(), Object.keys(EXPORTS).sort());
+    assert.deepEqual(names.sort(), namesOf("engine"));
     const engine = await engineOf(name);
     assert.equal(engine.info.backend, name);
     assert.ok(engine.call("selftest", 3) > 200);
@@ -93,16 +108,15 @@ test("fork, rewind and logits", async () => {
   assert.equal(code(() => engine.call("session_rewind", fork, 100000)), 356);
 });
 
-test("every export with hostile arguments refuses, and the next valid call works", async () => {
-  const engine = await engineOf();
-  const { handle } = await open(engine);
-  const session = newSession(engine, handle, { max_tokens: 4 });
-  const hostile = [0, -1, 1, 7, 0x7fffffff, -0x80000000, 4097, handle, session, handle + 1];
+/** Calls every export of a part with every pair of numbers that might do harm. */
+function callHostile(engine, part, handles) {
+  const hostile = [0, -1, 1, 7, 0x7fffffff, -0x80000000, 4097, ...handles];
   const skipped = ["test_trap", "memory_reset_peak", "package_close", "session_close"];
-  for (const [name, { args }] of Object.entries(EXPORTS)) {
+  for (const name of namesOf(part)) {
     if (skipped.includes(name)) continue;
-    for (let round = 0; round < hostile.length ** Math.min(args.length, 2); round += 1) {
-      const values = args.map((_, i) => hostile[Math.floor(round / hostile.length ** i) % 10]);
+    const args = EXPORTS[name].split(" ").slice(2);
+    for (let round = 0; round < 10 ** Math.min(args.length, 2); round += 1) {
+      const values = args.map((_, i) => hostile[Math.floor(round / 10 ** i) % 10]);
       if (name === "buffer_reserve" && values[0] > 4097) continue;
       try {
         engine.call(name, ...values);
@@ -113,12 +127,28 @@ test("every export with hostile arguments refuses, and the next valid call works
     assert.equal(engine.call("abi_version"), 1);
   }
   assert.ok(!engine.isDead);
+}
+
+test("every export with hostile arguments refuses, and the next valid call works", async () => {
+  const engine = await engineOf();
+  const { handle } = await open(engine);
+  const session = newSession(engine, handle, { max_tokens: 4 });
+  callHostile(engine, "engine", [handle, session, handle + 1]);
   const fresh = newSession(engine, handle, { max_tokens: 4 });
   assert.equal((await runSession(engine, fresh, golden.prompt, quiet)).stopReason, "max_tokens");
 });
 
+test("the packer refuses hostile arguments too, and still imports", async () => {
+  const packer = await engineOf("packer");
+  const order = JSON.stringify({ sources: [{ name: "a.bin", bytes: 9999 }] });
+  const job = packer.call("import_begin", packer.putText(order));
+  callHostile(packer, "packer", [job, job + 1, job + 4096]);
+  const blob = await importFiles(packer, foreignFiles(TINY), {});
+  assert.equal((await loadPackage(await engineOf(), blob)).card.file_bytes, blob.size);
+});
+
 test("what is wrong has its own code", async () => {
-  const engine = await engineOf();
+  const [engine, packer] = [await engineOf(), await engineOf("packer")];
   const { handle } = await open(engine);
   const session = newSession(engine, handle);
   const put = (bytes) => engine.put(Uint8Array.from(bytes));
@@ -132,8 +162,8 @@ test("what is wrong has its own code", async () => {
     [STATUS.unknown_option, () => engine.call("tokenize", handle, put([65]), 8)],
     [STATUS.out_of_memory, () => engine.call("buffer_reserve", 0x7fffffff)],
     [STATUS.out_of_memory, () => engine.call("buffer_reserve", -1)],
-    [STATUS.bad_json, () => engine.call("import_begin", engine.putText("{"))],
-    [STATUS.bad_json, () => engine.call("import_begin", engine.putText("{}"))],
+    [STATUS.bad_json, () => packer.call("import_begin", packer.putText("{"))],
+    [STATUS.bad_json, () => packer.call("import_begin", packer.putText("{}"))],
     [STATUS.out_of_order, () => engine.call("session_token", session)],
     [STATUS.out_of_order, () => engine.call("package_tail", handle, 0)],
     [STATUS.out_of_order, () => engine.call("package_head_bytes", handle)],
@@ -185,7 +215,8 @@ test("memory that cannot be had is a refusal; a smaller wish is served", async (
   const engine = await engineOf();
   // Keys and values of this context would take 16 GiB.
   const shape = { dim: 256, hidden: 64, nLayers: 8, nHeads: 64, vocab: 300, contextLen: 1 << 20 };
-  const blob = await importFiles(engine, foreignFiles(shape), { format: "q4_0" });
+  const packer = await engineOf("packer");
+  const blob = await importFiles(packer, foreignFiles(shape), { format: "q4_0" });
   const { handle, card } = await loadPackage(engine, blob);
   assert.ok(card.memory.kv_bytes > 2 ** 33);
   const before = engine.json("memory_stats");
@@ -205,19 +236,18 @@ test("a trap says where it was, and the instance refuses from then on", async ()
 });
 
 test("an import becomes a package that opens; bad files are refused by name", async () => {
-  const engine = await engineOf();
-  const shape = { dim: 32, hidden: 64, nLayers: 2, nHeads: 4, vocab: 300, contextLen: 32 };
-  const files = foreignFiles(shape);
+  const packer = await engineOf("packer");
+  const files = foreignFiles(TINY);
   const seen = [];
-  const blob = await importFiles(engine, files.toReversed(), { format: "q8_0", name: "tiny" }, {
+  const blob = await importFiles(packer, files.toReversed(), { format: "q8_0", name: "tiny" }, {
     onProgress: (progress) => seen.push(progress),
   });
-  const { card } = await loadPackage(engine, blob);
+  const { card } = await loadPackage(await engineOf(), blob);
   assert.equal(card.name, "tiny");
   assert.equal(card.file_bytes, blob.size);
   assert.match(card.conversion_record, /random\.bin/);
   const refused = async (list, options) => {
-    const error = await importFiles(engine, list, options).then(() => null, (e) => e);
+    const error = await importFiles(packer, list, options).then(() => null, (e) => e);
     return error?.code;
   };
   assert.equal(await refused([files[0]], {}), 506);
@@ -226,7 +256,7 @@ test("an import becomes a package that opens; bad files are refused by name", as
   assert.equal(await refused(files, { colour: "red" }), STATUS.unknown_option);
   const cut = { name: "cut.bin", blob: files[0].blob.slice(0, 5000) };
   assert.ok((await refused([cut, files[1]], {})) >= 500);
-  const again = await importFiles(engine, files, { format: "q8_0", name: "tiny" });
+  const again = await importFiles(packer, files, { format: "q8_0", name: "tiny" });
   assert.deepEqual(await again.arrayBuffer(), await blob.arrayBuffer());
 });
 

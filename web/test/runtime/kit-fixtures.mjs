@@ -6,18 +6,19 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import { Engine } from "../../runtime/engine.js";
-import { MODULE_FILES, detectFeatures } from "../../runtime/features.js";
+import { MODULE_FILES, PACKER_FILE, detectFeatures } from "../../runtime/features.js";
 
 /** Folder of the built modules. */
 export const MODULES_URL = new URL("../../wasm/", import.meta.url);
 const GOLDEN_URL = new URL("../../../fixtures/golden/", import.meta.url);
 
-/** A compiled module. */
+/** A compiled module: an engine's name, or "packer". */
 export async function moduleOf(name) {
-  return WebAssembly.compile(await readFile(new URL(MODULE_FILES[name], MODULES_URL)));
+  const file = name === "packer" ? PACKER_FILE : MODULE_FILES[name];
+  return WebAssembly.compile(await readFile(new URL(file, MODULES_URL)));
 }
 
-/** A fresh engine. */
+/** A fresh instance. */
 export async function engineOf(name = "simd128") {
   return Engine.create(await moduleOf(name));
 }

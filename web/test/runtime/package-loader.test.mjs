@@ -14,7 +14,7 @@ const settle = (promise) => promise.then(() => null, (error) => error);
 /** A package of about 33 MiB whose weights are random. */
 async function largePackage() {
   const shape = { dim: 256, hidden: 768, nLayers: 8, nHeads: 8, vocab: 4096, contextLen: 64 };
-  return importFiles(await engineOf(), foreignFiles(shape), { format: "f32" });
+  return importFiles(await engineOf("packer"), foreignFiles(shape), { format: "f32" });
 }
 
 test("a large package takes its own size and little more; closing gives it back", async (t) => {

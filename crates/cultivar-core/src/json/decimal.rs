@@ -4,7 +4,7 @@
 //! Here the number is a fraction of two long integers, divided bit by bit and rounded once, half
 //! to even (Clinger, "How to read floating point numbers accurately", 1990, without the shortcuts).
 
-use alloc::vec::Vec;
+use super::long::Long;
 use core::cmp::Ordering;
 
 /// Digits beyond these cannot be told from a single non-zero one: the longest exact halfway
@@ -26,7 +26,7 @@ fn magnitude_bits(unsigned: &str) -> u64 {
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let mut power = exponent_of(exponent) - fraction.len() as i64;
-    let mut digits = Long(Vec::new());
+    let mut digits = Long::new(0);
     let mut n_digits: usize = 0;
     let significant = whole
         .bytes()
@@ -53,7 +53,7 @@ fn magnitude_bits(unsigned: &str) -> u64 {
     if point > 310 {
         return f64::INFINITY.to_bits();
     }
-    let mut divisor = Long(Vec::from([1]));
+    let mut divisor = Long::new(1);
     let scaled = if power < 0 { &mut divisor } else { &mut digits };
     for _ in 0..power.unsigned_abs() {
         scaled.multiply_add(10, 0);
@@ -104,73 +104,6 @@ fn round(mut dividend: Long, mut divisor: Long) -> u64 {
     // A carry out of the fraction raises the exponent by itself, up to infinity.
     let biased = (exponent.max(-1022) + 1022) as u64;
     (biased << 52) + kept + u64::from(up)
-}
-
-/// A whole number of any length: 32 bits per limb, lowest first.
-struct Long(Vec<u32>);
-
-impl Long {
-    fn is_zero(&self) -> bool {
-        self.0.iter().all(|limb| *limb == 0)
-    }
-
-    fn n_bits(&self) -> i32 {
-        match self.0.iter().rposition(|limb| *limb != 0) {
-            Some(top) => {
-                let unused = self.0.get(top).map_or(0, |limb| limb.leading_zeros());
-                (top as i32 + 1) * 32 - unused as i32
-            }
-            None => 0,
-        }
-    }
-
-    fn multiply_add(&mut self, factor: u32, addend: u32) {
-        let mut carry = u64::from(addend);
-        for limb in &mut self.0 {
-            let sum = u64::from(*limb) * u64::from(factor) + carry;
-            *limb = sum as u32;
-            carry = sum >> 32;
-        }
-        if carry > 0 {
-            self.0.push(carry as u32);
-        }
-    }
-
-    fn shift_left(&mut self, n_bits: u32) {
-        let n_limbs = n_bits as usize / 32;
-        self.0.splice(0..0, core::iter::repeat_n(0, n_limbs));
-        self.multiply_add(1 << (n_bits % 32), 0);
-    }
-
-    fn halve(&mut self) {
-        let mut carry = 0;
-        for limb in self.0.iter_mut().rev() {
-            let low_bit = *limb & 1;
-            *limb = *limb >> 1 | carry << 31;
-            carry = low_bit;
-        }
-    }
-
-    /// `self -= other` if that is not negative; whether it was done.
-    fn subtract_if_not_less(&mut self, other: &Long) -> bool {
-        let n_limbs = self.0.len().max(other.0.len());
-        let limb = |long: &Long, i: usize| long.0.get(i).copied().unwrap_or(0);
-        let differing = (0..n_limbs)
-            .rev()
-            .find(|i| limb(self, *i) != limb(other, *i));
-        if differing.is_some_and(|i| limb(self, i) < limb(other, i)) {
-            return false;
-        }
-        let mut borrow = 0;
-        for i in 0..self.0.len() {
-            let difference = i64::from(limb(self, i)) - i64::from(limb(other, i)) - borrow;
-            borrow = i64::from(difference < 0);
-            if let Some(place) = self.0.get_mut(i) {
-                *place = difference as u32;
-            }
-        }
-        true
-    }
 }
 
 #[cfg(test)]

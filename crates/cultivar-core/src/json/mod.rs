@@ -6,12 +6,15 @@
 
 mod decimal;
 mod error;
+mod long;
 mod number;
 mod reader;
+mod shortest;
 mod value;
 mod writer;
 
 pub use error::{JsonError, JsonErrorKind};
+pub use number::{NumberText, f64_text};
 pub use reader::{DEPTH_MAX, parse};
 pub use value::JsonValue;
 pub use writer::JsonWriter;

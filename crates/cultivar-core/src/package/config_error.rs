@@ -1,5 +1,6 @@
 //! What can be wrong with a model's configuration. Carries the option's name, owns nothing.
 
+use crate::json::f64_text;
 use core::fmt;
 
 /// The rule that a configuration broke.
@@ -73,7 +74,7 @@ impl fmt::Display for ConfigError {
         if self.kind == ConfigErrorKind::Range
             && let Some((min, max)) = super::config_check::range_of(self.key)
         {
-            write!(f, " ({min} to {max})")?;
+            write!(f, " ({} to {})", f64_text(min), f64_text(max))?;
         }
         f.write_str(".")
     }

@@ -176,7 +176,7 @@ impl fmt::Display for PackageError {
                 write!(f, "The model's option {} {}", self.name, kind.reason())?;
             }
             PackageErrorKind::Payload(error) => {
-                write!(f, "The tensor {:?} is not valid: {error}", self.name)?;
+                write!(f, "The tensor \"{}\" is not valid: {error}", self.name)?;
             }
             kind => {
                 f.write_str(kind.reason())?;

@@ -1,10 +1,17 @@
-//! The verbs, one file per export group. Each file holds the methods of [`crate::host::Host`]
+//! The verbs, one file per export group; a module has the groups of its feature, and those of
+//! neither. Each file holds the methods of [`crate::host::Host`]
 //! that do the work, the objects its handles name, and the group's part of the export table.
 
 pub mod buffer;
+#[cfg(feature = "packer")]
 pub mod import;
 pub mod meta;
+#[cfg(feature = "engine")]
 pub mod package;
+#[cfg(feature = "engine")]
+pub mod selftest;
+#[cfg(feature = "engine")]
 pub mod session;
-pub mod test;
+#[cfg(feature = "engine")]
 pub mod text;
+pub mod trap;

@@ -1,4 +1,4 @@
-//! Test verbs: the module proves on this very machine that its kernels equal the specification.
+//! The self test: the module proves on this very machine that its kernels equal the specification.
 
 use crate::exports::exports;
 use crate::host::Host;
@@ -13,15 +13,9 @@ impl Host {
             Err(error) => Err(Failure::number(Status::SelfTest, error.check).named(error.kernel)),
         }
     }
-
-    fn test_trap(&mut self, code: u32) -> Result<i32, Failure> {
-        panic!("test_trap was called with {code}")
-    }
 }
 
 exports! {
     /// Compares every kernel with its specification bit for bit; answers the number of checks.
     fn selftest(seed: u32) -> status;
-    /// Ends in a trap, so that hosts can test what they do about one.
-    fn test_trap(code: u32) -> status;
 }
