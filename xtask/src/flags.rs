@@ -47,7 +47,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "wasm",
-        summary: "build web/wasm/cultivar.wasm (simd128), cultivar-relaxed.wasm and cultivar-packer.wasm",
+        summary: "build the modules into web/wasm: cultivar, cultivar-relaxed, cultivar-packer",
         details: "Each module is optimized by wasm-opt where npm's binaryen is installed, then \
                   checked: no imports, the exports of the ABI table, kernels without lane-by-lane \
                   loads. CULTIVAR_RUSTC names another rustc (its cargo beside it) to build with.",
