@@ -370,7 +370,7 @@ fn softmax_sums_follow_absolute_positions() {
         );
         let e: Vec<f32> = scores.iter().map(|s| exp_f32(s - max)).collect();
         let mut got = scores.clone();
-        let sum = elementwise::exp_sum(&mut got, max);
+        let sum = elementwise::exp_sum(&mut got, max, 0);
         assert_eq!(bits(&got), bits(&e));
         assert_eq!(sum.to_bits(), dot16(&e, &vec![1.0; len]).to_bits());
     }

@@ -12,4 +12,6 @@ pub mod hostile_adapters;
 pub mod loading;
 pub mod models;
 pub mod reference;
+mod reference_rope;
 pub mod small_packages;
+pub mod variants;

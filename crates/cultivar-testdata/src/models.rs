@@ -3,6 +3,7 @@
 //! Weights have the spread of trained ones (rows of norm about 1), so logits are of order 1 and
 //! differ; a seed names every byte. Large quantized tensors are drawn as codes, not as floats.
 
+use cultivar_core::package::schema::TensorRole;
 use cultivar_core::package::{
     Metadata, ModelConfig, ModelParts, ModelSize, RecordWriter, TensorPlan, metadata_key, schema,
     write_model,
@@ -14,7 +15,7 @@ use cultivar_core::tensor::{Format, codec, tile};
 use cultivar_core::tokenizer::{PieceType, TokenizerRecord};
 
 /// Ids of the bytes tokenizer: 256 bytes, `<s>`, `</s>`.
-const BYTES_VOCAB_SIZE: usize = 258;
+pub const BYTES_VOCAB_SIZE: usize = 258;
 
 /// What to draw.
 #[derive(Clone, Debug)]
@@ -142,17 +143,17 @@ impl ModelSpec {
         for (idx, tensor) in expected.iter().enumerate() {
             let shape = tensor.shape().to_vec();
             let d_in = shape[shape.len() - 1] as usize;
-            let d_out = if tensor.role.is_norm() {
+            let d_out = if tensor.role.is_vector() {
                 1
             } else {
                 shape[0] as usize
             };
-            let format = self.format_of(tensor.role.is_norm(), d_in);
+            let format = self.format_of(tensor.role.is_vector(), d_in);
             let weights = Weights {
                 seed: self.seed,
                 tensor: idx as u64,
             };
-            let bytes = weights.draw(format, d_out, d_in, tensor.role.is_norm());
+            let bytes = weights.draw(format, d_out, d_in, tensor.role);
             let name = String::from(tensor.name.as_str());
             tensors.push((
                 TensorPlan {
@@ -169,9 +170,9 @@ impl ModelSpec {
         write_model(&self.parts(), tensors.collect(), &[]).expect("a valid spec")
     }
 
-    fn format_of(&self, is_norm: bool, d_in: usize) -> &'static Format {
+    fn format_of(&self, is_vector: bool, d_in: usize) -> &'static Format {
         let format = Format::by_name(self.format).expect("a known format");
-        match (is_norm, d_in.is_multiple_of(format.block_len)) {
+        match (is_vector, d_in.is_multiple_of(format.block_len)) {
             (true, _) => Format::by_name("f32").expect("f32 is known"),
             (false, true) => format,
             (false, false) => Format::by_name("f16").expect("f16 is known"),
@@ -217,7 +218,7 @@ impl Weights {
         rng::draw(self.seed, Purpose::TestWeights, self.tensor << 40 | i)
     }
 
-    fn draw(&self, format: &Format, d_out: usize, d_in: usize, is_norm: bool) -> Vec<u8> {
+    fn draw(&self, format: &Format, d_out: usize, d_in: usize, role: TensorRole) -> Vec<u8> {
         match format.name {
             "q8_0" | "q4_0" => return self.draw_tiles(format, d_out, d_in),
             "q5_0" | "q4_k" | "q6_k" => return self.draw_blocks(format, d_out, d_in),
@@ -228,10 +229,10 @@ impl Weights {
         let values: Vec<f32> = (0..d_out * d_in)
             .map(|i| {
                 let unit = rng::unit_f32(self.words(i as u64 / 4)[i % 4]) * 2.0 - 1.0;
-                if is_norm {
-                    1.0 + unit * 0.2
-                } else {
-                    unit * width
+                match (role.is_norm(), role.is_vector()) {
+                    (true, _) => 1.0 + unit * 0.2,
+                    (_, true) => unit * 0.5,
+                    _ => unit * width,
                 }
             })
             .collect();

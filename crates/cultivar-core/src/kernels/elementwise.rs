@@ -5,7 +5,7 @@
 
 use super::PARTIAL_SUMS;
 use super::scalar::sum_tree;
-use crate::math::exp_f32;
+use crate::math::{erf_f32, exp_f32, tanh_f32};
 
 /// `x[i] += y[i]`.
 pub fn add(x: &mut [f32], y: &[f32]) {
@@ -14,10 +14,68 @@ pub fn add(x: &mut [f32], y: &[f32]) {
     }
 }
 
-/// SwiGLU (Shazeer, 2020): `gate[i] = silu(gate[i]) * up[i]`, `silu(x) = x / (1 + exp(-x))`.
-pub fn swiglu(gate: &mut [f32], up: &[f32]) {
+/// `gate[i] = f(gate[i]) * up[i]`: the gate of a feed-forward layer (Shazeer, 2020).
+#[inline(always)]
+pub fn gated(gate: &mut [f32], up: &[f32], f: impl Fn(f32) -> f32) {
     for (gate, up) in gate.iter_mut().zip(up) {
-        *gate = *gate / (1.0 + exp_f32(-*gate)) * up;
+        *gate = f(*gate) * up;
+    }
+}
+
+/// `x[i] = f(x[i])`.
+#[inline(always)]
+pub fn activate(x: &mut [f32], f: impl Fn(f32) -> f32) {
+    for x in x {
+        *x = f(*x);
+    }
+}
+
+/// SwiGLU (Shazeer, 2020): `gate[i] = silu(gate[i]) * up[i]`.
+pub fn swiglu(gate: &mut [f32], up: &[f32]) {
+    gated(gate, up, silu);
+}
+
+/// `silu(x) = x / (1 + exp(-x))`.
+#[inline(always)]
+pub fn silu(x: f32) -> f32 {
+    x / (1.0 + exp_f32(-x))
+}
+
+/// GELU through the normal distribution's cumulative function (Hendrycks and Gimpel, 2016):
+/// `(x * 0.5) * (1 + erf(x * sqrt(1/2)))`.
+#[inline(always)]
+pub fn gelu(x: f32) -> f32 {
+    (x * 0.5) * (1.0 + erf_f32(x * core::f32::consts::FRAC_1_SQRT_2))
+}
+
+/// The square root of 2 / pi.
+const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+
+/// GELU's approximation: `(x * 0.5) * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * (x * x * x))))`.
+#[inline(always)]
+pub fn gelu_tanh(x: f32) -> f32 {
+    let cubic = 0.044_715 * (x * x * x);
+    (x * 0.5) * (1.0 + tanh_f32(SQRT_2_OVER_PI * (x + cubic)))
+}
+
+/// `x`, or 0 where it is below 0; `NaN` stays.
+#[inline(always)]
+pub fn relu(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+/// Takes the mean away from `x`: `x[i] = x[i] - sum(x) / d`. The sum has 16 partial sums (index
+/// mod 16) and the fixed tree. Nothing happens to an empty `x`.
+pub fn center(x: &mut [f32]) {
+    let mut sums = [0.0; PARTIAL_SUMS];
+    for group in x.chunks(PARTIAL_SUMS) {
+        for (sum, v) in sums.iter_mut().zip(group) {
+            *sum += v;
+        }
+    }
+    let mean = sum_tree(sums) / x.len() as f32;
+    for x in x {
+        *x -= mean;
     }
 }
 
@@ -48,19 +106,40 @@ pub fn max(scores: &[f32]) -> f32 {
 
 /// Replaces scores by `exp(score - max)` and returns their sum.
 ///
-/// `scores[p]` belongs to position `p`; sums are kept per position mod 16 and added by the fixed
-/// tree, so the result does not depend on how positions were stored.
-pub fn exp_sum(scores: &mut [f32], max: f32) -> f32 {
+/// `scores[i]` belongs to position `first + i`; sums are kept per position mod 16 and added by the
+/// fixed tree, so the result does not depend on how positions were stored.
+pub fn exp_sum(scores: &mut [f32], max: f32, first: usize) -> f32 {
     for score in scores.iter_mut() {
         *score = exp_f32(*score - max);
     }
     let mut sums = [0.0; PARTIAL_SUMS];
-    for group in scores.chunks(PARTIAL_SUMS) {
+    // Up to a whole group of positions, then group by group.
+    let lane = first % PARTIAL_SUMS;
+    let n_lead = if lane == 0 { 0 } else { PARTIAL_SUMS - lane };
+    let (lead, rest) = scores.split_at(n_lead.min(scores.len()));
+    for (sum, e) in sums[lane..].iter_mut().zip(lead) {
+        *sum += e;
+    }
+    for group in rest.chunks(PARTIAL_SUMS) {
         for (sum, e) in sums.iter_mut().zip(group) {
             *sum += e;
         }
     }
     sum_tree(sums)
+}
+
+/// Caps values smoothly: `x[i] = cap * tanh(x[i] / cap)`.
+pub fn soft_cap(x: &mut [f32], cap: f32) {
+    for x in x {
+        *x = cap * tanh_f32(*x / cap);
+    }
+}
+
+/// `x[i] = x[i] * factor`.
+pub fn scale(x: &mut [f32], factor: f32) {
+    for x in x {
+        *x *= factor;
+    }
 }
 
 /// `out[d] += sum_p weights[p] * rows[p][d]`, positions ascending for each `d`.

@@ -148,9 +148,40 @@ pub fn dot_i8(backend: Backend, a: &[f32], b: &[i8]) -> f32 {
 pub fn rms_norm(backend: Backend, out: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
     assert_eq!(out.len(), x.len(), "rms_norm: length of the output");
     assert_eq!(weight.len(), x.len(), "rms_norm: length of the weight");
-    let mean = dot(backend, x, x) / x.len() as f32;
-    let inverse = 1.0 / crate::math::sqrt_f32(mean + eps);
+    let inverse = inverse_rms(backend, x, eps);
     for ((o, v), w) in out.iter_mut().zip(x).zip(weight) {
         *o = (v * inverse) * w;
     }
+}
+
+/// [`rms_norm`] of a row in its own place: `x, weight: [d]`.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn rms_norm_in_place(backend: Backend, x: &mut [f32], weight: &[f32], eps: f32) {
+    assert_eq!(weight.len(), x.len(), "rms_norm: length of the weight");
+    let inverse = inverse_rms(backend, x, eps);
+    for (v, w) in x.iter_mut().zip(weight) {
+        *v = (*v * inverse) * w;
+    }
+}
+
+/// LayerNorm (Ba, Kiros and Hinton, 2016) of a row in its own place:
+/// `x[i] = (x[i] - mean) / sqrt(variance + eps) * weight[i]`; the caller adds the bias.
+///
+/// `x, weight: [d]`. The mean is taken away first ([`elementwise::center`]); what is left is
+/// normalized as by [`rms_norm`], its mean square being the variance. `NaN` spreads to the row.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn layer_norm(backend: Backend, x: &mut [f32], weight: &[f32], eps: f32) {
+    elementwise::center(x);
+    rms_norm_in_place(backend, x, weight, eps);
+}
+
+/// `1 / sqrt(mean(x^2) + eps)`.
+#[inline]
+fn inverse_rms(backend: Backend, x: &[f32], eps: f32) -> f32 {
+    let mean = dot(backend, x, x) / x.len() as f32;
+    1.0 / crate::math::sqrt_f32(mean + eps)
 }

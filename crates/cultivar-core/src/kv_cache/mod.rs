@@ -47,6 +47,17 @@ pub struct HeadAddress {
     pub kv_head: usize,
 }
 
+/// What a query sees of its sequence, and how it weighs it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct View {
+    /// The first position seen: 0, or where a sliding window begins.
+    pub first: usize,
+    /// Factor on the products of query and keys.
+    pub scale: f32,
+    /// Scores are capped smoothly at plus and minus this; 0 is off.
+    pub softcap: f32,
+}
+
 /// The keys and values of all sequences of one model.
 ///
 /// Sequences of all storage formats live side by side; each format has pages of its own.
@@ -206,11 +217,13 @@ impl KvCache {
         Ok(())
     }
 
-    /// Attention of one query head over positions `0..n` (Vaswani et al., 2017).
+    /// Attention of one query head over the positions `first..first + scores.len()`, the last of
+    /// which is the query's own (Vaswani et al., 2017).
     ///
-    /// `out, query: [head_dim]`, `scores`: room for `n`. Scores are `dot(query, key) * scale`,
-    /// read as stored; `out = sum_p exp(score_p - max) * value_p / sum_p exp(score_p - max)`,
-    /// positions ascending, so the result does not depend on pages or on what else is computed.
+    /// `out, query: [head_dim]`. Scores are `dot(query, key) * scale`, read as stored, and then
+    /// `cap * tanh(score / cap)` where there is a cap; `out = sum_p exp(score_p - max) * value_p /
+    /// sum_p exp(score_p - max)`, positions ascending, each in the partial sum of its absolute
+    /// position, so the result does not depend on pages or on what else is computed.
     pub fn attend(
         &self,
         backend: Backend,
@@ -218,23 +231,37 @@ impl KvCache {
         query: &[f32],
         at: HeadAddress,
         scores: &mut [f32],
-        scale: f32,
+        view: View,
     ) -> Result<(), KvError> {
         let sequence = self.get(at.sequence)?;
+        let (first, end) = (view.first, view.first + scores.len());
         let prepared = sequence.pages.len() * PAGE_LEN;
-        if scores.len() > prepared {
+        if end > prepared {
             let kind = KvErrorKind::NotPrepared;
-            return Err(KvError::new(kind, scores.len() as u64, prepared as u64));
+            return Err(KvError::new(kind, end as u64, prepared as u64));
         }
         let pool = &self.pools[sequence.format.index()];
-        for (chunk, &page) in scores.chunks_mut(PAGE_LEN).zip(&sequence.pages) {
-            pool.scores(backend, page, chunk, query, (at.layer, at.kv_head), scale);
+        let head = (at.layer, at.kv_head);
+        let mut start = first;
+        while start < end {
+            let part = &mut scores[start - first..page_end(start, end) - first];
+            let page = sequence.pages[start / PAGE_LEN];
+            let slot = start % PAGE_LEN;
+            pool.scores(backend, page, part, query, (head, slot), view.scale);
+            start = page_end(start, end);
+        }
+        if view.softcap > 0.0 {
+            elementwise::soft_cap(scores, view.softcap);
         }
         let max = elementwise::max(scores);
-        let sum = elementwise::exp_sum(scores, max);
+        let sum = elementwise::exp_sum(scores, max, first);
         out.fill(0.0);
-        for (chunk, &page) in scores.chunks(PAGE_LEN).zip(&sequence.pages) {
-            pool.add_values(page, out, chunk, (at.layer, at.kv_head));
+        let mut start = first;
+        while start < end {
+            let part = &scores[start - first..page_end(start, end) - first];
+            let page = sequence.pages[start / PAGE_LEN];
+            pool.add_values(page, out, part, (head, start % PAGE_LEN));
+            start = page_end(start, end);
         }
         let inverse = 1.0 / sum;
         for v in out {
@@ -327,6 +354,11 @@ impl KvCache {
         let index = self.index_of(id)?;
         Ok(&mut self.sequences[index])
     }
+}
+
+/// Where the page of position `start` ends, at most at `end`.
+fn page_end(start: usize, end: usize) -> usize {
+    ((start / PAGE_LEN + 1) * PAGE_LEN).min(end)
 }
 
 #[cfg(test)]

@@ -171,17 +171,16 @@ impl Page {
         }
     }
 
-    /// `scores[i] = dot(query, key_i) * scale` for the first positions of a page.
+    /// `scores[i] = dot(query, key_(slot + i)) * scale` for positions of a page from `slot` on.
     pub fn scores(
         &self,
         backend: Backend,
-        shape: KvShape,
-        run: Run,
+        (shape, run, slot): (KvShape, Run, usize),
         scores: &mut [f32],
         query: &[f32],
         scale: f32,
     ) {
-        let first = run.first_row(shape);
+        let first = run.first_row(shape) + slot;
         let n = scores.len();
         let elements = first * shape.head_dim..(first + n) * shape.head_dim;
         match self {
@@ -204,9 +203,15 @@ impl Page {
         }
     }
 
-    /// `out[d] += weights[i] * value_i[d]` for the first positions of a page, in order.
-    pub fn add_values(&self, shape: KvShape, run: Run, out: &mut [f32], weights: &[f32]) {
-        let first = run.first_row(shape);
+    /// `out[d] += weights[i] * value_(slot + i)[d]` for positions of a page from `slot` on, in
+    /// order.
+    pub fn add_values(
+        &self,
+        (shape, run, slot): (KvShape, Run, usize),
+        out: &mut [f32],
+        weights: &[f32],
+    ) {
+        let first = run.first_row(shape) + slot;
         let n = weights.len();
         let elements = first * shape.head_dim..(first + n) * shape.head_dim;
         match self {

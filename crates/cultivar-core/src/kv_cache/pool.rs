@@ -184,13 +184,14 @@ impl PagePool {
         }
     }
 
+    /// Scores of the positions of a page from `slot` on; see [`Page::scores`].
     pub fn scores(
         &self,
         backend: Backend,
         index: u32,
         scores: &mut [f32],
         query: &[f32],
-        (layer, kv_head): (usize, usize),
+        ((layer, kv_head), slot): ((usize, usize), usize),
         scale: f32,
     ) {
         if let Some(page) = &self.slots[index as usize].page {
@@ -199,28 +200,25 @@ impl PagePool {
                 kv_head,
                 values: false,
             };
-            page.scores(backend, self.shape, run, scores, query, scale);
+            page.scores(backend, (self.shape, run, slot), scores, query, scale);
         }
     }
 
+    /// Adds the values of the positions of a page from `slot` on; see [`Page::add_values`].
     pub fn add_values(
         &self,
         index: u32,
         out: &mut [f32],
         weights: &[f32],
-        (layer, kv_head): (usize, usize),
+        ((layer, kv_head), slot): ((usize, usize), usize),
     ) {
         if let Some(page) = &self.slots[index as usize].page {
-            page.add_values(
-                self.shape,
-                Run {
-                    layer,
-                    kv_head,
-                    values: true,
-                },
-                out,
-                weights,
-            );
+            let run = Run {
+                layer,
+                kv_head,
+                values: true,
+            };
+            page.add_values((self.shape, run, slot), out, weights);
         }
     }
 }

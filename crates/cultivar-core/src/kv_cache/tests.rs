@@ -9,6 +9,13 @@ const SHAPE: KvShape = KvShape {
     head_dim: 4,
 };
 
+/// Everything, unscaled.
+const WHOLE: View = View {
+    first: 0,
+    scale: 1.0,
+    softcap: 0.0,
+};
+
 fn key_of(token: usize, layer: usize, kv_head: usize) -> [f32; 4] {
     core::array::from_fn(|d| {
         ((token * 31 + layer * 7 + kv_head * 3 + d * 5) % 97) as f32 * 0.02 - 1.0
@@ -67,7 +74,7 @@ fn check(kv: &KvCache, id: SequenceId, tokens: &[usize], tolerance: f64) {
             };
             let mut scores = vec![0.0; tokens.len()];
             let mut out = [0.0; 4];
-            kv.attend(Backend::Fast, &mut out, &query, at, &mut scores, 1.0)
+            kv.attend(Backend::Fast, &mut out, &query, at, &mut scores, WHOLE)
                 .unwrap();
             let want = expected(tokens, &query, layer, kv_head);
             for (o, w) in out.iter().zip(want) {
@@ -197,7 +204,7 @@ fn every_rule_has_its_error() {
         KvErrorKind::NotPrepared
     );
     let mut out = [0.0; 4];
-    let attended = kv.attend(Backend::Fast, &mut out, &[0.0; 4], at, &mut [0.0; 3], 1.0);
+    let attended = kv.attend(Backend::Fast, &mut out, &[0.0; 4], at, &mut [0.0; 3], WHOLE);
     assert_eq!(kind(attended), KvErrorKind::NotPrepared);
     kv.close(id);
     assert_eq!(kind(kv.prepare(id, 1)), KvErrorKind::UnknownSequence);

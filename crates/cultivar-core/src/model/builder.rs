@@ -5,10 +5,13 @@
 use super::dims::Dims;
 use super::error::{ModelError, ModelErrorKind};
 use super::linear::Linear;
+use super::norm::Norm;
 use super::weights::{LayerWeights, Model, Tensor, Weights};
 use crate::digest::{Digest, Sha256};
+use crate::memory::reserved;
 use crate::package::directory::Entry;
-use crate::package::schema::{TensorRole, tensor_name};
+use crate::package::schema::TensorRole::{self, *};
+use crate::package::schema::tensor_name;
 use crate::package::{ConfigError, Head};
 use crate::tensor::{Dtype, payload};
 use crate::tokenizer::{Tokenizer, TokenizerError};
@@ -210,21 +213,22 @@ impl ModelBuilder {
             return Err(ModelError::in_tensor(ModelErrorKind::NotLoaded, name));
         }
         let dims = Dims::new(&self.head.config);
-        let token_embedding = self.linear(TensorRole::TokenEmbedding, None)?;
-        let final_norm = self.vector(TensorRole::FinalNorm, None)?;
-        let output = match self.head.config.tied_output {
-            true => None,
-            false => Some(self.linear(TensorRole::Output, None)?),
-        };
-        let mut layers = Vec::with_capacity(dims.n_layers);
+        let mut layers = reserved(dims.n_layers).ok_or(ModelError::out_of_memory(0))?;
         for layer in 0..dims.n_layers {
             layers.push(self.layer(layer)?);
         }
         let weights = Weights {
-            token_embedding,
+            token_embedding: self.linear(TokenEmbedding, None)?,
+            position_embedding: match self.has(PositionEmbedding) {
+                true => Some(self.matrix(PositionEmbedding, None)?),
+                false => None,
+            },
             layers,
-            final_norm,
-            output,
+            final_norm: self.norm(FinalNorm, None)?,
+            output: match self.has(Output) {
+                true => Some(self.linear(Output, None)?),
+                false => None,
+            },
         };
         Ok(Model {
             head: self.head,
@@ -237,22 +241,67 @@ impl ModelBuilder {
     fn layer(&mut self, layer: usize) -> Result<LayerWeights, ModelError> {
         let layer = Some(layer);
         Ok(LayerWeights {
-            attention_norm: self.vector(TensorRole::AttentionNorm, layer)?,
-            w_q: self.linear(TensorRole::Wq, layer)?,
-            w_k: self.linear(TensorRole::Wk, layer)?,
-            w_v: self.linear(TensorRole::Wv, layer)?,
-            w_o: self.linear(TensorRole::Wo, layer)?,
-            ffn_norm: self.vector(TensorRole::FfnNorm, layer)?,
-            w_gate: self.linear(TensorRole::WGate, layer)?,
-            w_up: self.linear(TensorRole::WUp, layer)?,
-            w_down: self.linear(TensorRole::WDown, layer)?,
+            attention_norm: self.optional_norm(AttentionNorm, layer)?,
+            w_q: self.linear(Wq, layer)?,
+            w_k: self.linear(Wk, layer)?,
+            w_v: self.linear(Wv, layer)?,
+            q_norm: self.optional_vector(QNorm, layer)?,
+            k_norm: self.optional_vector(KNorm, layer)?,
+            w_o: self.linear(Wo, layer)?,
+            attention_post_norm: self.optional_norm(AttentionPostNorm, layer)?,
+            ffn_norm: self.optional_norm(FfnNorm, layer)?,
+            w_gate: match self.has(WGate) {
+                true => Some(self.linear(WGate, layer)?),
+                false => None,
+            },
+            w_up: self.linear(WUp, layer)?,
+            w_down: self.linear(WDown, layer)?,
+            ffn_post_norm: self.optional_norm(FfnPostNorm, layer)?,
         })
     }
 
+    /// Whether the configuration calls for such a tensor.
+    fn has(&self, role: TensorRole) -> bool {
+        role.is_in(&self.head.config)
+    }
+
+    /// A matrix and its bias.
     fn linear(&mut self, role: TensorRole, layer: Option<usize>) -> Result<Linear, ModelError> {
         let weight = self.matrix(role, layer)?;
-        let bias = Vec::new();
+        let bias = self.bias(role, layer)?;
         Ok(Linear { weight, bias })
+    }
+
+    fn norm(&mut self, role: TensorRole, layer: Option<usize>) -> Result<Norm, ModelError> {
+        let weight = self.vector(role, layer)?;
+        let bias = self.bias(role, layer)?;
+        Ok(Norm { weight, bias })
+    }
+
+    fn optional_norm(
+        &mut self,
+        role: TensorRole,
+        layer: Option<usize>,
+    ) -> Result<Option<Norm>, ModelError> {
+        let is_there = self.has(role);
+        is_there.then(|| self.norm(role, layer)).transpose()
+    }
+
+    fn optional_vector(
+        &mut self,
+        role: TensorRole,
+        layer: Option<usize>,
+    ) -> Result<Option<Vec<f32>>, ModelError> {
+        let is_there = self.has(role);
+        is_there.then(|| self.vector(role, layer)).transpose()
+    }
+
+    /// The bias of a matrix or norm; empty where it has none.
+    fn bias(&mut self, role: TensorRole, layer: Option<usize>) -> Result<Vec<f32>, ModelError> {
+        match role.bias().filter(|bias| self.has(*bias)) {
+            Some(bias) => self.vector(bias, layer),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn matrix(&mut self, role: TensorRole, layer: Option<usize>) -> Result<Tensor, ModelError> {
@@ -272,19 +321,20 @@ impl ModelBuilder {
         })
     }
 
-    /// A norm's factors, stored as f32.
+    /// A norm's factors or a bias, stored as f32.
     fn vector(&mut self, role: TensorRole, layer: Option<usize>) -> Result<Vec<f32>, ModelError> {
         let tensor = self.matrix(role, layer)?;
         debug_assert_eq!(
             tensor.format.dtype,
             Dtype::F32,
-            "the schema asks for f32 norms"
+            "the schema asks for f32 vectors"
         );
         let (elements, _) = tensor.bytes.as_chunks::<4>();
-        Ok(elements
-            .iter()
-            .map(|bytes| f32::from_le_bytes(*bytes))
-            .collect())
+        let kind = ModelErrorKind::OutOfMemory(tensor.bytes.len() as u64);
+        let mut vector = reserved(elements.len())
+            .ok_or_else(|| ModelError::in_tensor(kind, tensor_name(role, layer).as_str()))?;
+        vector.extend(elements.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        Ok(vector)
     }
 
     fn entry(&self, idx: usize) -> Result<&Entry, ModelError> {

@@ -4,7 +4,10 @@
 use super::{Dims, EngineOptions, MemoryEstimate};
 use crate::json::JsonWriter;
 use crate::kv_cache::KvFormat;
-use crate::package::{Head, ModelConfig, Tail, metadata_key};
+use crate::package::{
+    Head, ModelConfig, NormKind, NormPlace, PositionKind, QkNorm, Records, SectionId, Tail, Value,
+    metadata_key,
+};
 use crate::tensor::FORMATS;
 use alloc::format;
 use alloc::string::String;
@@ -56,7 +59,23 @@ pub fn architecture_label(config: &ModelConfig) -> String {
         n => format!(" ({n} kv)"),
     };
     let (n_layers, d_model, n_heads) = (config.n_layers, config.d_model, config.n_heads);
-    format!("llama, {n_layers} layers, d_model {d_model}, {n_heads} heads{kv}")
+    let family = family(config);
+    format!("{family}, {n_layers} layers, d_model {d_model}, {n_heads} heads{kv}")
+}
+
+/// The best known family whose options these are; only a name, nothing depends on it.
+fn family(config: &ModelConfig) -> &'static str {
+    let is_capped = config.attention_softcap > 0.0 || config.logits_softcap > 0.0;
+    match (config.norm_kind, config.norm_place, config.qk_norm) {
+        (NormKind::Layer, ..) if config.position_kind == PositionKind::Learned => "gpt2",
+        (NormKind::Layer, ..) => "gpt_neox",
+        (_, NormPlace::PreAndPost, _) if is_capped => "gemma2",
+        (_, NormPlace::PreAndPost, _) => "gemma3",
+        (_, NormPlace::Post, _) => "olmo2",
+        (.., QkNorm::Head | QkNorm::Full) => "qwen3",
+        _ if config.qkv_bias && !config.attention_out_bias => "qwen2",
+        _ => "llama",
+    }
 }
 
 /// How many tensors have each format.
@@ -132,7 +151,62 @@ fn write_config(json: &mut JsonWriter, config: &ModelConfig) {
     json.field_str("position_kind", config.position_kind.name());
     json.field_f64("rope_theta", config.rope_theta);
     json.field_bool("tied_output", config.tied_output);
+    write_further_options(json, config);
     json.end_object();
+}
+
+/// Keys that the card always has.
+const SHOWN_KEYS: &[&str] = &[
+    "activation",
+    "context_len",
+    "d_ff",
+    "d_model",
+    "ffn_kind",
+    "head_dim",
+    "n_heads",
+    "n_kv_heads",
+    "n_layers",
+    "norm_eps",
+    "norm_kind",
+    "position_kind",
+    "rope_theta",
+    "tied_output",
+    "vocab_size",
+];
+
+/// Every other option that is not at its default.
+fn write_further_options(json: &mut JsonWriter, config: &ModelConfig) {
+    let bytes = config.to_records().finish();
+    // What was just written parses.
+    let Ok(records) = Records::parse(SectionId::CONFIG, &bytes, 0) else {
+        return;
+    };
+    let further = records
+        .iter()
+        .filter(|record| !SHOWN_KEYS.contains(&record.key));
+    for record in further {
+        json.key(record.key);
+        match record.value {
+            Value::U64(value) => json.u64(value),
+            Value::F64(value) => json.f64(value),
+            Value::Bool(value) => json.bool(value),
+            Value::F64List(list) => {
+                json.begin_array();
+                for value in list {
+                    json.f64(f64::from_le_bytes(*value));
+                }
+                json.end_array()
+            }
+            Value::U32List(list) => {
+                json.begin_array();
+                for value in list {
+                    json.u64(u64::from(u32::from_le_bytes(*value)));
+                }
+                json.end_array()
+            }
+            value => json.string(value.as_text().unwrap_or_default()),
+        };
+    }
 }
 
 /// In file order; the tensor data's digest is that of the tensor directory.

@@ -1,5 +1,6 @@
 //! The sizes of a model as the forward pass uses them.
 
+use super::rope;
 use crate::kv_cache::KvShape;
 use crate::package::config::ModelConfig;
 
@@ -22,6 +23,12 @@ pub struct Dims {
     pub vocab_size: usize,
     /// Positions that the model was made for.
     pub context_len: usize,
+    /// Elements of a head that are rotated.
+    pub rotary_dim: usize,
+    /// Ways to rotate that layers differ in; 0 where positions enter otherwise.
+    pub n_rotations: usize,
+    /// Whether attention and feed-forward layer read the same input.
+    pub is_parallel: bool,
 }
 
 impl Dims {
@@ -36,6 +43,9 @@ impl Dims {
             head_dim: config.head_dim,
             vocab_size: config.vocab_size,
             context_len: config.context_len,
+            rotary_dim: config.rotary_dim(),
+            n_rotations: rope::n_tables(config),
+            is_parallel: config.parallel_residual,
         }
     }
 

@@ -3,11 +3,11 @@
 use super::dims::Dims;
 use super::error::ModelError;
 use super::mixes::Mixes;
+use super::options::{LayerOptions, Options};
 use super::weights::Model;
 use super::workspace::Workspace;
 use crate::kernels::Backend;
 use crate::kv_cache::{KvCache, KvFormat, SequenceId};
-use crate::math::sqrt_f64;
 
 /// How much an engine can do at once, and with which kernels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,8 +72,7 @@ pub struct Engine {
     pub(super) workspace: Workspace,
     pub(super) mixes: Mixes,
     pub(super) backend: Backend,
-    pub(super) norm_eps: f32,
-    pub(super) attention_scale: f32,
+    pub(super) options: Options,
     pub(super) n_logit_rows: usize,
 }
 
@@ -86,17 +85,18 @@ impl Engine {
             max_logit_rows,
             backend,
         } = options;
-        let workspace = Workspace::new(&dims, config.rope_theta, max_rows, max_logit_rows)?;
+        let workspace = Workspace::new(&dims, config, max_rows, max_logit_rows)?;
         let mixes = Mixes::new(max_rows, dims.max_d_in());
-        let n_bytes = dims.max_d_in() as u64 * 4;
-        let mixes = mixes.ok_or(ModelError::out_of_memory(n_bytes))?;
+        let n_vector_bytes = dims.max_d_in() as u64 * 4;
+        let mixes = mixes.ok_or(ModelError::out_of_memory(n_vector_bytes))?;
+        let n_bytes = config.n_layers * size_of::<LayerOptions>();
+        let resolved = Options::new(config, backend);
         Ok(Self {
             kv: KvCache::new(dims.kv_shape()),
             workspace,
             mixes,
             backend,
-            norm_eps: config.norm_eps as f32,
-            attention_scale: (1.0 / sqrt_f64(dims.head_dim as f64)) as f32,
+            options: resolved.ok_or(ModelError::out_of_memory(n_bytes as u64))?,
             n_logit_rows: 0,
             model,
         })

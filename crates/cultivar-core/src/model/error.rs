@@ -25,6 +25,8 @@ pub enum ModelErrorKind {
     WrongPosition(u32, u64),
     /// More rows, or more rows with logits, than the workspace has room for.
     TooManyRows(u64, u64),
+    /// A row's position lies outside the model's context: the position and the context's length.
+    PastContext(u32, u32),
     /// The key/value cache refused.
     Kv(KvError),
 }
@@ -70,6 +72,7 @@ impl ModelError {
             ModelErrorKind::UnknownToken(..) => 256,
             ModelErrorKind::WrongPosition(..) => 257,
             ModelErrorKind::TooManyRows(..) => 258,
+            ModelErrorKind::PastContext(..) => 259,
             ModelErrorKind::Kv(error) => error.code(),
         }
     }
@@ -123,6 +126,10 @@ impl fmt::Display for ModelError {
             ModelErrorKind::TooManyRows(n, max) => {
                 write!(f, "{n} rows in one batch, but there is room for {max}")
             }
+            ModelErrorKind::PastContext(position, context_len) => write!(
+                f,
+                "position {position} lies outside the model's context of {context_len}"
+            ),
             ModelErrorKind::Kv(error) => error.fmt(f),
         }
     }

@@ -7,9 +7,9 @@
 use super::engine::Engine;
 use super::error::{ModelError, ModelErrorKind};
 use super::linear::{self, Target};
-use crate::kernels;
+use crate::kernels::elementwise;
 use crate::kv_cache::SequenceId;
-use crate::package::schema::TensorRole;
+use crate::package::schema::TensorRole::{FinalNorm, PositionEmbedding, TokenEmbedding};
 use crate::tensor::codec;
 
 /// One token at one position of one sequence.
@@ -39,6 +39,7 @@ impl Engine {
             .rope
             .prepare(rows.iter().map(|row| row.position));
         for layer_idx in 0..self.model.dims.n_layers {
+            self.keep_ffn_input(layer_idx, rows.len());
             self.attention(layer_idx, rows)?;
             self.feed_forward(layer_idx, rows.len());
         }
@@ -60,10 +61,14 @@ impl Engine {
         too_many(rows.len(), self.workspace.max_rows)?;
         let n_logits = rows.iter().filter(|row| row.wants_logits).count();
         too_many(n_logits, self.workspace.max_logit_rows)?;
-        let vocab_size = self.model.dims.vocab_size;
+        let (vocab_size, context_len) = (self.model.dims.vocab_size, self.model.dims.context_len);
         for (t, row) in rows.iter().enumerate() {
             if row.token as usize >= vocab_size {
                 let kind = ModelErrorKind::UnknownToken(row.token, vocab_size as u32);
+                return Err(ModelError::new(kind));
+            }
+            if row.position as usize >= context_len {
+                let kind = ModelErrorKind::PastContext(row.position, context_len as u32);
                 return Err(ModelError::new(kind));
             }
             let earlier = rows[..t]
@@ -79,48 +84,62 @@ impl Engine {
         Ok(())
     }
 
-    /// `x[t] = token_embedding[token_t]`.
+    /// `x[t] = token_embedding[token_t]`, times the embedding scale, plus the learned vector of
+    /// its position, where the model has them.
     fn embed(&mut self, rows: &[Row]) -> Result<(), ModelError> {
         let d_model = self.model.dims.d_model;
         let embedding = self.model.weights.token_embedding.weight.view();
-        let target = Target::new(TensorRole::TokenEmbedding, None);
-        let outputs = self.workspace.x.chunks_exact_mut(d_model);
-        for (t, (row, x)) in rows.iter().zip(outputs).enumerate() {
-            codec::decode_row(x, embedding, row.token as usize);
-            self.mixes.add_row(x, t, target, row.token as usize);
+        let positions = self.model.weights.position_embedding.as_ref();
+        let scale = self.options.embedding_scale;
+        let (ws, mixes) = (&mut self.workspace, &self.mixes);
+        for (t, (row, x)) in rows.iter().zip(ws.x.chunks_exact_mut(d_model)).enumerate() {
+            let (token, position) = (row.token as usize, row.position as usize);
+            codec::decode_row(x, embedding, token);
+            mixes.add_row(x, t, Target::new(TokenEmbedding, None), token);
+            if scale != 1.0 {
+                elementwise::scale(x, scale);
+            }
+            if let Some(positions) = positions {
+                let vector = &mut ws.normed[..d_model];
+                codec::decode_row(vector, positions.view(), position);
+                mixes.add_row(vector, t, Target::new(PositionEmbedding, None), position);
+                elementwise::add(x, vector);
+            }
         }
         Ok(())
     }
 
-    /// `logits = output rms_norm(x)` for the rows that want them.
+    /// `logits = output norm(x)`, capped where the model does so, for the rows that want them.
     fn compute_logits(&mut self, rows: &[Row]) {
         let Engine {
             model,
             workspace: ws,
             mixes,
             backend,
-            norm_eps,
+            options,
             ..
         } = self;
         let (d_model, backend) = (model.dims.d_model, *backend);
         let weights = &model.weights;
         mixes.select(rows.iter().filter(|row| row.wants_logits));
-        let final_norm = Target::new(TensorRole::FinalNorm, None);
+        let final_norm = (&weights.final_norm, Target::new(FinalNorm, None));
         let mut n = 0;
         for (t, _) in rows.iter().enumerate().filter(|(_, row)| row.wants_logits) {
             let x = &ws.x[t * d_model..(t + 1) * d_model];
             let normed = &mut ws.normed[n * d_model..(n + 1) * d_model];
-            let weight = mixes.vector(&weights.final_norm, n, final_norm);
-            kernels::rms_norm(backend, normed, x, weight, *norm_eps);
+            options.normalizer.row(normed, x, final_norm, n, mixes);
             n += 1;
         }
         self.n_logit_rows = n;
         if n > 0 {
             let (normed, x) = (&ws.normed[..n * d_model], &mut ws.activations);
             let logits = &mut ws.logits[..n * model.dims.vocab_size];
-            linear::load(x, backend, normed, d_model, &[weights.output()]);
+            linear::load(x, backend, normed, d_model, [weights.output()]);
             let target = weights.output_target();
             linear::multiply(backend, logits, weights.output(), target, x, mixes);
+            if options.logits_softcap > 0.0 {
+                elementwise::soft_cap(logits, options.logits_softcap);
+            }
         }
     }
 }

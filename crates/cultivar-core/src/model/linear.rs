@@ -33,19 +33,26 @@ impl Target {
     pub const fn new(role: TensorRole, layer: Option<usize>) -> Self {
         Self { role, layer }
     }
+
+    /// The bias beside this matrix or norm, if there can be one.
+    pub fn bias(self) -> Option<Self> {
+        let layer = self.layer;
+        self.role.bias().map(|role| Self { role, layer })
+    }
 }
 
 /// Loads rows for the matrices that read them next; quantizes them if any of those needs it.
 ///
 /// `rows: [n_rows, d_in]`.
-pub(super) fn load(
+pub(super) fn load<'a>(
     activations: &mut Activations,
     backend: Backend,
     rows: &[f32],
     d_in: usize,
-    readers: &[&Linear],
+    readers: impl IntoIterator<Item = &'a Linear>,
 ) {
-    let quantize = readers.iter().any(|linear| linear.weight.is_quantized());
+    let mut readers = readers.into_iter();
+    let quantize = readers.any(|linear| linear.weight.is_quantized());
     activations.load(backend, rows, d_in, quantize);
 }
 
@@ -63,9 +70,9 @@ pub(super) fn multiply(
 ) {
     kernels::matmul(backend, out, linear.weight.view(), x);
     mixes.add_products(backend, out, target, x);
-    if !linear.bias.is_empty() {
-        for out in out.chunks_exact_mut(linear.bias.len()) {
-            elementwise::add(out, &linear.bias);
+    if let Some(bias) = target.bias().filter(|_| !linear.bias.is_empty()) {
+        for (t, out) in out.chunks_exact_mut(linear.bias.len()).enumerate() {
+            elementwise::add(out, mixes.vector(&linear.bias, t, bias));
         }
     }
 }

@@ -15,7 +15,9 @@ mod forward;
 mod linear;
 mod mixes;
 mod norm;
+mod options;
 mod rope;
+mod rope_scaling;
 mod stacks;
 mod weights;
 mod workspace;
@@ -28,6 +30,7 @@ pub use error::{ModelError, ModelErrorKind};
 pub use forward::Row;
 pub use linear::{Linear, Target};
 pub use mixes::StackId;
+pub use norm::Norm;
 pub use weights::{LayerWeights, Model, Tensor, Weights};
 
 /// Version of the numerics contract in `docs/numerics.md`; part of every run digest. It changes

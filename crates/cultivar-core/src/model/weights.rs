@@ -2,8 +2,9 @@
 
 use super::dims::Dims;
 use super::linear::{Linear, Target};
+use super::norm::Norm;
 use crate::package::Head;
-use crate::package::schema::TensorRole;
+use crate::package::schema::TensorRole::{self, *};
 use crate::tensor::{Format, TensorRef};
 use crate::tokenizer::Tokenizer;
 use alloc::vec::Vec;
@@ -47,36 +48,46 @@ pub(super) enum Stored<'a> {
     Vector(&'a [f32]),
 }
 
-/// One transformer block.
+/// One transformer block; what a model's options do not call for is `None`.
 pub struct LayerWeights {
-    /// RMSNorm factor before attention: `[d_model]`.
-    pub attention_norm: Vec<f32>,
+    /// Before attention: `[d_model]`.
+    pub attention_norm: Option<Norm>,
     /// `[n_heads * head_dim, d_model]`.
     pub w_q: Linear,
     /// `[n_kv_heads * head_dim, d_model]`.
     pub w_k: Linear,
     /// `[n_kv_heads * head_dim, d_model]`.
     pub w_v: Linear,
+    /// RMSNorm factors of queries: `[head_dim]`, or of all heads together.
+    pub q_norm: Option<Vec<f32>>,
+    /// RMSNorm factors of keys: `[head_dim]`, or of all heads together.
+    pub k_norm: Option<Vec<f32>>,
     /// `[d_model, n_heads * head_dim]`.
     pub w_o: Linear,
-    /// RMSNorm factor before the feed-forward layer: `[d_model]`.
-    pub ffn_norm: Vec<f32>,
-    /// `[d_ff, d_model]`.
-    pub w_gate: Linear,
+    /// After attention: `[d_model]`.
+    pub attention_post_norm: Option<Norm>,
+    /// Before the feed-forward layer: `[d_model]`.
+    pub ffn_norm: Option<Norm>,
+    /// `[d_ff, d_model]`; there is none in a plain feed-forward layer.
+    pub w_gate: Option<Linear>,
     /// `[d_ff, d_model]`.
     pub w_up: Linear,
     /// `[d_model, d_ff]`.
     pub w_down: Linear,
+    /// After the feed-forward layer: `[d_model]`.
+    pub ffn_post_norm: Option<Norm>,
 }
 
 /// All weights of a model.
 pub struct Weights {
     /// `[vocab_size, d_model]`, without bias: rows are looked up, and multiplied where tied.
     pub token_embedding: Linear,
+    /// Learned positions: `[context_len, d_model]`.
+    pub position_embedding: Option<Tensor>,
     /// In order of depth.
     pub layers: Vec<LayerWeights>,
-    /// RMSNorm factor before the output: `[d_model]`.
-    pub final_norm: Vec<f32>,
+    /// Before the output: `[d_model]`.
+    pub final_norm: Norm,
     /// `[vocab_size, d_model]`; absent where the token embedding serves.
     pub output: Option<Linear>,
 }
@@ -90,32 +101,66 @@ impl Weights {
     /// The target whose deltas change that matrix.
     pub(super) fn output_target(&self) -> Target {
         match self.output {
-            Some(_) => Target::new(TensorRole::Output, None),
-            None => Target::new(TensorRole::TokenEmbedding, None),
+            Some(_) => Target::new(Output, None),
+            None => Target::new(TokenEmbedding, None),
         }
     }
 
     /// The tensor that does this; `None` if the model has none.
     pub(super) fn tensor(&self, role: TensorRole, layer: Option<usize>) -> Option<Stored<'_>> {
-        let of_layer = layer.and_then(|layer| self.layers.get(layer));
-        fn matrix(linear: &Linear) -> Stored<'_> {
-            Stored::Matrix(&linear.weight)
+        if role.is_vector() {
+            return self.vector(role, layer).map(Stored::Vector);
         }
-        match (role, of_layer) {
-            (TensorRole::TokenEmbedding, None) => Some(matrix(&self.token_embedding)),
-            (TensorRole::Output, None) => self.output.as_ref().map(matrix),
-            (TensorRole::FinalNorm, None) => Some(Stored::Vector(&self.final_norm)),
-            (TensorRole::AttentionNorm, Some(of)) => Some(Stored::Vector(&of.attention_norm)),
-            (TensorRole::FfnNorm, Some(of)) => Some(Stored::Vector(&of.ffn_norm)),
-            (TensorRole::Wq, Some(of)) => Some(matrix(&of.w_q)),
-            (TensorRole::Wk, Some(of)) => Some(matrix(&of.w_k)),
-            (TensorRole::Wv, Some(of)) => Some(matrix(&of.w_v)),
-            (TensorRole::Wo, Some(of)) => Some(matrix(&of.w_o)),
-            (TensorRole::WGate, Some(of)) => Some(matrix(&of.w_gate)),
-            (TensorRole::WUp, Some(of)) => Some(matrix(&of.w_up)),
-            (TensorRole::WDown, Some(of)) => Some(matrix(&of.w_down)),
+        let of = layer.and_then(|layer| self.layers.get(layer));
+        let matrix = match role {
+            TokenEmbedding => &self.token_embedding.weight,
+            PositionEmbedding => self.position_embedding.as_ref()?,
+            Output => &self.output.as_ref()?.weight,
+            Wq => &of?.w_q.weight,
+            Wk => &of?.w_k.weight,
+            Wv => &of?.w_v.weight,
+            Wo => &of?.w_o.weight,
+            WGate => &of?.w_gate.as_ref()?.weight,
+            WUp => &of?.w_up.weight,
+            WDown => &of?.w_down.weight,
+            _ => return None,
+        };
+        Some(Stored::Matrix(matrix))
+    }
+
+    fn vector(&self, role: TensorRole, layer: Option<usize>) -> Option<&[f32]> {
+        fn weight(norm: Option<&Norm>) -> Option<&Vec<f32>> {
+            norm.map(|norm| &norm.weight)
+        }
+        fn bias(norm: Option<&Norm>) -> Option<&Vec<f32>> {
+            norm.map(|norm| &norm.bias)
+        }
+        let of = layer.and_then(|layer| self.layers.get(layer));
+        let vector = match role {
+            FinalNorm => Some(&self.final_norm.weight),
+            FinalNormBias => Some(&self.final_norm.bias),
+            AttentionNorm => weight(of?.attention_norm.as_ref()),
+            AttentionNormBias => bias(of?.attention_norm.as_ref()),
+            AttentionPostNorm => weight(of?.attention_post_norm.as_ref()),
+            AttentionPostNormBias => bias(of?.attention_post_norm.as_ref()),
+            FfnNorm => weight(of?.ffn_norm.as_ref()),
+            FfnNormBias => bias(of?.ffn_norm.as_ref()),
+            FfnPostNorm => weight(of?.ffn_post_norm.as_ref()),
+            FfnPostNormBias => bias(of?.ffn_post_norm.as_ref()),
+            QNorm => of?.q_norm.as_ref(),
+            KNorm => of?.k_norm.as_ref(),
+            Bq => Some(&of?.w_q.bias),
+            Bk => Some(&of?.w_k.bias),
+            Bv => Some(&of?.w_v.bias),
+            Bo => Some(&of?.w_o.bias),
+            BGate => Some(&of?.w_gate.as_ref()?.bias),
+            BUp => Some(&of?.w_up.bias),
+            BDown => Some(&of?.w_down.bias),
             _ => None,
-        }
+        };
+        vector
+            .map(Vec::as_slice)
+            .filter(|vector| !vector.is_empty())
     }
 }
 

@@ -5,6 +5,7 @@ use super::error::ModelError;
 use super::rope::Rope;
 use crate::kernels::Activations;
 use crate::memory::filled;
+use crate::package::ModelConfig;
 use alloc::vec::Vec;
 
 /// Buffers for batches of up to `max_rows` rows, `max_logit_rows` of them with logits.
@@ -15,6 +16,9 @@ pub struct Workspace {
     pub(super) x: Vec<f32>,
     /// Normed input, and the output of a block: `[max_rows, d_model]`.
     pub(super) normed: Vec<f32>,
+    /// Input of the feed-forward layer, where it reads what attention reads: `[max_rows,
+    /// d_model]`, else empty.
+    pub(super) ffn_input: Vec<f32>,
     /// `[max_rows, n_heads * head_dim]`.
     pub(super) q: Vec<f32>,
     /// `[max_rows, n_kv_heads * head_dim]`.
@@ -39,11 +43,16 @@ pub struct Workspace {
 
 /// Elements of each plain buffer, in the order of allocation; saturating, so that a product that
 /// no address space holds is refused when it is allocated.
-fn buffer_lens(dims: &Dims, max_rows: usize, max_logit_rows: usize) -> [usize; 10] {
+fn buffer_lens(dims: &Dims, max_rows: usize, max_logit_rows: usize) -> [usize; 11] {
     let rows = |width: usize| max_rows.saturating_mul(width);
     [
         rows(dims.d_model),
         rows(dims.d_model),
+        if dims.is_parallel {
+            rows(dims.d_model)
+        } else {
+            0
+        },
         rows(dims.d_q()),
         rows(dims.d_kv()),
         rows(dims.d_kv()),
@@ -59,29 +68,41 @@ impl Workspace {
     /// Allocates all buffers.
     pub fn new(
         dims: &Dims,
-        rope_theta: f64,
+        config: &ModelConfig,
         max_rows: usize,
         max_logit_rows: usize,
     ) -> Result<Self, ModelError> {
         let n_bytes = Self::bytes_needed(dims, max_rows, max_logit_rows);
-        Self::allocate(dims, rope_theta, max_rows, max_logit_rows)
+        Self::allocate(dims, config, max_rows, max_logit_rows)
             .ok_or(ModelError::out_of_memory(n_bytes))
     }
 
     fn allocate(
         dims: &Dims,
-        rope_theta: f64,
+        config: &ModelConfig,
         max_rows: usize,
         max_logit_rows: usize,
     ) -> Option<Self> {
         let lens = buffer_lens(dims, max_rows, max_logit_rows);
-        let [x, normed, q, k, v, attended, gate, up, scores, logits] =
-            lens.map(|len| filled(0.0, len));
+        let [
+            x,
+            normed,
+            ffn_input,
+            q,
+            k,
+            v,
+            attended,
+            gate,
+            up,
+            scores,
+            logits,
+        ] = lens.map(|len| filled(0.0, len));
         Some(Self {
             max_rows,
             max_logit_rows,
             x: x?,
             normed: normed?,
+            ffn_input: ffn_input?,
             q: q?,
             k: k?,
             v: v?,
@@ -91,7 +112,7 @@ impl Workspace {
             scores: scores?,
             logits: logits?,
             activations: Activations::new(max_rows, dims.max_d_in())?,
-            rope: Rope::new(dims.head_dim, rope_theta, max_rows)?,
+            rope: Rope::new(config, max_rows)?,
         })
     }
 
@@ -99,7 +120,7 @@ impl Workspace {
     pub fn bytes_needed(dims: &Dims, max_rows: usize, max_logit_rows: usize) -> u64 {
         let lens = buffer_lens(dims, max_rows, max_logit_rows);
         let plain: u64 = lens.iter().map(|&len| (len as u64).saturating_mul(4)).sum();
-        let rope = (max_rows as u64 + 1) * dims.head_dim as u64 * 4;
+        let rope = (max_rows as u64 + 1) * (dims.n_rotations * dims.rotary_dim) as u64 * 4;
         plain + rope + Activations::bytes_needed(max_rows as u64, dims.max_d_in() as u64)
     }
 }

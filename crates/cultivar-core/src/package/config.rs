@@ -65,8 +65,10 @@ pub struct ModelConfig {
     pub rope_scaling_kind: RopeScalingKind,
     /// By how much. Default 1.
     pub rope_scaling_factor: f64,
-    /// Further numbers that the kind of scaling needs. Default empty.
+    /// Further numbers that the kind of scaling needs, see [`RopeScalingKind`]. Default empty.
     pub rope_scaling_params: Vec<f64>,
+    /// Per layer 0 (not stretched) or 1 (stretched): `[n_layers]`. Default empty: all are.
+    pub rope_scaling_layers: Vec<u32>,
     /// The part of each head that is rotated. Default 1.
     pub rotary_fraction: f64,
     /// Per layer 0 (full) or 1 (sliding): `[n_layers]`. Default empty: all full.
@@ -126,6 +128,7 @@ impl ModelConfig {
             rope_scaling_kind: RopeScalingKind::None,
             rope_scaling_factor: 1.0,
             rope_scaling_params: Vec::new(),
+            rope_scaling_layers: Vec::new(),
             rotary_fraction: 1.0,
             attention_kinds: Vec::new(),
             sliding_window: 0,
@@ -139,6 +142,25 @@ impl ModelConfig {
             parallel_residual: false,
             embedding_scale: 1.0,
             tied_output: false,
+        }
+    }
+
+    /// Whether layer `layer_idx` sees only the last `sliding_window` positions.
+    pub fn is_sliding(&self, layer_idx: usize) -> bool {
+        self.attention_kinds.get(layer_idx) == Some(&1)
+    }
+
+    /// Base of the rotary frequencies of layer `layer_idx`.
+    pub fn layer_rope_theta(&self, layer_idx: usize) -> f64 {
+        let of_layer = self.rope_theta_per_layer.get(layer_idx);
+        of_layer.copied().unwrap_or(self.rope_theta)
+    }
+
+    /// How the rotary frequencies of layer `layer_idx` are stretched.
+    pub fn layer_rope_scaling(&self, layer_idx: usize) -> RopeScalingKind {
+        match self.rope_scaling_layers.get(layer_idx) {
+            Some(0) => RopeScalingKind::None,
+            _ => self.rope_scaling_kind,
         }
     }
 

@@ -3,9 +3,8 @@
 //! Valid is a matter of the format and never shrinks; supported grows with the engine. Both name
 //! the option that is at fault. All products are checked, because sizes come from a file.
 
-use super::config::{ModelConfig, PositionKind, RopeScalingKind};
+use super::config::{ModelConfig, NormPlace, PositionKind, RopeScalingKind};
 use super::config_error::{ConfigError, ConfigErrorKind};
-use super::config_keys::KEYS;
 use super::limits;
 
 /// An option that counts something, and its least and greatest value.
@@ -67,21 +66,6 @@ const REAL_RANGES: &[RealRange] = &[
     real!(attention_softcap, 0.0, 1e6),
     real!(logits_softcap, 0.0, 1e6),
     real!(embedding_scale, 1e-6, 1e6),
-];
-
-/// Options that the engine runs at any valid value; all others only at their default.
-const RUNNING_KEYS: &[&str] = &[
-    "context_len",
-    "d_ff",
-    "d_model",
-    "head_dim",
-    "n_heads",
-    "n_kv_heads",
-    "n_layers",
-    "norm_eps",
-    "rope_theta",
-    "tied_output",
-    "vocab_size",
 ];
 
 /// Least and greatest value of an option that has a range.
@@ -173,16 +157,47 @@ impl ModelConfig {
             no_effect,
             "rope_theta",
         )?;
+        self.validate_rope_scaling()
+    }
+
+    fn validate_rope_scaling(&self) -> Result<(), ConfigError> {
+        let kind = self.rope_scaling_kind;
+        let is_scaled = kind != RopeScalingKind::None;
+        let no_effect = ConfigErrorKind::NoEffect;
         let has_factor = self.rope_scaling_factor != 1.0;
         require(is_scaled || !has_factor, no_effect, "rope_scaling_factor")?;
         let has_params = !self.rope_scaling_params.is_empty();
         require(is_scaled || !has_params, no_effect, "rope_scaling_params")?;
-        let n_params = self.rope_scaling_params.len();
-        require(
-            n_params <= limits::HEAD_DIM_MAX,
-            ConfigErrorKind::Range,
-            "rope_scaling_params",
-        )
+        let original = 1.0..=1e9;
+        let are_params_right = match (kind, self.rope_scaling_params.as_slice()) {
+            (RopeScalingKind::None | RopeScalingKind::Linear, []) => true,
+            (RopeScalingKind::Llama3, [low, high, original_len]) => {
+                *low > 0.0 && low < high && *high <= 1e6 && original.contains(original_len)
+            }
+            (RopeScalingKind::Yarn, [fast, slow, original_len, factor, is_whole]) => {
+                let are_turns = *slow > 0.0 && slow <= fast && *fast <= 1e6;
+                let is_factor = *factor > 0.0 && *factor <= 1e3;
+                let is_flag = *is_whole == 0.0 || *is_whole == 1.0;
+                are_turns && original.contains(original_len) && is_factor && is_flag
+            }
+            _ => false,
+        };
+        let range = ConfigErrorKind::Range;
+        require(are_params_right, range, "rope_scaling_params")?;
+        // YaRN divides by the logarithm of the base.
+        let mut thetas = (0..self.n_layers).map(|layer_idx| self.layer_rope_theta(layer_idx));
+        let has_logarithm = kind != RopeScalingKind::Yarn || thetas.all(|theta| theta > 1.0);
+        require(has_logarithm, range, "rope_theta")?;
+
+        let (layers, key) = (&self.rope_scaling_layers, "rope_scaling_layers");
+        if !layers.is_empty() {
+            let is_whole = layers.len() == self.n_layers;
+            require(is_whole, ConfigErrorKind::LayerList, key)?;
+            require(layers.iter().all(|layer| *layer <= 1), range, key)?;
+            let differs = layers.contains(&0) && layers.contains(&1);
+            require(is_scaled && differs, no_effect, key)?;
+        }
+        Ok(())
     }
 
     fn validate_layers(&self) -> Result<(), ConfigError> {
@@ -218,10 +233,13 @@ impl ModelConfig {
     /// Each matrix that follows from the sizes has fewer than 2^31 elements.
     fn validate_sizes(&self) -> Result<(), ConfigError> {
         let q_dim = self.n_heads as u64 * self.head_dim as u64;
+        let is_learned = self.position_kind == PositionKind::Learned;
+        let n_learned = if is_learned { self.context_len } else { 0 };
         for (d_out, d_in, key) in [
             (self.vocab_size as u64, self.d_model as u64, "vocab_size"),
             (self.d_ff as u64, self.d_model as u64, "d_ff"),
             (q_dim, self.d_model as u64, "head_dim"),
+            (n_learned as u64, self.d_model as u64, "context_len"),
         ] {
             let n_elements = d_out.checked_mul(d_in);
             let fits = n_elements.is_some_and(|n| n < limits::DIM_LIMIT);
@@ -232,14 +250,12 @@ impl ModelConfig {
 
     /// Whether the engine runs this configuration; names the first option that it does not run.
     ///
-    /// Valid configurations that are not supported are parsed and described, not executed.
+    /// Valid configurations that are not supported are parsed and described, not executed. Every
+    /// option runs at every valid value, but for the combinations below, which no known model has.
     pub fn check_supported(&self) -> Result<(), ConfigError> {
-        let plain = ModelConfig::new(self.size());
-        for key in KEYS {
-            let runs = RUNNING_KEYS.contains(&key.name) || key.is_equal(self, &plain);
-            require(runs, ConfigErrorKind::Unsupported, key.name)?;
-        }
-        Ok(())
+        let is_plain_place = self.norm_place == NormPlace::Pre;
+        let runs = !self.parallel_residual || is_plain_place;
+        require(runs, ConfigErrorKind::Unsupported, "parallel_residual")
     }
 }
 

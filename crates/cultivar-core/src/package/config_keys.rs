@@ -183,6 +183,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     key!(qkv_bias),
     key!(rope_scaling_factor),
     key!(rope_scaling_kind),
+    key!(rope_scaling_layers),
     key!(rope_scaling_params),
     key!(rope_theta),
     key!(rope_theta_per_layer),
@@ -283,7 +284,7 @@ mod tests {
     #[test]
     fn keys_ascend_and_are_complete() {
         assert!(KEYS.array_windows().all(|[a, b]| a.name < b.name));
-        assert_eq!(KEYS.len(), 32);
+        assert_eq!(KEYS.len(), 33);
         assert!(
             REQUIRED_KEYS
                 .iter()
@@ -306,6 +307,7 @@ mod tests {
         config.rope_scaling_kind = RopeScalingKind::Llama3;
         config.rope_scaling_factor = 8.0;
         config.rope_scaling_params = [1.0, 4.0, 8192.0].into();
+        config.rope_scaling_layers = [1, 0].into();
         config.rotary_fraction = 0.5;
         config.attention_kinds = [0, 1].into();
         config.sliding_window = 16;
@@ -322,7 +324,7 @@ mod tests {
         assert_eq!(there_and_back(&config), Ok(config.clone()));
         assert_eq!(
             config.check_supported().map_err(|error| error.key),
-            Err("activation")
+            Err("parallel_residual")
         );
         assert_eq!(small().check_supported(), Ok(()));
     }

@@ -90,11 +90,14 @@ named_options! {
     RopeScalingKind {
         /// Not at all.
         None = "none",
-        /// Positions divided by the factor.
+        /// Positions divided by the factor. No params.
         Linear = "linear",
-        /// By wavelength, as Llama 3.1 does.
+        /// By wavelength, as Llama 3.1 does. Params: low_freq_factor, high_freq_factor, original
+        /// context_len.
         Llama3 = "llama3",
-        /// By wavelength with a ramp and an attention factor (Peng et al., 2023).
+        /// By wavelength with a ramp and an attention factor (Peng et al., 2023). Params:
+        /// beta_fast, beta_slow, original context_len, attention factor, 1 if the ends of the
+        /// ramp are whole numbers, else 0.
         Yarn = "yarn",
     }
 }

@@ -23,6 +23,7 @@ mod records;
 pub mod schema;
 mod section_table;
 mod tail;
+mod tensor_role;
 mod tokenizer_section;
 mod value;
 mod whole;

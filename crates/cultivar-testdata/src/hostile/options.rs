@@ -168,6 +168,39 @@ fn config_agreement_cases() -> Vec<HostileCase> {
             &[real_record("rope_scaling_factor", 2.0)],
         ),
         config(
+            "llama3 scaling without its numbers",
+            ConfigErrorKind::Range,
+            &[text_record("rope_scaling_kind", "llama3")],
+        ),
+        config(
+            "yarn with a ramp that ends before it begins",
+            ConfigErrorKind::Range,
+            &[
+                text_record("rope_scaling_kind", "yarn"),
+                record(
+                    "rope_scaling_params",
+                    9,
+                    floats(&[1.0, 32.0, 16.0, 1.0, 1.0]),
+                ),
+            ],
+        ),
+        config(
+            "scaling of two layers where there is one",
+            ConfigErrorKind::LayerList,
+            &[
+                text_record("rope_scaling_kind", "linear"),
+                record("rope_scaling_layers", 7, [1, 0, 0, 0, 0, 0, 0, 0]),
+            ],
+        ),
+        config(
+            "a scaling of one layer that is all of them",
+            ConfigErrorKind::NoEffect,
+            &[
+                text_record("rope_scaling_kind", "linear"),
+                record("rope_scaling_layers", 7, [1, 0, 0, 0]),
+            ],
+        ),
+        config(
             "per-layer thetas that are all the same",
             ConfigErrorKind::NoEffect,
             &[record("rope_theta_per_layer", 9, floats(&[1e4]))],
