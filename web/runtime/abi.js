@@ -107,6 +107,7 @@ export const STOP_REASONS = Object.freeze({
   max_tokens: 2,
   context_full: 3,
   cancelled: 4,
+  stop_string: 5,
 });
 
 /** What `import_step` answers. */

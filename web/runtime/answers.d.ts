@@ -3,7 +3,7 @@
  * hands it on. Key names carry their units; `schema` changes when a field changes its meaning.
  */
 
-export type StopReason = "stop_token" | "max_tokens" | "context_full" | "cancelled";
+export type StopReason = "stop_token" | "stop_string" | "max_tokens" | "context_full" | "cancelled";
 
 /** `cultivar.card.v1` */
 export interface Card {

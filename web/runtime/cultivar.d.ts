@@ -222,8 +222,30 @@ export interface Settings {
   top_p?: number;
   /** Names the random stream: a whole number below 2^64. Default: 0. */
   seed?: number | bigint | string;
-  /** Go on past stop tokens. Default: false. */
+  /** Go on past the model's own stop tokens. Default: false. */
   ignore_stop?: boolean;
+  /** Keeps the candidates nearest to the expected surprise: above 0; 1 (the default) is off. */
+  typical_p?: number;
+  /** Drops what is less likely than this part of the likeliest: 0 (off, the default) to 1. */
+  min_p?: number;
+  /** Divides the logits of seen tokens: above 0, up to 100. Default: 1 (off). */
+  repetition_penalty?: number;
+  /** Subtracted once per time a token was seen: -100 to 100. Default: 0. */
+  frequency_penalty?: number;
+  /** Subtracted if a token was seen: -100 to 100. Default: 0. */
+  presence_penalty?: number;
+  /** Tokens back that penalties look; 0 is all. Default: 64. */
+  penalty_window?: number;
+  /** Added to the logits of tokens, by id: -1000 to 1000. */
+  logit_bias?: Record<string, number>;
+  /** Tokens that are never chosen. */
+  banned_tokens?: number[];
+  /** Tokens that end the output, beside the model's own; up to 16. */
+  stop_tokens?: number[];
+  /** Texts that end the output and are cut off; up to 16, of 1 to 256 bytes. */
+  stop_strings?: string | string[];
+  /** What random numbers are counted by. Default: "session". */
+  random_stream?: "session" | "prompt";
 }
 
 /** One token of an output. */

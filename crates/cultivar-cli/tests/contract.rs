@@ -474,3 +474,68 @@ fn adapters_are_shown_and_verified_but_not_run() {
     let error = asked(&folder, 3, &["run", "a.sla", "--prompt", "x"]);
     assert!(text(&error, "message").contains("model or adapter"));
 }
+
+#[test]
+fn sampling_flags_are_settings_of_the_same_name() {
+    let folder = folder_with_model("sampling_flags", "q8_0");
+    let base = [
+        "run",
+        "tiny.slm",
+        "--prompt-ids",
+        "256,65,66",
+        "--ignore-stop",
+        "--max-tokens",
+    ];
+    let run = |n: &str, more: &[&str]| asked(&folder, 0, &[&base[..], &[n], more].concat());
+    let flags = [
+        "--temperature=0.8",
+        "--min-p=0.05",
+        "--typical-p=0.9",
+        "--repetition-penalty=1.25",
+        "--frequency-penalty=-0.5",
+        "--presence-penalty=0.25",
+        "--penalty-window=9",
+        "--logit-bias={\"70\": 2.5}",
+        "--banned-tokens=[72, 71]",
+        "--stop-tokens=[257]",
+        "--random-stream=prompt",
+        "--stop-strings=never to be met",
+    ];
+    let report = run("12", &flags);
+    let settings = report.get("settings").unwrap();
+    let number = |key: &str| settings.get(key).unwrap().as_f64().unwrap();
+    assert_eq!((number("min_p") * 1000.0).round(), 50.0);
+    assert_eq!(number("frequency_penalty"), -0.5);
+    assert_eq!(number("penalty_window"), 9.0);
+    assert_eq!(ids(settings, "banned_tokens"), [71, 72]);
+    assert_eq!(text(settings, "random_stream"), "prompt");
+    let output = ids(&report, "output_ids");
+    let banned = |id: &u32| [71, 72].contains(id);
+    assert!(output.len() == 12 && !output.iter().any(banned));
+    // A stop token that is plain text: in the ids, not in the text.
+    let plain = ids(&run("12", &[]), "output_ids");
+    let stop = format!("--stop-tokens=[{}]", plain[3]);
+    let report = run("12", &[&stop]);
+    assert_eq!(text(&report, "stop_reason"), "stop_token");
+    let n = ids(&report, "output_ids").len();
+    assert_eq!(ids(&report, "output_ids"), plain[..n]);
+    for (flag, message) in [
+        ("--min-p=2", "--min-p must be 0 to 1"),
+        (
+            "--logit-bias=7",
+            "--logit-bias must be an object of token ids and numbers",
+        ),
+        (
+            "--banned-tokens=x",
+            "--banned-tokens must be a list of token ids",
+        ),
+        (
+            "--stop-tokens=[258]",
+            "--stop-tokens names a token outside the vocabulary",
+        ),
+    ] {
+        let answer = cultivar(&folder, &[&base[..], &["4", flag]].concat());
+        assert_eq!(answer.exit, 2);
+        assert!(answer.err.contains(message), "{}", answer.err);
+    }
+}

@@ -50,6 +50,10 @@ fn computing_allocates_nothing() {
     for json in [
         r#"{"max_tokens":100,"ignore_stop":true}"#,
         r#"{"max_tokens":100,"ignore_stop":true,"temperature":1,"kv":"q8"}"#,
+        r#"{"max_tokens":100,"ignore_stop":true,"temperature":0.8,"typical_p":0.9,"min_p":0.01,
+            "repetition_penalty":1.2,"frequency_penalty":0.1,"presence_penalty":0.1,
+            "logit_bias":{"7":1},"banned_tokens":[9],"logprobs":20,
+            "stop_strings":["no such text","nor this one"],"random_stream":"prompt"}"#,
     ] {
         let mut session = Session::new(&mut engine, Settings::from_json(json).unwrap()).unwrap();
         session.prompt(&engine, &ids).unwrap();

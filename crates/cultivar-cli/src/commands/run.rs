@@ -2,12 +2,13 @@
 
 use super::{BACKEND_FLAG, Command, KV_FLAG, backend, kv_format};
 use crate::arguments::{Arguments, Flag};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{self, Report};
 use crate::package_file::PackageFile;
+use cultivar_core::json::{self, JsonValue};
 use cultivar_core::model::{Engine, EngineOptions};
-use cultivar_core::session::{LoadTimes, Session, Settings, Step, report_json};
-use cultivar_core::tokenizer::{EncodeOptions, StreamDecoder, Tokenizer};
+use cultivar_core::session::{LoadTimes, OutputText, Session, Settings, Step, report_json};
+use cultivar_core::tokenizer::{EncodeOptions, Tokenizer};
 use std::time::Instant;
 
 pub const COMMAND: Command = Command {
@@ -51,6 +52,53 @@ pub const COMMAND: Command = Command {
             "positions to hold (as many as the model has)",
         ),
         Flag::switch("--ignore-stop", "go on past end markers"),
+        Flag::with(
+            "--min-p",
+            "P",
+            "drop what is less likely than P times the likeliest (0)",
+        ),
+        Flag::with(
+            "--typical-p",
+            "P",
+            "keep the P nearest to the expected surprise (1)",
+        ),
+        Flag::with(
+            "--repetition-penalty",
+            "R",
+            "divide the logits of seen tokens, above 0 to 100 (1)",
+        ),
+        Flag::with(
+            "--frequency-penalty",
+            "F",
+            "subtract F per time a token was seen (0)",
+        ),
+        Flag::with(
+            "--presence-penalty",
+            "F",
+            "subtract F if a token was seen (0)",
+        ),
+        Flag::with(
+            "--penalty-window",
+            "N",
+            "tokens back that penalties look; 0 is all (64)",
+        ),
+        Flag::with(
+            "--logit-bias",
+            "JSON",
+            "{\"ID\": BIAS, …}, added to the logits",
+        ),
+        Flag::with("--banned-tokens", "[IDS]", "never choose these tokens"),
+        Flag::with("--stop-tokens", "[IDS]", "these end the output too"),
+        Flag::with(
+            "--stop-strings",
+            "TEXT",
+            "ends the output and is cut off; several as [\"A\", \"B\"]",
+        ),
+        Flag::with(
+            "--random-stream",
+            "session|prompt",
+            "count random numbers from here (session)",
+        ),
         BACKEND_FLAG,
     ],
     run,
@@ -111,24 +159,49 @@ impl<'a> Prompt<'a> {
     }
 }
 
+/// Flags that are settings of the same name, read as JSON where they are that, else as text.
+const SETTING_FLAGS: [&str; 11] = [
+    "--min-p",
+    "--typical-p",
+    "--repetition-penalty",
+    "--frequency-penalty",
+    "--presence-penalty",
+    "--penalty-window",
+    "--logit-bias",
+    "--banned-tokens",
+    "--stop-tokens",
+    "--stop-strings",
+    "--random-stream",
+];
+
 fn settings(given: &Arguments) -> Result<Settings, Failure> {
-    let default = Settings::default();
-    let settings = Settings {
-        context_len: given
-            .number("--context-len")?
-            .unwrap_or(default.context_len),
+    let mut settings = Settings {
         kv_format: kv_format(given)?,
-        max_tokens: given.number("--max-tokens")?.unwrap_or(default.max_tokens),
-        temperature: given
-            .number("--temperature")?
-            .unwrap_or(default.temperature),
-        top_k: given.number("--top-k")?.unwrap_or(default.top_k),
-        top_p: given.number("--top-p")?.unwrap_or(default.top_p),
-        seed: given.number("--seed")?.unwrap_or(default.seed),
         ignore_stop: given.has("--ignore-stop"),
+        ..Settings::default()
     };
+    let sampling = &mut settings.sampling;
+    replace(&mut settings.context_len, given.number("--context-len")?);
+    replace(&mut settings.max_tokens, given.number("--max-tokens")?);
+    replace(&mut sampling.temperature, given.number("--temperature")?);
+    replace(&mut sampling.top_k, given.number("--top-k")?);
+    replace(&mut sampling.top_p, given.number("--top-p")?);
+    replace(&mut sampling.seed, given.number("--seed")?);
+    for flag in SETTING_FLAGS {
+        if let Some(text) = given.text(flag)? {
+            let value = json::parse(text.as_bytes());
+            let value = value.unwrap_or_else(|_| JsonValue::String(text.into()));
+            settings.set(&flag[2..].replace('-', "_"), &value)?;
+        }
+    }
     settings.check()?;
     Ok(settings)
+}
+
+fn replace<T>(setting: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *setting = given;
+    }
 }
 
 /// Runs to the end and returns the new text, printing it on the way if asked.
@@ -138,26 +211,23 @@ fn generate(
     prompt_ids: &[u32],
     prints: bool,
 ) -> Result<String, Failure> {
-    let mut decoder = StreamDecoder::new();
+    let output = OutputText::new(&session.settings().stop_strings);
+    let mut output = output.ok_or(Failure::new(Exit::OutOfSpace, "out of memory"))?;
+    output.begin(&engine.model.tokenizer, prompt_ids);
     let mut text = String::new();
-    // The prompt goes through the decoder too: a character may be split between it and the rest.
-    for id in prompt_ids {
-        decoder.push(&engine.model.tokenizer, *id, &mut text);
-    }
-    text.clear();
     let mut n_pushed = 0;
     loop {
         let started = Instant::now();
         let step = session.step(engine, engine.max_rows())?;
         session.note_ms(elapsed_ms(started));
         let n_before = text.len();
-        for id in session.output_ids().iter().skip(n_pushed) {
-            decoder.push(&engine.model.tokenizer, *id, &mut text);
+        for id in session.text_ids().iter().skip(n_pushed) {
+            output.push(&engine.model.tokenizer, *id, &mut text);
         }
         n_pushed = session.output_ids().len();
         let is_done = matches!(step, Step::Done(_));
         if is_done {
-            decoder.finish(&mut text);
+            output.finish(&mut text);
         }
         if prints && let Some(new) = text.get(n_before..).filter(|new| !new.is_empty()) {
             output::print(new)?;

@@ -1,57 +1,54 @@
 //! The sampler: one token from logits, by settings and a counter-based random stream.
 //!
-//! Steps, in order: temperature, top-k, top-p, draw. Buffers are fixed; the order of every sum is
-//! fixed, so a seed names one text everywhere. When the probabilities have no usable mass the
-//! choice falls back to greedy, and the fallback is counted.
+//! Steps, in order: bias, bans, penalties; temperature, top-k, typical-p, top-p, min-p; draw.
+//! Buffers are fixed; the order of every sum is fixed, so a seed names one text everywhere. When
+//! the probabilities have no usable mass the choice falls back to greedy, and that is counted.
 
+mod adjustment;
 mod candidates;
+mod logprobs;
+mod settings;
 
-use crate::math::exp_f32;
+pub use logprobs::{Logprobs, TOP_LOGPROBS_MAX, TokenLogprob};
+pub use settings::{RandomStream, SamplerSettings, TOKEN_RULES_MAX};
+
+use crate::math::{exp_f32, ln_f64};
+use crate::memory::reserved;
 use crate::rng::{self, Purpose};
+use adjustment::Adjustment;
 use alloc::vec::Vec;
 use candidates::Candidate;
 
 /// Most candidates that are ever compared; the bound of `top_k`.
 pub const TOP_K_MAX: usize = 1024;
 
-/// How a token is chosen.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SamplerSettings {
-    /// 0 is greedy; otherwise logits are divided by it.
-    pub temperature: f32,
-    /// Candidates kept, by logit: 1..=1024.
-    pub top_k: u32,
-    /// Candidates kept, by cumulative probability: above 0, up to 1.
-    pub top_p: f32,
-    /// Names the random stream.
-    pub seed: u64,
-}
-
 /// Chooses tokens; holds the candidates' buffer and counts fallbacks.
 pub struct Sampler {
     settings: SamplerSettings,
+    adjustment: Option<Adjustment>,
     candidates: Vec<Candidate>,
     n_fallbacks: u64,
 }
 
 impl Sampler {
-    /// A sampler with room for `top_k` candidates.
-    pub fn new(settings: SamplerSettings) -> Self {
+    /// A sampler with all of its buffers; `None` if memory cannot be had. The settings are within
+    /// their ranges and the vocabulary.
+    pub fn new(settings: SamplerSettings, vocab_size: usize) -> Option<Self> {
         let room = if settings.temperature == 0.0 {
             0
         } else {
             settings.top_k as usize
         };
-        Self {
+        let adjustment = match settings.adjusts() {
+            true => Some(Adjustment::new(&settings, vocab_size)?),
+            false => None,
+        };
+        Some(Self {
             settings,
-            candidates: Vec::with_capacity(room.min(TOP_K_MAX)),
+            adjustment,
+            candidates: reserved(room.min(TOP_K_MAX))?,
             n_fallbacks: 0,
-        }
-    }
-
-    /// How tokens are chosen.
-    pub fn settings(&self) -> SamplerSettings {
-        self.settings
+        })
     }
 
     /// How many choices fell back to greedy because probabilities had no usable mass.
@@ -59,65 +56,124 @@ impl Sampler {
         self.n_fallbacks
     }
 
-    /// Chooses the token of step `index` of the stream: an index into `logits`.
-    pub fn sample(&mut self, logits: &[f32], index: u64) -> u32 {
-        if self.settings.temperature == 0.0 {
-            return greedy(logits);
-        }
-        candidates::select(&mut self.candidates, logits, self.settings.top_k as usize);
-        let mass = self.weigh();
-        if !(mass > 0.0 && mass < f32::INFINITY) {
-            self.n_fallbacks += 1;
-            return greedy(logits);
-        }
-        let kept = self.keep_top_p(mass);
-        let draw = rng::draw(self.settings.seed, Purpose::Sample, index);
-        let target = rng::unit_f32(draw[0]) * kept;
-        let mut sum = 0.0;
-        for candidate in &self.candidates {
-            sum += candidate.weight;
-            if sum > target {
-                return candidate.token;
+    /// Chooses the token of step `index` of the stream: an index into `logits`. Penalties look at
+    /// the end of `history`, the tokens before it.
+    pub fn sample(&mut self, logits: &[f32], history: &[u32], index: u64) -> u32 {
+        let Self {
+            settings,
+            adjustment,
+            candidates,
+            n_fallbacks,
+        } = self;
+        let logits = match adjustment {
+            Some(adjustment) => adjustment.apply(settings, logits, history),
+            None => logits,
+        };
+        if settings.temperature > 0.0 {
+            candidates::select(candidates, logits, settings.top_k as usize);
+            if let Some(token) = draw(candidates, settings, index) {
+                return token;
             }
         }
-        // Rounding may leave the target at the very end of the mass.
-        self.candidates
-            .last()
-            .map_or_else(|| greedy(logits), |candidate| candidate.token)
-    }
-
-    /// `weight = exp((logit - max) / temperature)` for each candidate; returns their sum.
-    fn weigh(&mut self) -> f32 {
-        let max = self
-            .candidates
-            .first()
-            .map_or(0.0, |candidate| candidate.logit);
-        let mut mass = 0.0;
-        for candidate in &mut self.candidates {
-            candidate.weight = exp_f32((candidate.logit - max) / self.settings.temperature);
-            mass += candidate.weight;
+        let (token, is_largest) = largest(logits);
+        *n_fallbacks += u64::from(settings.temperature > 0.0 || !is_largest);
+        if is_largest {
+            return token;
         }
-        mass
+        // Not even one usable logit: still no banned token.
+        let banned = &settings.banned_tokens;
+        let allowed = (0..logits.len() as u32).find(|id| banned.binary_search(id).is_err());
+        allowed.unwrap_or(token)
     }
+}
 
-    /// Drops the candidates after the first whose cumulative weight reaches `top_p * mass`;
-    /// returns the weight of those kept.
-    fn keep_top_p(&mut self, mass: f32) -> f32 {
-        let limit = self.settings.top_p * mass;
-        let mut sum = 0.0;
-        for i in 0..self.candidates.len() {
-            sum += self.candidates[i].weight;
-            if sum >= limit {
-                self.candidates.truncate(i + 1);
-                break;
-            }
-        }
-        sum
+/// One of the candidates, which stand in descending order of logits; `None` without usable mass.
+fn draw(candidates: &mut Vec<Candidate>, settings: &SamplerSettings, index: u64) -> Option<u32> {
+    let mut mass = weigh(candidates, settings.temperature);
+    if !(mass > 0.0 && mass < f32::INFINITY) {
+        return None;
     }
+    if settings.typical_p < 1.0 {
+        mass = keep_typical(candidates, settings, mass);
+    }
+    mass = keep_part(candidates, settings.top_p * mass);
+    if settings.min_p > 0.0 {
+        mass = keep_min_p(candidates, settings.min_p);
+    }
+    let draw = rng::draw(settings.seed, Purpose::Sample, index);
+    let target = rng::unit_f32(draw[0]) * mass;
+    let mut sum = 0.0;
+    for candidate in &*candidates {
+        sum += candidate.weight;
+        if sum > target {
+            return Some(candidate.token);
+        }
+    }
+    // Rounding may leave the target at the very end of the mass.
+    candidates.last().map(|candidate| candidate.token)
+}
+
+/// `weight = exp((logit - max) / temperature)` for each candidate; returns their sum.
+fn weigh(candidates: &mut [Candidate], temperature: f32) -> f32 {
+    let max = candidates.first().map_or(0.0, |candidate| candidate.logit);
+    let mut mass = 0.0;
+    for candidate in candidates {
+        candidate.weight = exp_f32((candidate.logit - max) / temperature);
+        mass += candidate.weight;
+    }
+    mass
+}
+
+/// Locally typical sampling (Meister et al., 2023): keeps the candidates whose surprise `-ln p` is
+/// nearest to the expected one, up to the first at which their mass reaches `typical_p * mass`;
+/// returns their mass, in descending order of logits again.
+fn keep_typical(candidates: &mut Vec<Candidate>, settings: &SamplerSettings, mass: f32) -> f32 {
+    let max = candidates.first().map_or(0.0, |candidate| candidate.logit);
+    let log_mass = ln_f64(f64::from(mass));
+    let surprise = |c: &Candidate| log_mass - f64::from((c.logit - max) / settings.temperature);
+    let mut expected = 0.0;
+    for candidate in candidates.iter().filter(|c| c.weight > 0.0) {
+        expected += f64::from(candidate.weight / mass) * surprise(candidate);
+    }
+    for candidate in candidates.iter_mut() {
+        candidate.deviation = (surprise(candidate) - expected).abs() as f32;
+    }
+    candidates::sort(candidates, candidates::is_less_typical);
+    keep_part(candidates, settings.typical_p * mass);
+    candidates::sort(candidates, candidates::has_less_logit);
+    candidates.iter().fold(0.0, |sum, c| sum + c.weight)
+}
+
+/// Drops the candidates after the first at which the sum of weights reaches `limit`; returns the
+/// weight of those kept.
+fn keep_part(candidates: &mut Vec<Candidate>, limit: f32) -> f32 {
+    let mut sum = 0.0;
+    for i in 0..candidates.len() {
+        sum += candidates[i].weight;
+        if sum >= limit {
+            candidates.truncate(i + 1);
+            break;
+        }
+    }
+    sum
+}
+
+/// Drops the candidates whose weight is below `min_p` times the first's; returns the weight of
+/// those kept.
+fn keep_min_p(candidates: &mut Vec<Candidate>, min_p: f32) -> f32 {
+    let limit = candidates.first().map_or(0.0, |first| first.weight) * min_p;
+    let n_kept = candidates.iter().take_while(|c| c.weight >= limit).count();
+    candidates.truncate(n_kept);
+    candidates.iter().fold(0.0, |sum, c| sum + c.weight)
 }
 
 /// The token with the largest logit; the lowest id among equals. `NaN` is never larger.
 pub fn greedy(logits: &[f32]) -> u32 {
+    largest(logits).0
+}
+
+/// The same, and whether there is a logit above minus infinity at all.
+fn largest(logits: &[f32]) -> (u32, bool) {
     let mut best = 0;
     let mut best_logit = f32::NEG_INFINITY;
     for (id, &logit) in logits.iter().enumerate() {
@@ -125,88 +181,8 @@ pub fn greedy(logits: &[f32]) -> u32 {
             (best, best_logit) = (id as u32, logit);
         }
     }
-    best
+    (best, best_logit > f32::NEG_INFINITY)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::vec;
-
-    fn settings(temperature: f32, top_k: u32, top_p: f32, seed: u64) -> SamplerSettings {
-        SamplerSettings {
-            temperature,
-            top_k,
-            top_p,
-            seed,
-        }
-    }
-
-    #[test]
-    fn greedy_takes_the_first_of_equals_and_ignores_nan() {
-        assert_eq!(greedy(&[1.0, 3.0, 3.0]), 1);
-        assert_eq!(greedy(&[f32::NAN, -2.0, f32::NEG_INFINITY]), 1);
-        assert_eq!(greedy(&[f32::NAN, f32::NAN]), 0);
-        let mut sampler = Sampler::new(settings(0.0, 40, 1.0, 7));
-        assert_eq!(sampler.sample(&[0.0, 5.0, 1.0], 0), 1);
-    }
-
-    #[test]
-    fn frequencies_follow_the_probabilities() {
-        let logits = [0.0f32, 1.0, 2.0, -1.0];
-        let total: f64 = logits.iter().map(|l| f64::from(*l).exp()).sum();
-        let mut sampler = Sampler::new(settings(1.0, 1024, 1.0, 42));
-        let mut counts = [0u32; 4];
-        for index in 0..40_000 {
-            counts[sampler.sample(&logits, index) as usize] += 1;
-        }
-        for (count, logit) in counts.iter().zip(logits) {
-            let expected = f64::from(logit).exp() / total * 40_000.0;
-            let deviation = (f64::from(*count) - expected).abs();
-            assert!(deviation < 5.0 * expected.sqrt(), "{count} of {expected}");
-        }
-    }
-
-    #[test]
-    fn top_k_and_top_p_bound_what_can_be_chosen() {
-        let logits = [2.0f32, 1.9, 1.8, 1.7, 1.6];
-        let chosen = |settings: SamplerSettings| {
-            let mut sampler = Sampler::new(settings);
-            let mut seen = vec![false; logits.len()];
-            for index in 0..2000 {
-                seen[sampler.sample(&logits, index) as usize] = true;
-            }
-            seen.iter().filter(|seen| **seen).count()
-        };
-        assert_eq!(chosen(settings(1.0, 2, 1.0, 1)), 2);
-        assert_eq!(chosen(settings(1.0, 1, 1.0, 1)), 1);
-        assert_eq!(chosen(settings(1.0, 5, 1.0, 1)), 5);
-        assert_eq!(chosen(settings(1.0, 5, 0.45, 1)), 2);
-        assert_eq!(chosen(settings(1.0, 5, 1e-9, 1)), 1);
-    }
-
-    #[test]
-    fn the_stream_depends_on_seed_and_index_only() {
-        let logits: Vec<f32> = (0..300).map(|i| (i * 37 % 101) as f32 * 0.03).collect();
-        let text = |seed: u64| {
-            let mut sampler = Sampler::new(settings(0.9, 50, 0.95, seed));
-            (0..50)
-                .map(|i| sampler.sample(&logits, i))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(text(5), text(5));
-        assert_ne!(text(5), text(6));
-        let mut sampler = Sampler::new(settings(0.9, 50, 0.95, 5));
-        assert_eq!(sampler.sample(&logits, 49), text(5)[49]);
-    }
-
-    #[test]
-    fn unusable_mass_falls_back_to_greedy_and_is_counted() {
-        let mut sampler = Sampler::new(settings(1.0, 10, 1.0, 0));
-        assert_eq!(sampler.sample(&[f32::NAN, f32::NAN], 0), 0);
-        assert_eq!(sampler.sample(&[1.0, f32::INFINITY], 1), 1);
-        assert_eq!(sampler.n_fallbacks(), 2);
-        assert_eq!(sampler.sample(&[1.0, f32::NAN, 900.0], 2), 2);
-        assert_eq!(sampler.n_fallbacks(), 2);
-    }
-}
+mod tests;

@@ -6,29 +6,35 @@
 
 mod diagnostics;
 mod error;
+mod output_text;
 mod report;
 mod run_digest;
 mod settings;
 
 pub use diagnostics::{Diagnostics, LoadTimes};
 pub use error::{SessionError, SessionErrorKind};
+pub use output_text::OutputText;
 pub use report::report_json;
-pub use settings::Settings;
+pub use settings::{STOP_STRING_BYTES_MAX, STOPS_MAX, Settings};
 
 use crate::digest::Digest;
 use crate::kv_cache::SequenceId;
 use crate::memory::reserved;
 use crate::model::{Engine, ModelError, Row};
 use crate::package::identity;
-use crate::sampler::Sampler;
+use crate::sampler::{Logprobs, RandomStream, Sampler};
+use crate::tokenizer::{PIECE_TEXT_BYTES_MAX, Tokenizer};
+use alloc::string::String;
 use alloc::vec::Vec;
 use run_digest::RunDigest;
 
 /// Why a session stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// The model produced one of its stop tokens.
+    /// The model produced one of its stop tokens, or one that the settings name.
     StopToken,
+    /// The output reached one of the stop strings of the settings.
+    StopString,
     /// `max_tokens` tokens were produced since the last prompt.
     MaxTokens,
     /// The sequence fills the context.
@@ -42,6 +48,7 @@ impl StopReason {
     pub fn name(self) -> &'static str {
         match self {
             Self::StopToken => "stop_token",
+            Self::StopString => "stop_string",
             Self::MaxTokens => "max_tokens",
             Self::ContextFull => "context_full",
             Self::Cancelled => "cancelled",
@@ -77,11 +84,20 @@ pub struct Session {
     turns: Vec<Turn>,
     stop: Option<StopReason>,
     sampler: Sampler,
+    logprobs: Option<Logprobs>,
+    stop_watch: Option<StopWatch>,
     digest: RunDigest,
     diagnostics: Diagnostics,
     last_step: LastStep,
     /// The batch of the next step.
     rows: Vec<Row>,
+}
+
+/// Looks for stop strings in the output.
+struct StopWatch {
+    text: OutputText,
+    /// What the text hands out, which nobody reads.
+    scratch: String,
 }
 
 /// A prompt and what followed it, as ranges of the session's tokens.
@@ -112,6 +128,8 @@ impl Session {
             0 => model_len,
             len => len,
         };
+        let vocab_size = engine.model.dims.vocab_size;
+        settings.check_tokens(vocab_size)?;
         let assembly = identity::assembly(&engine.model.head.identities.weights, &[]);
         // Everything else first: pages are the one thing that would have to be given back.
         let tokens = room_for_tokens(context_len)?;
@@ -123,13 +141,17 @@ impl Session {
             n_computed: 0,
             turns: Vec::new(),
             stop: None,
-            sampler: Sampler::new(settings.sampler()),
+            sampler: Sampler::new(settings.sampling.clone(), vocab_size)
+                .ok_or(no_room(vocab_size))?,
+            logprobs: room_for_logprobs(&settings)?,
+            stop_watch: StopWatch::new(&settings)?,
             digest,
             diagnostics: Diagnostics::default(),
             last_step: LastStep::Nothing,
             rows: Vec::with_capacity(engine.max_rows()),
-            settings,
+            // Last, so that nothing that may fail comes after it.
             sequence: engine.open_sequence(context_len, settings.kv_format)?,
+            settings,
         })
     }
 
@@ -160,6 +182,7 @@ impl Session {
         self.digest.prompt(ids);
         self.diagnostics.n_prompt_tokens += ids.len() as u64;
         self.stop = None;
+        self.watch_again(&engine.model.tokenizer);
         Ok(())
     }
 
@@ -191,8 +214,15 @@ impl Session {
             });
         }
         let logits = engine.logits(0);
-        let token = self.sampler.sample(logits, self.tokens.len() as u64);
+        let index = match self.settings.sampling.random_stream {
+            RandomStream::Session => self.tokens.len(),
+            RandomStream::Prompt => self.tokens.len() - turn.output_start,
+        };
+        let token = self.sampler.sample(logits, &self.tokens, index as u64);
         self.digest.step(token, logits);
+        if let Some(logprobs) = &mut self.logprobs {
+            logprobs.measure(logits, token);
+        }
         self.tokens.push(token);
         self.diagnostics.n_output_tokens += 1;
         self.last_step = match first_token {
@@ -202,10 +232,36 @@ impl Session {
             },
             false => LastStep::Decode,
         };
-        if !self.settings.ignore_stop && engine.model.tokenizer.is_stop(token) {
-            return Ok(self.finish(StopReason::StopToken));
+        match self.reached_stop(&engine.model.tokenizer, token) {
+            Some(reason) => Ok(self.finish(reason)),
+            None => Ok(Step::Token(token)),
         }
-        Ok(Step::Token(token))
+    }
+
+    /// Whether this token, just added, ends the output.
+    fn reached_stop(&mut self, tokenizer: &Tokenizer, token: u32) -> Option<StopReason> {
+        let is_stop = !self.settings.ignore_stop && tokenizer.is_stop(token);
+        if is_stop || self.settings.stop_tokens.contains(&token) {
+            return Some(StopReason::StopToken);
+        }
+        let StopWatch { text, scratch } = self.stop_watch.as_mut()?;
+        scratch.clear();
+        let found = text.push(tokenizer, token, scratch);
+        found.then_some(StopReason::StopString)
+    }
+
+    /// After a prompt or a rewind: reads all tokens anew for stop strings.
+    fn watch_again(&mut self, tokenizer: &Tokenizer) {
+        self.logprobs.iter_mut().for_each(Logprobs::forget);
+        let turn = self.turns.last();
+        if let (Some(StopWatch { text, scratch }), Some(turn)) = (&mut self.stop_watch, turn) {
+            let (before, output) = self.tokens.split_at(turn.output_start);
+            text.begin(tokenizer, before);
+            for &id in output {
+                scratch.clear();
+                text.push(tokenizer, id, scratch);
+            }
+        }
     }
 
     /// Computes up to `budget_rows` of the tokens that the cache lacks.
@@ -277,6 +333,7 @@ impl Session {
                 });
         }
         self.stop = None;
+        self.watch_again(&engine.model.tokenizer);
         Ok(())
     }
 
@@ -285,17 +342,26 @@ impl Session {
         let mut tokens = room_for_tokens(self.context_len)?;
         tokens.extend_from_slice(&self.tokens);
         let digest = self.digest.fork(self.context_len + 1);
-        Ok(Self {
+        let vocab_size = engine.model.dims.vocab_size;
+        let sampler = Sampler::new(self.settings.sampling.clone(), vocab_size);
+        let mut fork = Self {
             digest: digest.ok_or(no_room(self.context_len))?,
-            sequence: engine.fork_sequence(self.sequence)?,
             tokens,
+            context_len: self.context_len,
+            n_computed: self.n_computed,
             turns: self.turns.clone(),
-            sampler: Sampler::new(self.settings.sampler()),
+            stop: self.stop,
+            sampler: sampler.ok_or(no_room(vocab_size))?,
+            logprobs: room_for_logprobs(&self.settings)?,
+            stop_watch: StopWatch::new(&self.settings)?,
             diagnostics: Diagnostics::default(),
             last_step: LastStep::Nothing,
             rows: Vec::with_capacity(engine.max_rows()),
-            ..*self
-        })
+            sequence: engine.fork_sequence(self.sequence)?,
+            settings: self.settings.clone(),
+        };
+        fork.watch_again(&engine.model.tokenizer);
+        Ok(fork)
     }
 
     /// Gives the session's pages back.
@@ -325,6 +391,13 @@ impl Session {
             .map_or(&[], |turn| &self.tokens[turn.output_start..])
     }
 
+    /// Tokens of the output whose text counts: all but a stop token.
+    pub fn text_ids(&self) -> &[u32] {
+        let output = self.output_ids();
+        let n_stop = usize::from(self.stop == Some(StopReason::StopToken));
+        &output[..output.len() - n_stop]
+    }
+
     /// All tokens, prompts and outputs in order.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
@@ -345,9 +418,39 @@ impl Session {
         &self.diagnostics
     }
 
+    /// Log-probabilities of the last token, if the settings ask for them and there is one.
+    pub fn logprobs(&self) -> Option<&Logprobs> {
+        self.logprobs.as_ref().filter(|l| l.is_fresh())
+    }
+
     /// Choices that fell back to greedy.
     pub fn n_sampler_fallbacks(&self) -> u64 {
         self.sampler.n_fallbacks()
+    }
+}
+
+impl StopWatch {
+    /// `None` where there is nothing to watch for.
+    fn new(settings: &Settings) -> Result<Option<Self>, SessionError> {
+        if settings.stop_strings.is_empty() {
+            return Ok(None);
+        }
+        let made = || {
+            // One token can free what was held before it, and its own text.
+            let room = STOP_STRING_BYTES_MAX + PIECE_TEXT_BYTES_MAX;
+            Some(Self {
+                text: OutputText::new(&settings.stop_strings)?,
+                scratch: String::from_utf8(reserved(room)?).ok()?,
+            })
+        };
+        made().map(Some).ok_or(no_room(0))
+    }
+}
+
+fn room_for_logprobs(settings: &Settings) -> Result<Option<Logprobs>, SessionError> {
+    match settings.logprobs {
+        Some(n) => Logprobs::new(n as usize).map(Some).ok_or(no_room(0)),
+        None => Ok(None),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The report of a run as JSON: what was asked, what came out, its digest and its diagnostics.
 
-use super::{LoadTimes, Session};
+use super::{LoadTimes, Session, Settings};
 use crate::json::JsonWriter;
 use crate::kernels::backend_name;
 use crate::model::{Engine, NUMERICS_VERSION};
@@ -23,26 +23,16 @@ pub fn report_json(session: &Session, engine: &Engine, text: &str, load: LoadTim
     };
     json.field_display("run_digest", session.run_digest());
     json.key("settings");
-    write_settings(&mut json, session);
+    let settings = Settings {
+        // What it came to, where the settings leave it to the model.
+        context_len: session.context_len as u32,
+        ..session.settings.clone()
+    };
+    settings.write_json(&mut json);
     json.key("diagnostics");
     write_diagnostics(&mut json, session, engine, load);
     json.end_object();
     json.finish()
-}
-
-fn write_settings(json: &mut JsonWriter, session: &Session) {
-    let settings = session.settings();
-    json.begin_object();
-    json.field_u64("context_len", session.context_len as u64);
-    json.field_str("kv", settings.kv_format.name());
-    json.field_u64("max_tokens", u64::from(settings.max_tokens));
-    json.field_f32("temperature", settings.temperature);
-    json.field_u64("top_k", u64::from(settings.top_k));
-    json.field_f32("top_p", settings.top_p);
-    // Text, because many JSON readers keep integers only up to 2^53.
-    json.field_display("seed", settings.seed);
-    json.field_bool("ignore_stop", settings.ignore_stop);
-    json.end_object();
 }
 
 fn write_diagnostics(json: &mut JsonWriter, session: &Session, engine: &Engine, load: LoadTimes) {

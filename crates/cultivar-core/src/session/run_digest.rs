@@ -29,10 +29,20 @@ impl RunDigest {
         hash.update(&NUMERICS_VERSION.to_le_bytes());
         hash.update(&assembly.0);
         hash.update(&settings.kv_format.id().to_le_bytes());
-        hash.update(&settings.temperature.to_bits().to_le_bytes());
-        hash.update(&settings.top_k.to_le_bytes());
-        hash.update(&settings.top_p.to_bits().to_le_bytes());
-        hash.update(&settings.seed.to_le_bytes());
+        let sampling = &settings.sampling;
+        hash.update(&sampling.temperature.to_bits().to_le_bytes());
+        hash.update(&sampling.top_k.to_le_bytes());
+        hash.update(&sampling.top_p.to_bits().to_le_bytes());
+        hash.update(&sampling.seed.to_le_bytes());
+        sampling.for_each_option(|id, words| {
+            // Each option by itself, so that its length needs no count.
+            let mut option = Sha256::new();
+            option.update(&id.to_le_bytes());
+            for word in words {
+                option.update(&word.to_le_bytes());
+            }
+            hash.update(&option.finish().0);
+        });
         Some(Self {
             opened: hash.finish(),
             after: reserved(max_len)?,

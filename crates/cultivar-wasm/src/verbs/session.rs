@@ -8,11 +8,11 @@ use super::text::encode_options;
 use crate::buffer::out_of_order;
 use crate::exports::exports;
 use crate::host::Host;
-use crate::status::Failure;
+use crate::status::{Failure, Status};
 use alloc::string::String;
 use alloc::vec::Vec;
-use cultivar_core::session::{Session, Settings, Step, StopReason, report_json};
-use cultivar_core::tokenizer::{StreamDecoder, Tokenizer};
+use cultivar_core::session::{OutputText, Session, Settings, Step, StopReason, report_json};
+use cultivar_core::tokenizer::Tokenizer;
 
 /// Outcome of a step: part of the prompt was read.
 pub const STEP_PREFILLING: i32 = 0;
@@ -29,17 +29,19 @@ pub const REASON_MAX_TOKENS: i32 = 2;
 pub const REASON_CONTEXT_FULL: i32 = 3;
 /// The host cancelled it.
 pub const REASON_CANCELLED: i32 = 4;
+/// The output reached a stop string.
+pub const REASON_STOP_STRING: i32 = 5;
 
 /// Bytes reserved for text that the host has not taken: several of the longest pieces (1 KiB). A
 /// host that takes the text of each token makes it no larger.
 const FRESH_TEXT_BYTES: usize = 8 << 10;
 
-/// A session with the decoder of its text.
+/// A session with its text.
 pub struct SessionSlot {
     /// Handle of the package it runs on.
     pub(crate) package: i32,
     session: Session,
-    decoder: StreamDecoder,
+    text: OutputText,
     /// Text of the output that the host has not taken yet.
     fresh_text: String,
     last_token: Option<u32>,
@@ -47,24 +49,24 @@ pub struct SessionSlot {
 }
 
 impl SessionSlot {
-    fn new(package: i32, session: Session) -> SessionSlot {
+    fn new(package: i32, session: Session, text: OutputText) -> SessionSlot {
         SessionSlot {
             package,
             session,
-            decoder: StreamDecoder::new(),
+            text,
             fresh_text: String::with_capacity(FRESH_TEXT_BYTES),
             last_token: None,
             n_prefilled: 0,
         }
     }
 
-    /// Decodes all tokens anew, after a prompt or a rewind. Prompts pass through the decoder too,
-    /// because a space after them is not a leading one, and a character may straddle the border.
+    /// Decodes all tokens anew, after a prompt or a rewind.
     fn decode_again(&mut self, tokenizer: &Tokenizer) {
-        self.decoder = StreamDecoder::new();
-        for &id in self.session.tokens() {
+        let (before, output) = halves(&self.session);
+        self.text.begin(tokenizer, before);
+        for &id in output {
             self.fresh_text.clear();
-            self.decoder.push(tokenizer, id, &mut self.fresh_text);
+            self.text.push(tokenizer, id, &mut self.fresh_text);
         }
         self.fresh_text.clear();
         self.last_token = self.session.output_ids().last().copied();
@@ -73,14 +75,12 @@ impl SessionSlot {
     /// The whole output as text, decoded anew: reports are rare, and a text kept for them would
     /// have to grow with every token.
     fn output_text(&self, tokenizer: &Tokenizer) -> String {
-        let (tokens, n_output) = (self.session.tokens(), self.session.output_ids().len());
-        let (prompts, output) = tokens.split_at(tokens.len() - n_output);
-        let mut decoder = StreamDecoder::new();
+        let Some(mut decoder) = OutputText::new(&self.session.settings().stop_strings) else {
+            return String::new();
+        };
+        let (before, output) = halves(&self.session);
         let mut text = String::new();
-        for &id in prompts {
-            decoder.push(tokenizer, id, &mut text);
-            text.clear();
-        }
+        decoder.begin(tokenizer, before);
         for &id in output {
             decoder.push(tokenizer, id, &mut text);
         }
@@ -91,13 +91,27 @@ impl SessionSlot {
     }
 }
 
+fn output_text(settings: &Settings) -> Result<OutputText, Failure> {
+    OutputText::new(&settings.stop_strings).ok_or(Failure::of(Status::OutOfMemory))
+}
+
+/// All tokens before the output, and those of the output that are text.
+fn halves(session: &Session) -> (&[u32], &[u32]) {
+    let (tokens, n_output) = (session.tokens(), session.output_ids().len());
+    (
+        tokens.split_at(tokens.len() - n_output).0,
+        session.text_ids(),
+    )
+}
+
 impl Host {
     /// Opens a session with the settings (JSON) in the buffer; answers its handle.
     pub fn session_new(&mut self, package: i32, len: u32) -> Result<i32, Failure> {
         let engine = self.packages.get_mut(package)?.engine()?;
         let settings = Settings::from_json(self.buffer.text(len)?)?;
+        let text = output_text(&settings)?;
         let session = Session::new(engine, settings)?;
-        self.keep(package, SessionSlot::new(package, session))
+        self.keep(package, SessionSlot::new(package, session, text))
     }
 
     /// Queues the text in the buffer as a prompt; answers its number of tokens.
@@ -140,18 +154,22 @@ impl Host {
             }
             Ok(Step::Token(id)) => {
                 slot.last_token = Some(id);
-                slot.decoder.push(tokenizer, id, &mut slot.fresh_text);
+                slot.text.push(tokenizer, id, &mut slot.fresh_text);
                 computed = Some(s);
                 STEP_TOKEN
             }
             Ok(Step::Done(reason)) => {
-                if was_running && reason == StopReason::StopToken {
+                let made_token = [StopReason::StopToken, StopReason::StopString];
+                if was_running && made_token.contains(&reason) {
                     slot.last_token = slot.session.output_ids().last().copied();
+                    if let (StopReason::StopString, Some(id)) = (reason, slot.last_token) {
+                        slot.text.push(tokenizer, id, &mut slot.fresh_text);
+                    }
                     computed = Some(s);
                 } else {
                     computed = package.logits_of;
                 }
-                slot.decoder.finish(&mut slot.fresh_text);
+                slot.text.finish(&mut slot.fresh_text);
                 STEP_DONE
             }
             Err(error) => {
@@ -196,6 +214,7 @@ impl Host {
             Some(StopReason::MaxTokens) => REASON_MAX_TOKENS,
             Some(StopReason::ContextFull) => REASON_CONTEXT_FULL,
             Some(StopReason::Cancelled) => REASON_CANCELLED,
+            Some(StopReason::StopString) => REASON_STOP_STRING,
         })
     }
 
@@ -209,7 +228,7 @@ impl Host {
     pub fn session_cancel(&mut self, s: i32) -> Result<i32, Failure> {
         let slot = self.sessions.get_mut(s)?;
         slot.session.cancel();
-        slot.decoder.finish(&mut slot.fresh_text);
+        slot.text.finish(&mut slot.fresh_text);
         Ok(0)
     }
 
@@ -251,7 +270,8 @@ impl Host {
     pub fn session_fork(&mut self, s: i32) -> Result<i32, Failure> {
         let (slot, package) = self.pair(s)?;
         let engine = package.engine()?;
-        let mut fork = SessionSlot::new(slot.package, slot.session.fork(engine)?);
+        let text = output_text(slot.session.settings())?;
+        let mut fork = SessionSlot::new(slot.package, slot.session.fork(engine)?, text);
         fork.decode_again(&engine.model.tokenizer);
         fork.n_prefilled = slot.n_prefilled;
         let package = slot.package;
