@@ -105,7 +105,7 @@ mod tests {
         };
         let history = [2, 2, 0, 1, 0];
         let got = adjusted(&settings, &logits, &history);
-        assert_eq!(got, [2.0 / 2.0 - 1.0, -1.0 * 2.0 - 0.75, 0.5, 0.0]);
+        assert_eq!(got, [0.0, -2.75, 0.5, 0.0]);
         let whole = SamplerSettings {
             penalty_window: 0,
             ..settings
