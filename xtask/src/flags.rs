@@ -120,6 +120,15 @@ const TASKS: &[Task] = &[
             "change nothing; fail if the file is not fresh",
         )],
     },
+    Task {
+        name: "unicode",
+        summary: "write the tokenizers' Unicode tables from fixtures/unicode",
+        details: "",
+        flags: &[switch(
+            "--check",
+            "change nothing; fail if the file is not fresh",
+        )],
+    },
 ];
 
 /// What the command line asked for.

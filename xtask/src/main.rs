@@ -15,6 +15,7 @@ mod serve;
 mod setup;
 mod test;
 mod tidy;
+mod unicode;
 mod wasm;
 mod wasm_binary;
 mod wasm_toolchain;
@@ -55,6 +56,7 @@ fn run(task: &str, given: &flags::Given) -> TaskResult {
         "bench" => bench::run(given),
         "tidy" => tidy::run(given),
         "abi" => abi_js::run(given.has("--check")),
+        "unicode" => unicode::run(given.has("--check")),
         _ => Err(TaskError::Usage(format!(
             "{task} is declared in flags.rs but has no task file"
         ))),

@@ -16,7 +16,7 @@ use crate::flags::Given;
 use crate::npm_tools::{self, Wanted};
 use crate::serve::{Server, Site};
 use crate::{TaskError, TaskResult};
-use crate::{abi_js, chromium, process, tidy, wasm, wasm_toolchain, workspace};
+use crate::{abi_js, chromium, process, tidy, unicode, wasm, wasm_toolchain, workspace};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -62,6 +62,11 @@ const NATIVE: &[Stage] = &[
     Stage {
         name: "ABI table",
         run: |_| abi_js::run(true),
+        needed: false,
+    },
+    Stage {
+        name: "Unicode tables",
+        run: |_| unicode::run(true),
         needed: false,
     },
 ];

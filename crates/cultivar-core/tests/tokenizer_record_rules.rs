@@ -146,6 +146,59 @@ fn unused_pieces_may_repeat() {
     assert!(Tokenizer::new(with_piece(5, b"", PieceType::Unused)).is_ok());
 }
 
+/// Ids: 0 "a", 1 "b", 2 "ab", 3 "c".
+fn with_merges(kind: TokenizerKind, merges: &[(u32, u32)]) -> TokenizerRecord {
+    let mut record = TokenizerRecord::empty(kind);
+    record.pieces = [&b"a"[..], b"b", b"ab", b"c"].into_iter().collect();
+    record.types = vec![1; 4];
+    record.merges = merges.to_vec();
+    record.unk_id = (kind == TokenizerKind::CharBpe).then_some(3);
+    record
+}
+
+#[test]
+fn records_with_merges_keep_their_rules() {
+    for kind in [TokenizerKind::ByteBpe, TokenizerKind::CharBpe] {
+        let good = with_merges(kind, &[(0, 1)]);
+        assert!(Tokenizer::new(good.clone()).is_ok());
+        let mut scored = good.clone();
+        scored.scores = vec![0.0; 4];
+        let mut typed = good.clone();
+        typed.types[2] = 3;
+        let mut normalized = good.clone();
+        normalized.normalizer = vec!["nfc".into(), "nfx".into()];
+        let mut split = good.clone();
+        split.normalizer = vec!["nfc".into()];
+        split.pre_tokenizer = vec!["gpt2_words".into(), "gpt3_words".into()];
+        let mut decoded = good.clone();
+        decoded.decoder = vec!["fuse".into()];
+        for (rule, id, record) in [
+            (Kind::ScoreCount, 0, scored),
+            (Kind::MergeUnknown, 0, typed),
+            (Kind::StepUnknown, 1, normalized),
+            (Kind::StepUnknown, 2, split),
+            (Kind::StepUnknown, 0, decoded),
+            (Kind::MergePart, 1, with_merges(kind, &[(0, 1), (0, 9)])),
+            (Kind::MergePart, 0, with_merges(kind, &[(u32::MAX, 1)])),
+            (Kind::MergeRepeated, 1, with_merges(kind, &[(0, 1), (0, 1)])),
+            (Kind::MergeUnknown, 0, with_merges(kind, &[(1, 0)])),
+        ] {
+            let error = Tokenizer::new(record).map(drop).unwrap_err();
+            assert_eq!(error, TokenizerError::new(rule, id), "{error}");
+            assert!((300..350).contains(&error.code()));
+            assert!(error.to_string().starts_with("tokenizer: "));
+        }
+    }
+    let mut byte = with_merges(TokenizerKind::ByteBpe, &[]);
+    byte.types[0] = PieceType::Byte as u8;
+    let error = Tokenizer::new(byte).map(drop).unwrap_err();
+    assert_eq!(error, TokenizerError::new(Kind::PieceType, 0));
+    let mut ignoring = good();
+    ignoring.ignore_merges = true;
+    let error = Tokenizer::new(ignoring).map(drop).unwrap_err();
+    assert_eq!(error, TokenizerError::new(Kind::MergesUnused, 0));
+}
+
 #[test]
 fn bytes_records_keep_their_rules() {
     let plain = TokenizerRecord::plain_bytes();

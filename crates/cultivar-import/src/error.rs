@@ -1,6 +1,6 @@
 //! What can be wrong with the files of an import: kind, file, field, and two numbers.
 //!
-//! Codes 500–569 are stable and listed in `docs/abi.md`. Errors of the package, the config and the
+//! Codes 500–584 are stable and listed in `docs/abi.md`. Errors of the package, the config and the
 //! tokenizer that an import would make, and of JSON, keep their own codes. `error_text` says each
 //! as a sentence.
 
@@ -90,6 +90,20 @@ pub enum ImportErrorKind {
     TensorBytes,
     /// Two tensors of the same name (named).
     DuplicateTensor,
+    /// A tokenizer's model (named) is not supported.
+    TokenizerModel,
+    /// A pre-tokenizer (named) is not known.
+    PreTokenizerUnknown,
+    /// A merge of a list (named) does not consist of two pieces: its place.
+    MergeBroken,
+    /// A merge of a list (named) names a piece that the vocabulary lacks: its place.
+    MergePieceUnknown,
+    /// A step of a tokenizer (named) is not supported.
+    TokenizerStep,
+    /// A list (named) does not have one element per piece: elements, pieces.
+    ArrayLen,
+    /// A piece of a vocabulary (named) stands twice: the second one's id.
+    PieceTwice,
     /// The package that would be written breaks a rule.
     Package(PackageError),
     /// The configuration that the header describes breaks a rule.
@@ -189,6 +203,13 @@ impl ImportError {
             ImportErrorKind::TensorGap => 535,
             ImportErrorKind::TensorBytes => 536,
             ImportErrorKind::DuplicateTensor => 537,
+            ImportErrorKind::TokenizerModel => 570,
+            ImportErrorKind::PreTokenizerUnknown => 571,
+            ImportErrorKind::MergeBroken => 572,
+            ImportErrorKind::MergePieceUnknown => 573,
+            ImportErrorKind::TokenizerStep => 574,
+            ImportErrorKind::ArrayLen => 575,
+            ImportErrorKind::PieceTwice => 576,
             ImportErrorKind::Package(error) => error.code(),
             ImportErrorKind::Config(error) => error.code(),
             ImportErrorKind::Tokenizer(error) => error.code(),

@@ -4,6 +4,7 @@
 //! field and numbers and `{-0}` for the first number with its sign. Nothing is looked up.
 
 use crate::error::{ImportError, ImportErrorKind};
+use crate::tokenizers;
 use core::fmt::{self, Write};
 
 const SENTENCES: &[(i32, &str)] = &[
@@ -122,7 +123,8 @@ impl fmt::Display for ImportError {
             ImportErrorKind::Json(error) => error.fmt(f),
             _ => {
                 let code = self.code();
-                let row = SENTENCES.iter().find(|(known, _)| *known == code);
+                let mut rows = SENTENCES.iter().chain(tokenizers::SENTENCES);
+                let row = rows.find(|(known, _)| *known == code);
                 self.fill_in(f, row.map_or("", |(_, sentence)| sentence))
             }
         }
@@ -159,11 +161,13 @@ mod tests {
 
     #[test]
     fn every_code_has_one_sentence_without_unknown_places() {
-        for [(a, _), (b, _)] in SENTENCES.array_windows() {
-            assert_eq!(*b, *a + 1, "codes ascend without gaps");
+        for table in [SENTENCES, tokenizers::SENTENCES] {
+            for [(a, _), (b, _)] in table.array_windows() {
+                assert_eq!(*b, *a + 1, "codes ascend without gaps");
+            }
         }
         let error = ImportError::new(ImportErrorKind::NoSource).field("x");
-        for (code, sentence) in SENTENCES {
+        for (code, sentence) in SENTENCES.iter().chain(tokenizers::SENTENCES) {
             let places = sentence
                 .split('{')
                 .skip(1)

@@ -22,6 +22,7 @@ mod plan;
 pub mod safetensors;
 mod source;
 mod tensor_job;
+pub mod tokenizers;
 
 pub use error::{ImportError, ImportErrorDetail, ImportErrorKind};
 pub use importer::{ImportStep, Importer};

@@ -11,7 +11,9 @@ use super::records::Records;
 use super::section_table::SectionId;
 use super::value::{Strings, Value};
 use crate::bytes::ShortText;
-use crate::tokenizer::{PieceType, Pieces, TokenizerKind, TokenizerRecord};
+use crate::tokenizer::{
+    PieceType, Pieces, TokenizerKind, TokenizerRecord, is_normalizer_step, is_pre_tokenizer_step,
+};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -107,6 +109,7 @@ const KEYS: &[TokenizerKey] = &[
             out.u32_list(key, record.eos_ids.iter().copied());
         },
     },
+    bool_key!(ignore_merges),
     TokenizerKey {
         name: "kind",
         read: |record, value| {
@@ -235,11 +238,34 @@ pub fn read_tokenizer(
             return Err(records.refuse(PackageErrorKind::RedundantDefault, &record));
         }
     }
+    if let Some((key, step)) = unknown_step(&tokenizer) {
+        let place = records.get(key).map_or(offset, |record| record.offset);
+        let kind = PackageErrorKind::UnknownChoice;
+        return Err(PackageError::within(kind, SectionId::TOKENIZER, place).named(step));
+    }
     check_tokenizer(&tokenizer, vocab_size).map_err(|(kind, key)| {
         let place = records.get(key).map_or(offset, |record| record.offset);
         PackageError::within(kind, SectionId::TOKENIZER, place).named(ShortText::new(key))
     })?;
     Ok(tokenizer)
+}
+
+/// The first step that this version does not know, and its option.
+fn unknown_step(tokenizer: &TokenizerRecord) -> Option<(&'static str, &str)> {
+    let lists = [
+        ("normalizer", &tokenizer.normalizer),
+        ("pre_tokenizer", &tokenizer.pre_tokenizer),
+        ("decoder", &tokenizer.decoder),
+    ];
+    let is_known = |key, step: &str| match key {
+        "normalizer" => is_normalizer_step(step),
+        "pre_tokenizer" => is_pre_tokenizer_step(step),
+        _ => false,
+    };
+    lists.into_iter().find_map(|(key, steps)| {
+        let unknown = steps.iter().find(|step| !is_known(key, step))?;
+        Some((key, unknown.as_str()))
+    })
 }
 
 /// The tokenizer as a section stores it.
@@ -265,9 +291,10 @@ fn check_tokenizer(
     if tokenizer.types.len() != n_pieces {
         return Err((PackageErrorKind::TokenizerList, "types"));
     }
-    let n_scores = match tokenizer.kind {
-        TokenizerKind::Bytes => 0,
-        TokenizerKind::SentencePieceBpe => n_pieces,
+    let n_scores = if tokenizer.kind.has_scores() {
+        n_pieces
+    } else {
+        0
     };
     if tokenizer.scores.len() != n_scores {
         return Err((PackageErrorKind::TokenizerList, "scores"));

@@ -35,7 +35,8 @@ pub enum TokenizerErrorKind {
     BosMissing,
     /// The record has merges, which this kind does not use.
     MergesUnused,
-    /// The record names a normalizer, pre-tokenizer or decoder step this kind does not have.
+    /// The record names a normalizer, pre-tokenizer or decoder step this kind does not have; the
+    /// id is its place, counted through all three.
     StepUnknown,
     /// The pieces could not be indexed (they were made to collide).
     PieceIndex,
@@ -45,6 +46,12 @@ pub enum TokenizerErrorKind {
     TextTooLong,
     /// There was no memory for the text's ids or for the tokenizer's indexes.
     OutOfMemory,
+    /// A merge joins an id that is outside the vocabulary; the id is the merge's place.
+    MergePart,
+    /// A merge stands in the list twice; the id is the second one's place.
+    MergeRepeated,
+    /// What a merge joins is not a piece that text can become; the id is the merge's place.
+    MergeUnknown,
 }
 
 /// A broken rule and the id (piece, byte or special id) where it was met; 0 where no id applies.
@@ -84,6 +91,9 @@ impl TokenizerError {
             TokenizerErrorKind::IdRange => 316,
             TokenizerErrorKind::TextTooLong => 317,
             TokenizerErrorKind::OutOfMemory => 318,
+            TokenizerErrorKind::MergePart => 319,
+            TokenizerErrorKind::MergeRepeated => 320,
+            TokenizerErrorKind::MergeUnknown => 321,
         }
     }
 }
@@ -167,7 +177,8 @@ impl fmt::Display for TokenizerError {
             TokenizerErrorKind::StepUnknown => {
                 write!(
                     f,
-                    "tokenizer: this kind has no normalizer, pre-tokenizer or decoder steps"
+                    "tokenizer: step {id} of normalizer, pre-tokenizer and decoder is not one \
+                     that this kind has"
                 )
             }
             TokenizerErrorKind::PieceIndex => {
@@ -187,6 +198,21 @@ impl fmt::Display for TokenizerError {
                 )
             }
             TokenizerErrorKind::OutOfMemory => write!(f, "tokenizer: out of memory"),
+            TokenizerErrorKind::MergePart => {
+                write!(
+                    f,
+                    "tokenizer: merge {id} joins an id outside the vocabulary"
+                )
+            }
+            TokenizerErrorKind::MergeRepeated => {
+                write!(f, "tokenizer: merge {id} repeats an earlier one")
+            }
+            TokenizerErrorKind::MergeUnknown => {
+                write!(
+                    f,
+                    "tokenizer: what merge {id} joins is no piece of the vocabulary"
+                )
+            }
         }
     }
 }

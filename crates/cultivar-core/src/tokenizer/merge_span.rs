@@ -1,10 +1,8 @@
 //! The merging of one span of text: its symbols as a linked list, its pairs in a heap.
 //!
-//! It knows which pairs are pieces only through the vocabulary it is given, and its order of
-//! merges is the specification's: best score first, then leftmost.
+//! It knows which pairs may be joined only through what it is given, and its order of merges is
+//! the specification's: best first, then leftmost.
 
-use super::record::TokenizerRecord;
-use super::vocabulary::Vocabulary;
 use alloc::collections::{BinaryHeap, TryReserveError};
 use alloc::vec::Vec;
 
@@ -19,6 +17,7 @@ pub(super) struct Symbol {
     pub(super) len: u32,
     previous: u32,
     pub(super) next: u32,
+    /// Its piece, where that is known; pairs decide what is.
     pub(super) id: u32,
 }
 
@@ -26,6 +25,14 @@ impl Symbol {
     pub(super) fn bytes(self, text: &[u8]) -> &[u8] {
         text.get(self.start as usize..(self.start + self.len) as usize)
             .unwrap_or(&[])
+    }
+
+    /// Both together, the right one standing next to this one.
+    pub(super) fn with(self, right: &Symbol) -> Symbol {
+        Symbol {
+            len: self.len + right.len,
+            ..self
+        }
     }
 
     /// Its first `left_len` bytes and the rest, as they were before they were joined.
@@ -43,10 +50,17 @@ impl Symbol {
     }
 }
 
-/// A pair that may be joined. Ordered by score, then leftmost; the rest only tells stale ones.
+/// Which adjacent symbols may be joined.
+pub(super) trait Pairs {
+    /// How early the two of this span's text are joined (the highest first) and which piece they
+    /// become; nothing if they are never joined.
+    fn joined(&self, text: &[u8], left: &Symbol, right: &Symbol) -> Option<(u32, u32)>;
+}
+
+/// A pair that may be joined. Ordered by priority, then leftmost; the rest only tells stale ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
-    /// Ordered score in the high half, complement of the left symbol's index in the low half.
+    /// Priority in the high half, complement of the left symbol's index in the low half.
     key: u64,
     right: u32,
     /// Bytes of both together when the candidate was made.
@@ -72,18 +86,14 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// Merges `text` until no pair is a piece; the symbols that are left follow one another from
-    /// the first. The only error is a lack of memory.
-    pub(super) fn merge(
+    /// Begins a span of at most so many symbols. The only error is a lack of memory.
+    pub(super) fn begin(
         &mut self,
-        vocabulary: &Vocabulary,
-        record: &TokenizerRecord,
-        text: &str,
+        n_symbols: usize,
         keeps_joints: bool,
     ) -> Result<(), TryReserveError> {
         self.symbols.clear();
         self.joints.clear();
-        let n_symbols = text.chars().count();
         self.symbols.try_reserve(n_symbols)?;
         // Each join takes one pair out and puts at most two in, and there are fewer joins than
         // symbols.
@@ -91,21 +101,30 @@ impl Span {
         if keeps_joints {
             self.joints.try_reserve(n_symbols)?;
         }
-        for (symbol_idx, (start, character)) in (0u32..).zip(text.char_indices()) {
-            self.symbols.push(Symbol {
-                start: start as u32,
-                len: character.len_utf8() as u32,
-                previous: symbol_idx.wrapping_sub(1),
-                next: symbol_idx + 1,
-                id: NONE,
-            });
-        }
+        Ok(())
+    }
+
+    /// Adds a symbol of so many bytes behind the last one.
+    pub(super) fn push(&mut self, len: usize, id: u32) {
+        let symbol_idx = self.symbols.len() as u32;
+        let start = self.symbols.last().map_or(0, |last| last.start + last.len);
+        self.symbols.push(Symbol {
+            start,
+            len: len as u32,
+            previous: symbol_idx.wrapping_sub(1),
+            next: symbol_idx + 1,
+            id,
+        });
+    }
+
+    /// Merges the symbols, which are `text`, until no pair may be joined; those that are left
+    /// follow one another from the first.
+    pub(super) fn merge(&mut self, pairs: &dyn Pairs, text: &[u8], keeps_joints: bool) {
         if let Some(last) = self.symbols.last_mut() {
             last.next = NONE;
         }
-        let text = text.as_bytes();
         for left in 0..self.symbols.len() as u32 {
-            self.propose(vocabulary, record, text, left);
+            self.propose(pairs, text, left);
         }
         while let Some(candidate) = self.heap.pop() {
             let left = !(candidate.key as u32);
@@ -113,41 +132,28 @@ impl Span {
                 if keeps_joints {
                     self.joints.push(joined);
                 }
-                self.propose(vocabulary, record, text, previous);
-                self.propose(vocabulary, record, text, left);
+                self.propose(pairs, text, previous);
+                self.propose(pairs, text, left);
             }
         }
         crate::sorting::sort_by_key(&mut self.joints, |joint| (joint.start, joint.len));
-        Ok(())
     }
 
-    /// Pushes the pair that begins at symbol `left` if it is a piece.
-    fn propose(
-        &mut self,
-        vocabulary: &Vocabulary,
-        record: &TokenizerRecord,
-        text: &[u8],
-        left: u32,
-    ) {
+    /// Pushes the pair that begins at symbol `left` if it may be joined.
+    fn propose(&mut self, pairs: &dyn Pairs, text: &[u8], left: u32) {
         let Some(first) = self.symbols.get(left as usize) else {
             return;
         };
         let Some(second) = self.symbols.get(first.next as usize) else {
             return;
         };
-        let pair = Symbol {
-            len: first.len + second.len,
-            ..*first
-        };
-        let Some(id) = vocabulary.find(&record.pieces, pair.bytes(text)) else {
+        let Some((priority, id)) = pairs.joined(text, first, second) else {
             return;
         };
-        let score = record.scores.get(id as usize).copied().unwrap_or(0.0);
-        let key = u64::from(ordered_bits(score)) << 32 | u64::from(!left);
         self.heap.push(Candidate {
-            key,
+            key: u64::from(priority) << 32 | u64::from(!left),
             right: first.next,
-            len: pair.len,
+            len: first.len + second.len,
             id,
         });
     }
@@ -177,12 +183,31 @@ impl Span {
     }
 }
 
-/// Bits that order as finite floats do, -0.0 and 0.0 being equal.
-fn ordered_bits(score: f32) -> u32 {
-    let bits = (score + 0.0).to_bits();
-    if bits >> 31 == 1 {
-        !bits
-    } else {
-        bits | 0x8000_0000
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+
+    /// Joins whatever there is, and counts how often it is asked.
+    struct Any(Cell<usize>);
+
+    impl Pairs for Any {
+        fn joined(&self, _: &[u8], left: &Symbol, right: &Symbol) -> Option<(u32, u32)> {
+            self.0.set(self.0.get() + 1);
+            Some((u32::MAX - left.len - right.len, 0))
+        }
+    }
+
+    #[test]
+    fn a_long_word_of_one_letter_costs_a_bounded_number_of_steps_per_letter() {
+        let text = alloc::vec![b'a'; 100_000];
+        let (mut span, pairs) = (Span::default(), Any(Cell::new(0)));
+        span.begin(text.len(), false).unwrap();
+        text.iter().for_each(|_| span.push(1, NONE));
+        span.merge(&pairs, &text, false);
+        // One question per letter at first, then at most two per join.
+        assert!(pairs.0.get() < 3 * text.len(), "{}", pairs.0.get());
+        assert_eq!(span.symbols[0].len as usize, text.len());
+        assert_eq!(span.symbols[0].next, NONE);
     }
 }

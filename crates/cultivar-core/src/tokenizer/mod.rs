@@ -6,21 +6,33 @@
 
 mod bytes_kind;
 mod error;
+mod merge_bpe;
 mod merge_span;
+mod normalizer;
+mod pair_index;
+mod pre_tokenizer;
 mod record;
 mod record_check;
 mod sentencepiece;
 mod special_pieces;
+mod spelling;
 mod stream_decoder;
+mod unicode;
 mod vocabulary;
+mod word_rules;
 
 pub use error::{TokenizerError, TokenizerErrorKind};
+pub use normalizer::is_normalizer_step;
+pub use pre_tokenizer::is_pre_tokenizer_step;
 pub use record::{PieceType, Pieces, TokenizerKind, TokenizerRecord};
 pub use stream_decoder::StreamDecoder;
 
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
+use merge_bpe::MergeBpe;
+use normalizer::Normalizer;
+use pre_tokenizer::PreTokenizer;
 use sentencepiece::SentencePiece;
 use special_pieces::SpecialPieces;
 
@@ -55,8 +67,16 @@ pub struct EncodeOptions {
 pub struct Tokenizer {
     record: TokenizerRecord,
     special: SpecialPieces,
-    /// Nothing for the bytes tokenizer.
-    sentencepiece: Option<SentencePiece>,
+    normalizer: Normalizer,
+    index: Index,
+}
+
+/// What a kind of tokenizer looks pieces up in.
+#[derive(Clone, Debug)]
+enum Index {
+    Bytes,
+    SentencePiece(SentencePiece),
+    MergeBpe(MergeBpe),
 }
 
 impl Tokenizer {
@@ -64,14 +84,21 @@ impl Tokenizer {
     pub fn new(record: TokenizerRecord) -> Result<Tokenizer, TokenizerError> {
         record_check::check(&record)?;
         let special = SpecialPieces::new(&record)?;
-        let sentencepiece = match record.kind {
-            TokenizerKind::Bytes => None,
-            TokenizerKind::SentencePieceBpe => Some(SentencePiece::new(&record)?),
+        let unknown = TokenizerError::new(TokenizerErrorKind::StepUnknown, 0);
+        let normalizer = Normalizer::new(&record.normalizer).ok_or(unknown)?;
+        let index = match record.kind {
+            TokenizerKind::Bytes => Index::Bytes,
+            TokenizerKind::SentencePieceBpe => Index::SentencePiece(SentencePiece::new(&record)?),
+            TokenizerKind::ByteBpe | TokenizerKind::CharBpe => {
+                let pre_tokenizer = PreTokenizer::new(&record.pre_tokenizer).ok_or(unknown)?;
+                Index::MergeBpe(MergeBpe::new(&record, pre_tokenizer)?)
+            }
         };
         Ok(Tokenizer {
             record,
             special,
-            sentencepiece,
+            normalizer,
+            index,
         })
     }
 
@@ -108,8 +135,8 @@ impl Tokenizer {
 
     /// Appends the ids of `text` to `out`.
     ///
-    /// Special pieces are split off first; each stretch of text between them gets the space
-    /// prefix if the record asks for one. On an error `out` is as it was.
+    /// Special pieces are split off first; each stretch of text between them is normalised and
+    /// gets the space prefix if the record asks for one. On an error `out` is as it was.
     pub fn encode(
         &self,
         text: &str,
@@ -129,14 +156,15 @@ impl Tokenizer {
             };
             out.push(bos_id);
         }
-        let text = self.normalized(text);
+        let text = self.with_plain_spaces(text);
         let mut at = 0;
         loop {
             let found = self
                 .special
                 .find(&self.record, text.as_bytes(), at, options.parse_special);
             let end = found.map_or(text.len(), |found| found.start);
-            if let Err(error) = self.encode_plain(text.get(at..end).unwrap_or(""), out) {
+            let stretch = text.get(at..end).unwrap_or("");
+            if let Err(error) = self.encode_plain(stretch, at == 0, out) {
                 out.truncate(n_before);
                 return Err(error);
             }
@@ -168,9 +196,9 @@ impl Tokenizer {
         Ok(text)
     }
 
-    /// What the text is before it is split: for SentencePiece its space mark is a space.
-    fn normalized<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if self.sentencepiece.is_some() && text.contains(SPACE_MARK) {
+    /// The text with spaces for the mark that SentencePiece writes for them, where that is so.
+    fn with_plain_spaces<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.record.kind.has_space_mark() && text.contains(SPACE_MARK) {
             Cow::Owned(text.replace(SPACE_MARK, " "))
         } else {
             Cow::Borrowed(text)
@@ -178,17 +206,26 @@ impl Tokenizer {
     }
 
     /// Encodes a stretch without special pieces.
-    fn encode_plain(&self, text: &str, out: &mut Vec<u32>) -> Result<(), TokenizerError> {
+    fn encode_plain(
+        &self,
+        text: &str,
+        is_first: bool,
+        out: &mut Vec<u32>,
+    ) -> Result<(), TokenizerError> {
         if text.is_empty() {
             return Ok(());
         }
-        let mut text = Cow::Borrowed(text);
+        let mut text = self.normalizer.normalize(text, is_first)?;
         if self.record.add_space_prefix {
             text.to_mut().insert(0, ' ');
         }
-        match &self.sentencepiece {
-            Some(index) => index.encode(&self.record, &text, out),
-            None => {
+        // Every byte becomes at most one id.
+        out.try_reserve(text.len())
+            .map_err(|_| TokenizerError::new(TokenizerErrorKind::OutOfMemory, 0))?;
+        match &self.index {
+            Index::SentencePiece(index) => index.encode(&self.record, &text, out),
+            Index::MergeBpe(index) => index.encode(&self.record, &text, out),
+            Index::Bytes => {
                 bytes_kind::encode(&text, out);
                 Ok(())
             }

@@ -15,18 +15,48 @@ pub enum TokenizerKind {
     Bytes,
     /// SentencePiece BPE: the best-scored adjacent pair is merged first, bytes are the fallback.
     SentencePieceBpe,
+    /// Byte-level BPE by a list of merges; pieces are the bytes they mean.
+    ByteBpe,
+    /// BPE over characters by a list of merges, bytes being the fallback.
+    CharBpe,
 }
 
 impl TokenizerKind {
     /// Every kind, in a fixed order.
-    pub const ALL: [TokenizerKind; 2] = [TokenizerKind::Bytes, TokenizerKind::SentencePieceBpe];
+    pub const ALL: [TokenizerKind; 4] = [
+        TokenizerKind::Bytes,
+        TokenizerKind::SentencePieceBpe,
+        TokenizerKind::ByteBpe,
+        TokenizerKind::CharBpe,
+    ];
 
     /// The name stored under the key `kind`.
     pub const fn name(self) -> &'static str {
         match self {
             TokenizerKind::Bytes => "bytes",
             TokenizerKind::SentencePieceBpe => "sentencepiece_bpe",
+            TokenizerKind::ByteBpe => "byte_bpe",
+            TokenizerKind::CharBpe => "char_bpe",
         }
+    }
+
+    /// Whether every piece has a score.
+    pub const fn has_scores(self) -> bool {
+        matches!(self, TokenizerKind::SentencePieceBpe)
+    }
+
+    /// Whether merges are listed, words are split off first and text may be normalised.
+    pub const fn has_merges(self) -> bool {
+        matches!(self, TokenizerKind::ByteBpe | TokenizerKind::CharBpe)
+    }
+
+    /// Whether pieces hold plain spaces where SentencePiece shows U+2581, which in text means a
+    /// space then.
+    pub const fn has_space_mark(self) -> bool {
+        matches!(
+            self,
+            TokenizerKind::SentencePieceBpe | TokenizerKind::CharBpe
+        )
     }
 
     /// The kind of that stored name, or nothing for a name this version does not know.
@@ -157,14 +187,15 @@ impl<'a> FromIterator<&'a [u8]> for Pieces {
 pub struct TokenizerRecord {
     /// How text becomes ids.
     pub kind: TokenizerKind,
-    /// Per id its bytes. SentencePiece pieces hold plain spaces, not U+2581. For `Bytes` only the
+    /// Per id its bytes. Pieces hold plain spaces, not U+2581, and plain bytes, not the letters
+    /// that byte-level BPE writes for them. For `Bytes` only the
     /// pieces of ids 256.. are listed.
     pub pieces: Pieces,
-    /// Per piece its score (higher merges first); empty for `Bytes`.
+    /// Per piece its score (higher merges first); empty for kinds without scores.
     pub scores: Vec<f32>,
     /// Per piece its `PieceType`.
     pub types: Vec<u8>,
-    /// Pairs of ids in order of rank; empty for the kinds that exist now.
+    /// Pairs of ids in order of rank; empty for kinds without merges.
     pub merges: Vec<(u32, u32)>,
     /// Begins a sequence.
     pub bos_id: Option<u32>,
@@ -180,11 +211,13 @@ pub struct TokenizerRecord {
     pub add_space_prefix: bool,
     /// Whether decoding drops one space at the start of the text.
     pub remove_leading_space: bool,
-    /// Named steps before splitting; empty for the kinds that exist now.
+    /// Whether a word that is a piece is taken whole, merges or not.
+    pub ignore_merges: bool,
+    /// Named steps before splitting; empty for kinds without merges.
     pub normalizer: Vec<String>,
-    /// Named splitting steps; empty for the kinds that exist now.
+    /// Named splitting steps; empty for kinds without merges.
     pub pre_tokenizer: Vec<String>,
-    /// Named steps after joining; empty for the kinds that exist now.
+    /// Named steps after joining; none are known.
     pub decoder: Vec<String>,
 }
 
@@ -215,7 +248,7 @@ impl TokenizerRecord {
     pub const fn n_implied(&self) -> usize {
         match self.kind {
             TokenizerKind::Bytes => 256,
-            TokenizerKind::SentencePieceBpe => 0,
+            _ => 0,
         }
     }
 
@@ -249,6 +282,7 @@ impl TokenizerRecord {
             add_bos: false,
             add_space_prefix: false,
             remove_leading_space: false,
+            ignore_merges: false,
             normalizer: Vec::new(),
             pre_tokenizer: Vec::new(),
             decoder: Vec::new(),

@@ -1,11 +1,13 @@
 //! The rules a tokenizer record must keep before anything is indexed or encoded with it.
 //!
-//! Repeats: among pieces text can become by merging (`Normal`, `User`) and among bytes, and among
-//! those found whole (`Control`, `Unknown`, `User`), no two may hold the same bytes. `Unused`
-//! pieces may repeat anything. Repeats of text and special pieces are met, and refused, by the
-//! indexes themselves.
+//! Repeats: among pieces text can become by merging (`Normal`; with scores `User` too) and among
+//! bytes, and among those found whole (`Control`, `Unknown`, `User`), no two may hold the same
+//! bytes. `Unused` pieces may repeat anything. Repeats of text and special pieces are met, and
+//! refused, by the indexes themselves.
 
 use super::error::{TokenizerError, TokenizerErrorKind};
+use super::normalizer::is_normalizer_step;
+use super::pre_tokenizer::is_pre_tokenizer_step;
 use super::record::{PieceType, TokenizerKind, TokenizerRecord};
 use super::{PIECE_BYTES_MAX, VOCAB_SIZE_MAX};
 
@@ -15,9 +17,10 @@ pub(super) fn check(record: &TokenizerRecord) -> Result<(), TokenizerError> {
     if record.vocab_size() == 0 || record.vocab_size() > VOCAB_SIZE_MAX {
         return Err(TokenizerError::new(TokenizerErrorKind::VocabSize, 0));
     }
-    let n_scores = match record.kind {
-        TokenizerKind::Bytes => 0,
-        TokenizerKind::SentencePieceBpe => n_pieces,
+    let n_scores = if record.kind.has_scores() {
+        n_pieces
+    } else {
+        0
     };
     if record.scores.len() != n_scores {
         return Err(TokenizerError::new(TokenizerErrorKind::ScoreCount, 0));
@@ -25,15 +28,33 @@ pub(super) fn check(record: &TokenizerRecord) -> Result<(), TokenizerError> {
     if record.types.len() != n_pieces {
         return Err(TokenizerError::new(TokenizerErrorKind::TypeCount, 0));
     }
-    if !record.merges.is_empty() {
+    let has_merges = !record.merges.is_empty() || record.ignore_merges;
+    if has_merges && !record.kind.has_merges() {
         return Err(TokenizerError::new(TokenizerErrorKind::MergesUnused, 0));
     }
-    let steps = [&record.normalizer, &record.pre_tokenizer, &record.decoder];
-    if steps.iter().any(|steps| !steps.is_empty()) {
-        return Err(TokenizerError::new(TokenizerErrorKind::StepUnknown, 0));
-    }
+    check_steps(record)?;
     check_pieces(record)?;
     check_special_ids(record)
+}
+
+/// Steps are known to this version, and there are none where the kind takes none.
+fn check_steps(record: &TokenizerRecord) -> Result<(), TokenizerError> {
+    let normalizer = record
+        .normalizer
+        .iter()
+        .map(|name| is_normalizer_step(name));
+    let splitters = record.pre_tokenizer.iter();
+    let pre_tokenizer = splitters.map(|name| is_pre_tokenizer_step(name));
+    let decoder = record.decoder.iter().map(|_| false);
+    let mut steps = normalizer.chain(pre_tokenizer).chain(decoder);
+    let unknown = steps.position(|is_known| !is_known || !record.kind.has_merges());
+    match unknown {
+        Some(idx) => {
+            let kind = TokenizerErrorKind::StepUnknown;
+            Err(TokenizerError::new(kind, idx as u32))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_pieces(record: &TokenizerRecord) -> Result<(), TokenizerError> {
@@ -42,7 +63,9 @@ fn check_pieces(record: &TokenizerRecord) -> Result<(), TokenizerError> {
         let kind = PieceType::from_u8(stored);
         let allowed = match (record.kind, kind) {
             (_, None) => false,
-            (TokenizerKind::SentencePieceBpe, Some(_)) => true,
+            // Byte-level pieces are bytes already, so that no piece stands for one.
+            (TokenizerKind::ByteBpe, Some(kind)) => kind != PieceType::Byte,
+            (TokenizerKind::SentencePieceBpe | TokenizerKind::CharBpe, Some(_)) => true,
             (TokenizerKind::Bytes, Some(kind)) => {
                 matches!(
                     kind,

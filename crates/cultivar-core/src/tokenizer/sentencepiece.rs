@@ -12,8 +12,9 @@
 //! linear in the text. It must never depend on that split: results are the same without it.
 
 use super::error::{TokenizerError, TokenizerErrorKind};
-use super::merge_span::{NONE, Span, Symbol};
+use super::merge_span::{NONE, Pairs, Span, Symbol};
 use super::record::{PieceType, TokenizerRecord};
+use super::spelling::Spelling;
 use super::vocabulary::Vocabulary;
 use alloc::collections::TryReserveError;
 use alloc::vec;
@@ -23,9 +24,7 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug)]
 pub(super) struct SentencePiece {
     vocabulary: Vocabulary,
-    /// Per byte its piece, or nothing if the vocabulary has no byte pieces.
-    byte_ids: Option<Vec<u32>>,
-    unk_id: Option<u32>,
+    spelling: Spelling,
     /// No piece has a space after a non-space, so words are encoded one by one.
     splits_at_spaces: bool,
     has_unused: bool,
@@ -64,8 +63,7 @@ impl SentencePiece {
         }
         Ok(SentencePiece {
             vocabulary,
-            byte_ids: byte_ids(record)?,
-            unk_id: record.unk_id,
+            spelling: Spelling::new(record)?,
             splits_at_spaces,
             has_unused,
         })
@@ -88,8 +86,11 @@ impl SentencePiece {
                 rest.len()
             };
             let (word, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
-            span.merge(&self.vocabulary, record, word, self.has_unused)
+            span.begin(word.chars().count(), self.has_unused)
                 .map_err(no_memory)?;
+            word.chars()
+                .for_each(|character| span.push(character.len_utf8(), NONE));
+            span.merge(&(self, record), word.as_bytes(), self.has_unused);
             self.emit(record, word.as_bytes(), &span, out);
             rest = after;
         }
@@ -108,7 +109,7 @@ impl SentencePiece {
             if self.has_unused && self.is_unused(record, id) {
                 self.emit_unmerged(record, text, span, *symbol, out);
             } else if id == NONE {
-                self.spell(bytes, out);
+                self.spelling.spell(bytes, out);
             } else {
                 out.push(id);
             }
@@ -138,7 +139,7 @@ impl SentencePiece {
                     let (left, right) = part.split(joint.left_len);
                     parts.extend([right, left]);
                 }
-                _ if id == NONE || self.is_unused(record, id) => self.spell(bytes, out),
+                _ if id == NONE || self.is_unused(record, id) => self.spelling.spell(bytes, out),
                 _ => out.push(id),
             }
         }
@@ -147,54 +148,31 @@ impl SentencePiece {
     fn is_unused(&self, record: &TokenizerRecord, id: u32) -> bool {
         record.types.get(id as usize) == Some(&(PieceType::Unused as u8))
     }
+}
 
-    /// Appends byte pieces, or one unknown id for a run of such characters.
-    fn spell(&self, bytes: &[u8], out: &mut Vec<u32>) {
-        if let Some(byte_ids) = &self.byte_ids {
-            out.extend(
-                bytes
-                    .iter()
-                    .filter_map(|byte| byte_ids.get(usize::from(*byte))),
-            );
-        } else if let Some(unk_id) = self.unk_id
-            && out.last() != Some(&unk_id)
-        {
-            out.push(unk_id);
-        }
+/// A pair is joined if both together are a piece, the best-scored first.
+impl Pairs for (&SentencePiece, &TokenizerRecord) {
+    fn joined(&self, text: &[u8], left: &Symbol, right: &Symbol) -> Option<(u32, u32)> {
+        let (index, record) = self;
+        let pair = left.with(right);
+        let id = index.vocabulary.find(&record.pieces, pair.bytes(text))?;
+        let score = record.scores.get(id as usize).copied().unwrap_or(0.0);
+        Some((ordered_bits(score), id))
+    }
+}
+
+/// Bits that order as finite floats do, -0.0 and 0.0 being equal.
+fn ordered_bits(score: f32) -> u32 {
+    let bits = (score + 0.0).to_bits();
+    if bits >> 31 == 1 {
+        !bits
+    } else {
+        bits | 0x8000_0000
     }
 }
 
 fn no_memory(_: TryReserveError) -> TokenizerError {
     TokenizerError::new(TokenizerErrorKind::OutOfMemory, 0)
-}
-
-/// All 256 byte pieces' ids; nothing if there are none and an unknown id stands in for them.
-fn byte_ids(record: &TokenizerRecord) -> Result<Option<Vec<u32>>, TokenizerError> {
-    let mut ids = vec![NONE; 256];
-    let mut n_found = 0;
-    for (id, (piece, &kind)) in (0u32..).zip(record.pieces.iter().zip(&record.types)) {
-        if kind == PieceType::Byte as u8
-            && let Some(slot) = piece
-                .first()
-                .and_then(|byte| ids.get_mut(usize::from(*byte)))
-        {
-            if *slot != NONE {
-                return Err(TokenizerError::new(TokenizerErrorKind::PieceRepeated, id));
-            }
-            *slot = id;
-            n_found += 1;
-        }
-    }
-    if n_found == 0 && record.unk_id.is_some() {
-        return Ok(None);
-    }
-    match ids.iter().position(|id| *id == NONE) {
-        None => Ok(Some(ids)),
-        Some(byte) => Err(TokenizerError::new(
-            TokenizerErrorKind::BytePieceMissing,
-            byte as u32,
-        )),
-    }
 }
 
 /// Where the first word ends: before the first space that follows a non-space.

@@ -1,0 +1,166 @@
+//! BPE by a list of merges (Sennrich, Haddow and Birch, 2016): among all adjacent pairs that the
+//! list names, join the one that stands first, the leftmost of equals, until no pair is left.
+//!
+//! Symbols are bytes (GPT-2's byte-level BPE, whose pieces are stored as the bytes they mean) or
+//! characters with byte pieces as fallback. Words come from the pre-tokenizer and are merged one
+//! by one; a word of n symbols takes n log n steps. A byte without a piece becomes the unknown
+//! piece, or nothing where there is none, as in the Hugging Face library.
+
+use super::error::{TokenizerError, TokenizerErrorKind};
+use super::merge_span::{NONE, Pairs, Span, Symbol};
+use super::pair_index::PairIndex;
+use super::pre_tokenizer::PreTokenizer;
+use super::record::{PieceType, TokenizerKind, TokenizerRecord};
+use super::spelling::Spelling;
+use super::vocabulary::Vocabulary;
+use alloc::collections::TryReserveError;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// The indexes of one vocabulary with merges.
+#[derive(Clone, Debug)]
+pub(super) struct MergeBpe {
+    vocabulary: Vocabulary,
+    merges: PairIndex,
+    /// Per merge the piece it makes.
+    joined_ids: Vec<u32>,
+    symbols: Symbols,
+    pre_tokenizer: PreTokenizer,
+}
+
+/// What merging begins with.
+#[derive(Clone, Debug)]
+enum Symbols {
+    /// Per byte its piece, [`NONE`] where there is none.
+    Bytes(Vec<u32>),
+    /// Characters; those that are no piece are spelt.
+    Characters(Spelling),
+}
+
+impl MergeBpe {
+    /// Indexes pieces and merges. Refuses repeats, and merges whose parts or outcome are no piece.
+    pub(super) fn new(
+        record: &TokenizerRecord,
+        pre_tokenizer: PreTokenizer,
+    ) -> Result<MergeBpe, TokenizerError> {
+        let refuse = |kind, place| TokenizerError::new(kind, place);
+        let mut ids = Vec::new();
+        ids.try_reserve_exact(record.pieces.len())
+            .map_err(no_memory)?;
+        let typed = (0u32..).zip(&record.types);
+        let normal = typed.filter(|(_, kind)| **kind == PieceType::Normal as u8);
+        ids.extend(normal.map(|(id, _)| id));
+        let vocabulary = Vocabulary::new(&record.pieces, &ids)?;
+        let merges = PairIndex::new(&record.merges, TokenizerErrorKind::MergeRepeated)?;
+        let mut joined_ids = ids;
+        joined_ids.clear();
+        joined_ids
+            .try_reserve_exact(record.merges.len())
+            .map_err(no_memory)?;
+        let mut whole = Vec::new();
+        for (place, &(left, right)) in (0u32..).zip(&record.merges) {
+            let part = |id: u32| {
+                let piece = record.pieces.get(id as usize);
+                piece.ok_or(refuse(TokenizerErrorKind::MergePart, place))
+            };
+            whole.clear();
+            whole.extend_from_slice(part(left)?);
+            whole.extend_from_slice(part(right)?);
+            let id = vocabulary.find(&record.pieces, &whole);
+            joined_ids.push(id.ok_or(refuse(TokenizerErrorKind::MergeUnknown, place))?);
+        }
+        let symbols = if record.kind == TokenizerKind::CharBpe {
+            Symbols::Characters(Spelling::new(record)?)
+        } else {
+            let mut byte_ids = vec![NONE; 256];
+            for (byte, slot) in (0..=u8::MAX).zip(byte_ids.iter_mut()) {
+                let id = vocabulary.find(&record.pieces, &[byte]);
+                *slot = id.or(record.unk_id).unwrap_or(NONE);
+            }
+            Symbols::Bytes(byte_ids)
+        };
+        Ok(MergeBpe {
+            vocabulary,
+            merges,
+            joined_ids,
+            symbols,
+            pre_tokenizer,
+        })
+    }
+
+    /// Appends the ids of `text`, normalised and without special pieces. The only error is a lack
+    /// of memory.
+    pub(super) fn encode(
+        &self,
+        record: &TokenizerRecord,
+        text: &str,
+        out: &mut Vec<u32>,
+    ) -> Result<(), TokenizerError> {
+        let mut span = Span::default();
+        self.pre_tokenizer.split(text, &mut |word| {
+            if record.ignore_merges
+                && let Some(id) = self.vocabulary.find(&record.pieces, word.as_bytes())
+            {
+                out.push(id);
+                return Ok(());
+            }
+            self.begin(record, word, &mut span).map_err(no_memory)?;
+            span.merge(&(self, record), word.as_bytes(), false);
+            self.emit(word.as_bytes(), &span, out);
+            Ok(())
+        })
+    }
+
+    /// Cuts a word into the symbols that merging begins with.
+    fn begin(
+        &self,
+        record: &TokenizerRecord,
+        word: &str,
+        span: &mut Span,
+    ) -> Result<(), TryReserveError> {
+        span.begin(word.len(), false)?;
+        match &self.symbols {
+            Symbols::Bytes(byte_ids) => {
+                for byte in word.bytes() {
+                    let id = byte_ids.get(usize::from(byte));
+                    span.push(1, id.copied().unwrap_or(NONE));
+                }
+            }
+            Symbols::Characters(_) => {
+                let mut bytes = [0; 4];
+                for character in word.chars() {
+                    let bytes = character.encode_utf8(&mut bytes).as_bytes();
+                    let id = self.vocabulary.find(&record.pieces, bytes);
+                    span.push(bytes.len(), id.unwrap_or(NONE));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the ids of a merged word.
+    fn emit(&self, word: &[u8], span: &Span, out: &mut Vec<u32>) {
+        let mut symbol_idx = 0u32;
+        while let Some(symbol) = span.symbols.get(symbol_idx as usize) {
+            match &self.symbols {
+                _ if symbol.id != NONE => out.push(symbol.id),
+                Symbols::Bytes(_) => {}
+                Symbols::Characters(spelling) => spelling.spell(symbol.bytes(word), out),
+            }
+            symbol_idx = symbol.next;
+        }
+    }
+}
+
+/// A pair is joined if the list has it, the first in the list first.
+impl Pairs for (&MergeBpe, &TokenizerRecord) {
+    fn joined(&self, _: &[u8], left: &Symbol, right: &Symbol) -> Option<(u32, u32)> {
+        let (index, record) = self;
+        let place = index.merges.find(&record.merges, (left.id, right.id))?;
+        Some((!place, *index.joined_ids.get(place as usize)?))
+    }
+}
+
+fn no_memory(_: TryReserveError) -> TokenizerError {
+    TokenizerError::new(TokenizerErrorKind::OutOfMemory, 0)
+}
