@@ -13,6 +13,10 @@ pub enum Purpose {
     SelfTest,
     /// Weights and texts of test models.
     TestWeights,
+    /// Directions of a sketch for singular values; index: place in the matrix of directions.
+    Sketch,
+    /// Noise of a blend of adapters; index: tensor * 2^40 + place.
+    BlendNoise,
 }
 
 impl Purpose {
@@ -22,6 +26,8 @@ impl Purpose {
             Self::Sample => 1,
             Self::SelfTest => 2,
             Self::TestWeights => 3,
+            Self::Sketch => 4,
+            Self::BlendNoise => 5,
         }
     }
 }
