@@ -7,6 +7,7 @@ use cultivar_core::model::EngineOptions;
 use cultivar_core::session::{Session, Settings, Step};
 use cultivar_testdata::loading::load_engine;
 use cultivar_testdata::models::ModelSpec;
+use cultivar_testdata::variants::variants;
 use cultivar_wasm::host::Host;
 use cultivar_wasm::verbs::session::{STEP_DONE, STEP_TOKEN};
 use opening::{golden, open, put};
@@ -66,6 +67,25 @@ fn computing_allocates_nothing() {
         assert_eq!(N_ALLOCATIONS.with(Cell::get), before, "{json}");
         assert_eq!(session.output_ids().len(), 100);
         assert_eq!(session.run_digest(), fork.run_digest());
+    }
+}
+
+#[test]
+fn no_option_of_a_model_allocates() {
+    let ids: Vec<u32> = (0..40).map(|i| i * 5).collect();
+    for spec in variants("q8_0") {
+        let options = EngineOptions {
+            max_rows: 16,
+            ..Default::default()
+        };
+        let mut engine = load_engine(&spec.build(), options);
+        let settings = Settings::from_json(r#"{"max_tokens":60,"ignore_stop":true}"#).unwrap();
+        let mut session = Session::new(&mut engine, settings).unwrap();
+        session.prompt(&engine, &ids).unwrap();
+        let before = N_ALLOCATIONS.with(Cell::get);
+        while !matches!(session.step(&mut engine, 8).unwrap(), Step::Done(_)) {}
+        assert_eq!(N_ALLOCATIONS.with(Cell::get), before, "{}", spec.name);
+        assert_eq!(session.output_ids().len(), 60);
     }
 }
 

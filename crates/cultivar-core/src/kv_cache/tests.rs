@@ -220,3 +220,53 @@ fn every_rule_has_its_error() {
     );
     assert_eq!(kv.allocated_bytes(), 0);
 }
+
+#[test]
+fn a_window_is_what_a_shorter_sequence_sees() {
+    let tokens: Vec<usize> = (0..80).map(|i| i * 13 % 41).collect();
+    let query = [0.3, -0.9, 0.7, 0.1];
+    for format in KvFormat::ALL {
+        let mut kv = KvCache::new(SHAPE);
+        let id = kv.open(100, format).unwrap();
+        append(&mut kv, id, &tokens);
+        for (first, end) in [
+            (0, 5),
+            (3, 4),
+            (16, 40),
+            (31, 33),
+            (32, 64),
+            (47, 80),
+            (79, 80),
+        ] {
+            let at = HeadAddress {
+                sequence: id,
+                layer: 1,
+                kv_head: 1,
+            };
+            let view = View {
+                first,
+                scale: 1.0,
+                softcap: 0.8,
+            };
+            let mut scores = vec![0.0; end - first];
+            let mut out = [0.0; 4];
+            kv.attend(Backend::Fast, &mut out, &query, at, &mut scores, view)
+                .unwrap();
+            let seen = &tokens[first..end];
+            let weigh = |key: [f32; 4]| {
+                let score: f64 = key.iter().zip(query).map(|(k, q)| f64::from(k * q)).sum();
+                (0.8 * (score / 0.8).tanh()).exp()
+            };
+            let weights: Vec<f64> = seen.iter().map(|t| weigh(key_of(*t, 1, 1))).collect();
+            let sum: f64 = weights.iter().sum();
+            for (d, got) in out.iter().enumerate() {
+                let values = seen.iter().map(|t| 2.0 * f64::from(key_of(*t, 1, 1)[d]));
+                let want: f64 = values.zip(&weights).map(|(v, w)| v * w / sum).sum();
+                assert!(
+                    (f64::from(*got) - want).abs() < 0.03,
+                    "{first}..{end}: {got} {want}"
+                );
+            }
+        }
+    }
+}
