@@ -7,6 +7,9 @@ use crate::failure::Failure;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+/// Flags that may be given several times; their order counts.
+const REPEATABLE: &[&str] = &["--adapter"];
+
 /// A flag of a command.
 pub struct Flag {
     /// `--name`.
@@ -49,7 +52,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Sorts arguments into files and flags; each flag may be given once.
+    /// Sorts arguments into files and flags; each flag may be given once, but for a few.
     pub fn parse(given: &[OsString], flags: &[&'static [Flag]]) -> Result<Arguments, Failure> {
         let mut parsed = Arguments {
             files: Vec::new(),
@@ -76,7 +79,7 @@ impl Arguments {
                         Failure::usage(format!("{} needs a value: {}", flag.name, flag.value))
                     })?,
                 };
-                if parsed.has(flag.name) {
+                if parsed.has(flag.name) && !REPEATABLE.contains(&flag.name) {
                     return Err(Failure::usage(format!("{} is given twice", flag.name)));
                 }
                 parsed.flags.push((flag.name, value));
@@ -172,6 +175,12 @@ impl Arguments {
             .map(id)
             .collect::<Result<Vec<u32>, Failure>>()
             .map(Some)
+    }
+
+    /// All values of a flag that may be given several times, in order.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a OsStr> {
+        let given = self.flags.iter().filter(move |(given, _)| *given == name);
+        given.map(|(_, value)| value.as_os_str())
     }
 
     fn value(&self, name: &str) -> Option<&OsStr> {

@@ -3,13 +3,14 @@
 //! Codes: 1 the answer is no, 2 usage, 3 bad input file, 4 out of memory or space, 5 stopped. The
 //! engine's own error codes are passed on in JSON and never become exit codes.
 
-use cultivar_core::adapter::AdapterError;
+use cultivar_breed::{BreedError, BreedRule};
+use cultivar_core::adapter::{AdapterError, StackError, StackRule};
 use cultivar_core::kv_cache::KvErrorKind;
 use cultivar_core::model::{ModelError, ModelErrorKind, OpenError};
 use cultivar_core::package::PackageError;
 use cultivar_core::session::{SessionError, SessionErrorKind};
 use cultivar_core::tokenizer::{TokenizerError, TokenizerErrorKind};
-use cultivar_import::{ImportError, ImportErrorKind};
+use cultivar_import::{ImportError, ImportErrorKind, LoraError};
 use std::io;
 use std::path::Path;
 
@@ -105,6 +106,45 @@ impl From<PackageError> for Failure {
 
 impl From<AdapterError> for Failure {
     fn from(error: AdapterError) -> Failure {
+        Failure::engine(Exit::BadInput, error.code(), error.to_string())
+    }
+}
+
+impl From<StackError> for Failure {
+    fn from(error: StackError) -> Failure {
+        let exit = match &error {
+            StackError::Adapter(_) => Exit::BadInput,
+            StackError::Rule { rule, .. } => match rule {
+                StackRule::OutOfMemory => Exit::OutOfSpace,
+                StackRule::NotApplicable | StackRule::Fused => Exit::BadInput,
+                _ => Exit::Usage,
+            },
+        };
+        Failure::engine(exit, error.code(), error.to_string())
+    }
+}
+
+impl From<BreedError> for Failure {
+    fn from(error: BreedError) -> Failure {
+        let exit = match error {
+            BreedError::Stack(error) => return Failure::from(error),
+            BreedError::Rule { rule, .. } => match rule {
+                BreedRule::OutOfMemory => Exit::OutOfSpace,
+                BreedRule::NoAdapters
+                | BreedRule::WrongCount
+                | BreedRule::Parameter
+                | BreedRule::TooManyComponents
+                | BreedRule::Format => Exit::Usage,
+                _ => Exit::BadInput,
+            },
+            _ => Exit::BadInput,
+        };
+        Failure::engine(exit, error.code(), error.to_string())
+    }
+}
+
+impl From<LoraError> for Failure {
+    fn from(error: LoraError) -> Failure {
         Failure::engine(Exit::BadInput, error.code(), error.to_string())
     }
 }

@@ -4,6 +4,7 @@
 //! changed. No engine code lives here. One file per subcommand, listed in one table.
 #![forbid(unsafe_code)]
 
+mod adapter_files;
 mod arguments;
 mod commands;
 mod failure;

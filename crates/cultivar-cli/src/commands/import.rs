@@ -16,7 +16,10 @@ use std::path::{Path, PathBuf};
 pub const COMMAND: Command = Command {
     name: "import",
     summary: "Make a package from foreign model files",
-    usage: &["INPUT… -o OUT [--format keep|f32|f16|q8_0|q4_0|q4_k|q6_k] [--json]"],
+    usage: &[
+        "INPUT… -o OUT [--format keep|f32|f16|q8_0|q4_0|q4_k|q6_k] [--json]",
+        "ADAPTER_DIR_OR_GGUF --base MODEL.slm -o OUT.sla [--exact-base] [--json]",
+    ],
     about: "INPUT is files or a folder, in any order; kinds are told from content. Known:\n\
             llama2.c checkpoints (version 0) with their tokenizer file. Formats apply to\n\
             matrices: norms stay f32, and rows that are no multiple of 32 become f16 where\n\
@@ -40,6 +43,12 @@ pub const COMMAND: Command = Command {
         Flag::with("--license", "TEXT", "its licence"),
         Flag::with("--source", "TEXT", "where it comes from"),
         Flag::with("--notes", "TEXT", "anything else worth keeping"),
+        Flag::with(
+            "--base",
+            "MODEL.slm",
+            "import a LoRA adapter for this model",
+        ),
+        Flag::switch("--exact-base", "the adapter suits only these very weights"),
     ],
     run,
 };
@@ -48,6 +57,9 @@ pub const COMMAND: Command = Command {
 const STEP_BYTES: u64 = 4 << 20;
 
 fn run(given: &Arguments) -> Result<Report, Failure> {
+    if let Some(base) = given.path("--base") {
+        return super::import_adapter::run(given, base);
+    }
     let out = given
         .path("--out")
         .ok_or_else(|| Failure::usage("where to? Give -o OUT"))?;

@@ -1,6 +1,7 @@
 //! `cultivar logits`: what the model thinks comes next, after the last position or after each.
 
 use super::{BACKEND_FLAG, Command, KV_FLAG, backend, kv_format};
+use crate::adapter_files::{self, ADAPTER_FLAG};
 use crate::arguments::{Arguments, Flag};
 use crate::failure::Failure;
 use crate::output::Report;
@@ -29,6 +30,7 @@ pub const COMMAND: Command = Command {
             value: "F",
             help: "file for --all",
         },
+        ADAPTER_FLAG,
         KV_FLAG,
         BACKEND_FLAG,
     ],
@@ -63,7 +65,9 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         let message = format!("{} ids do not fit the context of {context_len}", ids.len());
         return Err(Failure::usage(message));
     }
+    let stack = adapter_files::put(given, &mut engine)?;
     let sequence = engine.open_sequence(ids.len(), kv)?;
+    engine.use_stack(sequence, stack)?;
     let mut rows = (0u32..).zip(&ids).map(|(position, &token)| Row {
         sequence,
         position,

@@ -1,7 +1,10 @@
 //! The table of subcommands: one row and one file each.
 
+mod adapter;
+mod bake;
 mod detokenize;
 mod import;
+mod import_adapter;
 mod inspect;
 mod logits;
 mod run;
@@ -39,6 +42,8 @@ pub const COMMANDS: &[Command] = &[
     logits::COMMAND,
     tokenize::COMMAND,
     detokenize::COMMAND,
+    adapter::COMMAND,
+    bake::COMMAND,
 ];
 
 /// Flags of every subcommand.

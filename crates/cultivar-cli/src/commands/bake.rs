@@ -1,0 +1,120 @@
+//! `cultivar bake`: adapters are added to a copy of a model's weights.
+
+use super::{Command, human_bytes};
+use crate::adapter_files::{ADAPTER_FLAG, WeightedFile, output_path, stack};
+use crate::arguments::{Arguments, Flag};
+use crate::failure::{Exit, Failure};
+use crate::output::Report;
+use crate::package_file::PackageFile;
+use crate::part_file::PartFile;
+use cultivar_breed::{BakeOptions, Baker, BreedStep};
+use cultivar_core::json::JsonWriter;
+use cultivar_core::package::{Head, Tail};
+use cultivar_core::tensor::Format;
+use std::path::Path;
+
+pub const COMMAND: Command = Command {
+    name: "bake",
+    summary: "Add adapters to a copy of a model's weights",
+    usage: &["MODEL.slm --adapter FILE.sla[=W] [--adapter ...] [--format F] -o OUT.slm [--json]"],
+    about: "The base is not changed; the new model's genome names it. Each matrix keeps its\n\
+            format unless --format is given, and the error of storing it is reported.",
+    flags: &[
+        ADAPTER_FLAG,
+        Flag::with(
+            "--format",
+            "F",
+            "f32, f16, q8_0, q5_0, q4_0, q4_k, q6_k or keep (keep)",
+        ),
+        Flag::with("--name", "TEXT", "name in the metadata"),
+        Flag {
+            name: "--out",
+            short: "-o",
+            value: "OUT.slm",
+            help: "where the new model goes",
+        },
+    ],
+    run,
+};
+
+fn run(given: &Arguments) -> Result<Report, Failure> {
+    let path = given.file()?;
+    let files = WeightedFile::parse_all(given.values("--adapter"))?;
+    if files.is_empty() {
+        return Err(Failure::usage("which adapters? Give --adapter FILE.sla"));
+    }
+    let format = match given.text("--format")? {
+        None | Some("keep") => None,
+        Some(name) => Some(
+            Format::by_name(name)
+                .filter(|format| format.name != "u32")
+                .ok_or_else(|| {
+                    Failure::usage(format!("--format: there is no weight format {name:?}"))
+                })?,
+        ),
+    };
+    let mut inputs: Vec<&Path> = files.iter().map(|file| file.path.as_path()).collect();
+    inputs.push(path);
+    let out = output_path(given, "OUT.slm", &inputs)?;
+    let mut file = PackageFile::open(path)?;
+    let head = file.head()?;
+    let stack = stack(&files, &head)?;
+    let options = BakeOptions {
+        format,
+        name: String::from(given.text("--name")?.unwrap_or("")),
+    };
+    let mut baker = Baker::new(head, stack, options)?;
+    let mut sink = PartFile::create(out)?;
+    loop {
+        match baker.step()? {
+            BreedStep::Read { offset, len, .. } => {
+                let bytes = file.bytes(offset, len)?;
+                baker.supply(&bytes).map_err(|error| file.about(error))?;
+            }
+            BreedStep::Write { offset } => sink.write_at(offset, baker.output())?,
+            BreedStep::Done => break,
+        }
+    }
+    // What was written is read back before it gets its name.
+    let mut written = PackageFile::open(sink.part())?;
+    let head = written.head()?;
+    let tail = written.tail(&head)?;
+    if written.file_bytes == 0 {
+        return Err(Failure::new(Exit::OutOfSpace, "nothing was written").about(out));
+    }
+    let file_bytes = written.file_bytes;
+    drop(written);
+    sink.finish()?;
+    Ok(report(out, &baker, (&head, &tail), file_bytes))
+}
+
+/// `cultivar.bake.v1`: what was made, and the error of every tensor.
+fn report(out: &Path, baker: &Baker, (head, tail): (&Head, &Tail), file_bytes: u64) -> Report {
+    let worst = baker.baked().iter().map(|tensor| tensor.relative_error);
+    let worst = worst.fold(0.0, f64::max);
+    let mut json = JsonWriter::new();
+    json.begin_object();
+    json.field_str("schema", "cultivar.bake.v1");
+    json.field_str("out", &out.to_string_lossy());
+    json.field_u64("file_bytes", file_bytes);
+    json.field_display("weights", head.identities.weights);
+    json.field_display("content", tail.content);
+    json.field_f64("worst_relative_error", worst);
+    json.key("tensors").begin_array();
+    for tensor in baker.baked() {
+        json.begin_object()
+            .field_str("name", &tensor.name)
+            .field_str("format", tensor.format.name)
+            .field_f64("max_abs_error", tensor.max_abs_error)
+            .field_f64("relative_error", tensor.relative_error)
+            .end_object();
+    }
+    json.end_array().end_object();
+    let text = format!(
+        "{}: {}, worst relative error {worst:.3e}, weights {}\n",
+        out.display(),
+        human_bytes(file_bytes),
+        head.identities.weights
+    );
+    Report::new(json.finish(), text)
+}

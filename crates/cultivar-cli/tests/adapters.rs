@@ -1,0 +1,264 @@
+//! Adapters on the command line: applied in order with weights, inspected, validated, merged,
+//! baked, extracted and imported; refused by name with nothing left behind.
+
+mod command;
+
+use command::{asked, cultivar, files, folder_with_model, text};
+use cultivar_core::json::JsonValue;
+use cultivar_testdata::adapters::{DeltaSpec, adapter_for};
+use cultivar_testdata::models::ModelSpec;
+use std::path::{Path, PathBuf};
+
+const IDS: &str = "256,84,104,101,32,99";
+
+/// A folder with the tiny model and two adapters, `a.sla` and `b.sla`.
+fn prepared(name: &str) -> PathBuf {
+    let folder = folder_with_model(name, "f32");
+    let model = ModelSpec::tiny("f32").build();
+    for (name, seed) in [("a.sla", 1), ("b.sla", 2)] {
+        let adapter = adapter_for(&model, seed, DeltaSpec::LowRank(4, "f32"), |_| true);
+        std::fs::write(folder.join(name), adapter).unwrap();
+    }
+    folder
+}
+
+fn top(folder: &Path, model: &str, adapters: &[&str]) -> JsonValue {
+    let mut arguments = vec!["logits", model, "--prompt-ids", IDS, "--top", "258"];
+    for adapter in adapters {
+        arguments.extend(["--adapter", adapter]);
+    }
+    asked(folder, 0, &arguments).get("top").unwrap().clone()
+}
+
+/// The largest difference between two lists of `[id, logit]`.
+fn difference(a: &JsonValue, b: &JsonValue) -> f64 {
+    let logits = |value: &JsonValue| {
+        let mut logits = vec![0.0; 258];
+        for pair in value.as_array().unwrap() {
+            let pair = pair.as_array().unwrap();
+            logits[pair[0].as_u32().unwrap() as usize] = pair[1].as_f64().unwrap();
+        }
+        logits
+    };
+    let (a, b) = (logits(a), logits(b));
+    a.iter()
+        .zip(&b)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f64::max)
+}
+
+#[test]
+fn adapters_are_applied_in_order_with_their_weights() {
+    let folder = prepared("adapters-applied");
+    let base = top(&folder, "tiny.slm", &[]);
+    assert_eq!(top(&folder, "tiny.slm", &["a.sla=0", "b.sla=0"]), base);
+    let a = top(&folder, "tiny.slm", &["a.sla"]);
+    assert!(difference(&base, &a) > 0.01);
+    assert_eq!(top(&folder, "tiny.slm", &["a.sla=1"]), a);
+    assert_ne!(top(&folder, "tiny.slm", &["a.sla=-0.5"]), a);
+    let both = top(&folder, "tiny.slm", &["a.sla=0.5", "b.sla=2"]);
+    let twice = top(
+        &folder,
+        "tiny.slm",
+        &["a.sla=0.25", "a.sla=0.25", "b.sla=2"],
+    );
+    assert!(difference(&both, &twice) < 1e-4);
+
+    // Saved as one adapter, and as a model.
+    let merge = [
+        "adapter",
+        "merge",
+        "a.sla=0.5",
+        "b.sla=2",
+        "--base",
+        "tiny.slm",
+    ];
+    let merged = asked(&folder, 0, &[&merge[..], &["-o", "mix.sla"]].concat());
+    assert_eq!(merged.get("relative_error").unwrap().as_f64(), Some(0.0));
+    assert_eq!(top(&folder, "tiny.slm", &["mix.sla"]), both);
+    let bake = [
+        "bake",
+        "tiny.slm",
+        "--adapter",
+        "a.sla=0.5",
+        "--adapter",
+        "b.sla=2",
+    ];
+    let baked = asked(&folder, 0, &[&bake[..], &["-o", "mix.slm"]].concat());
+    assert_eq!(text(&baked, "schema"), "cultivar.bake.v1");
+    assert!(difference(&top(&folder, "mix.slm", &[]), &both) < 1e-4);
+    asked(&folder, 0, &["verify", "mix.slm"]);
+    asked(&folder, 0, &["verify", "mix.sla"]);
+
+    // And taken out again.
+    let extract = [
+        "adapter", "extract", "mix.slm", "--base", "tiny.slm", "--rank", "8",
+    ];
+    let extracted = asked(&folder, 0, &[&extract[..], &["-o", "back.sla"]].concat());
+    assert!(extracted.get("relative_error").unwrap().as_f64().unwrap() < 1e-4);
+    assert!(difference(&top(&folder, "tiny.slm", &["back.sla"]), &both) < 1e-3);
+    let svd = [
+        "adapter", "merge", "mix.sla", "--base", "tiny.slm", "--method", "svd",
+    ];
+    let svd = asked(
+        &folder,
+        0,
+        &[&svd[..], &["--rank", "3", "-o", "thin.sla"]].concat(),
+    );
+    let error = svd.get("relative_error").unwrap().as_f64().unwrap();
+    assert!((0.01..1.0).contains(&error), "{error}");
+}
+
+#[test]
+fn an_adapter_is_inspected_and_validated() {
+    let folder = prepared("adapters-validated");
+    let card = asked(&folder, 0, &["adapter", "inspect", "a.sla"]);
+    assert_eq!(text(&card, "schema"), "cultivar.adapter.v1");
+    let deltas = card.get("deltas").unwrap().as_array().unwrap();
+    assert_eq!(text(&deltas[0], "kind"), "low_rank");
+    assert_eq!(deltas[0].get("rank").unwrap().as_u64(), Some(4));
+    assert!(
+        cultivar(&folder, &["adapter", "inspect", "a.sla"])
+            .out
+            .contains("layers.0.w_q")
+    );
+
+    let validate = |base: &str, exit: i32| {
+        asked(
+            &folder,
+            exit,
+            &["adapter", "validate", "a.sla", "--base", base],
+        )
+    };
+    let report = validate("tiny.slm", 0);
+    assert_eq!(text(&report, "verdict"), "matches");
+    let fields = report.get("fields").unwrap().as_array().unwrap();
+    let names: Vec<&str> = fields.iter().map(|field| text(field, "field")).collect();
+    let expected = [
+        "architecture",
+        "tokenizer",
+        "tensor_schema",
+        "weights",
+        "values",
+        "targets",
+        "fused",
+    ];
+    assert_eq!(names, expected);
+    assert!(
+        fields
+            .iter()
+            .all(|field| text(field, "status") == "matches")
+    );
+
+    // Another form is refused with advice, other weights are a warning.
+    std::fs::write(folder.join("other.slm"), ModelSpec::untied("f32").build()).unwrap();
+    let report = validate("other.slm", 1);
+    assert_eq!(text(&report, "verdict"), "refused");
+    let fields = report.get("fields").unwrap().as_array().unwrap();
+    assert_eq!(text(&fields[0], "status"), "refused");
+    assert!(text(&fields[0], "advice").contains("distil"));
+    assert_eq!(text(&fields[6], "status"), "not_checked");
+    let mut spec = ModelSpec::tiny("q8_0");
+    spec.seed = 99;
+    std::fs::write(folder.join("retrained.slm"), spec.build()).unwrap();
+    let report = validate("retrained.slm", 0);
+    assert_eq!(text(&report, "verdict"), "warning");
+    let logits = [
+        "logits",
+        "retrained.slm",
+        "--prompt-ids",
+        IDS,
+        "--adapter",
+        "a.sla",
+    ];
+    let answer = cultivar(&folder, &logits);
+    assert_eq!(answer.exit, 0);
+    assert!(answer.err.contains("other weights"), "{}", answer.err);
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_and_leaves_nothing() {
+    let folder = prepared("adapters-refused");
+    std::fs::write(folder.join("other.slm"), ModelSpec::untied("f32").build()).unwrap();
+    let mut cut = std::fs::read(folder.join("a.sla")).unwrap();
+    cut.truncate(cut.len() - 1);
+    std::fs::write(folder.join("cut.sla"), cut).unwrap();
+    let before = files(&folder);
+    let logits = ["logits", "tiny.slm", "--prompt-ids", IDS, "--adapter"];
+    let refused = |exit: i32, arguments: &[&str], code: u64| {
+        let error = asked(&folder, exit, arguments);
+        assert_eq!(
+            error.get("code").unwrap().as_u64(),
+            Some(code),
+            "{arguments:?} {error:?}"
+        );
+        assert_eq!(files(&folder), before, "{arguments:?}");
+    };
+    refused(2, &[&logits[..], &["a.sla=nan"]].concat(), 0);
+    refused(2, &[&logits[..], &["a.sla=3e38"]].concat(), 475);
+    refused(3, &[&logits[..], &["missing.sla"]].concat(), 0);
+    let answer = cultivar(&folder, &[&logits[..], &["cut.sla"]].concat());
+    assert_eq!(answer.exit, 3);
+    assert!(answer.err.contains("cut.sla"), "{}", answer.err);
+    let other = [
+        "logits",
+        "other.slm",
+        "--prompt-ids",
+        IDS,
+        "--adapter",
+        "a.sla",
+    ];
+    refused(3, &other, 461);
+    let merge = ["adapter", "merge", "--base", "tiny.slm", "-o", "x.sla"];
+    let with = |more: &[&'static str]| [&merge[..], more].concat();
+    refused(2, &with(&[]), 0);
+    refused(2, &with(&["a.sla=0"]), 701);
+    refused(2, &with(&["a.sla", "--method", "blend"]), 702);
+    refused(2, &with(&["a.sla", "--method", "svd", "--rank", "0"]), 703);
+    refused(2, &with(&["a.sla", "--method", "svd"]), 0);
+    refused(2, &with(&["a.sla", "--method", "slerp"]), 0);
+    refused(
+        2,
+        &[
+            "adapter", "merge", "a.sla", "--base", "tiny.slm", "-o", "a.sla",
+        ],
+        0,
+    );
+    refused(2, &["adapter", "mrege", "a.sla"], 0);
+    refused(2, &["adapter", "validate", "a.sla"], 0);
+    refused(2, &["bake", "tiny.slm", "-o", "x.slm"], 0);
+    refused(
+        2,
+        &[
+            "bake",
+            "tiny.slm",
+            "--adapter",
+            "a.sla",
+            "--format",
+            "q9",
+            "-o",
+            "x.slm",
+        ],
+        0,
+    );
+    let extract = [
+        "adapter",
+        "extract",
+        "other.slm",
+        "--base",
+        "tiny.slm",
+        "-o",
+        "x.sla",
+    ];
+    refused(2, &extract, 0);
+    refused(3, &[&extract[..], &["--rank", "2"]].concat(), 706);
+    let same = [
+        "adapter", "extract", "tiny.slm", "--base", "tiny.slm", "-o", "x.sla",
+    ];
+    refused(3, &[&same[..], &["--rank", "2"]].concat(), 707);
+    refused(
+        3,
+        &["import", "tiny.slm", "--base", "tiny.slm", "-o", "x.sla"],
+        588,
+    );
+}
