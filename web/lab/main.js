@@ -1,14 +1,13 @@
 /**
  * Composition root of the lab page: makes the store, the kit, the commands and the panels, and
  * is the only file that knows them all. Panels are deaf to each other; everything they share is
- * in the state. The address bar, the theme and the keyboard are wired here too.
+ * in the state. The address bar and the keyboard are wired here too.
  */
 import { Cultivar } from "../runtime/cultivar.js";
 import { messageOfError, note } from "./commands/advice.js";
 import { createFileCommands } from "./commands/open-files.js";
 import { createRunCommands } from "./commands/run-prompt.js";
 import { createAddressBar } from "./page/address-bar.js";
-import { createThemeMemory } from "./page/theme-memory.js";
 import { createDiagnostics } from "./panels/diagnostics.js";
 import { createDropWindow } from "./panels/drop-window.js";
 import { createEngineBadge } from "./panels/engine-badge.js";
@@ -23,7 +22,6 @@ import { event } from "./state/events.js";
 import { initialState, reduce } from "./state/reducers.js";
 import { linkedWeights } from "./state/selectors.js";
 import { createStore } from "./state/store.js";
-import { createFrame } from "./ui/frame.js";
 
 /** One line per panel: the element of index.html it lives in, and what makes it. */
 const PANELS = [
@@ -38,6 +36,9 @@ const PANELS = [
   ["diagnostics-place", createDiagnostics],
   ["drop-place", createDropWindow],
 ];
+
+/** Longest wait for a draw when no frame comes. */
+const HIDDEN_DRAW_MS = 250;
 
 const store = createStore(reduce, initialState);
 const dispatch = store.dispatch;
@@ -62,9 +63,7 @@ const commands = {
   ...createRunCommands({ store, desk, now }),
 };
 
-const theme = createThemeMemory();
 const addressBar = createAddressBar((fragment) => dispatch(event("linkRead", { fragment })));
-dispatch(event("themeChosen", { theme: theme.recall() }));
 addressBar.read();
 
 const panels = PANELS.map(([place, create]) => {
@@ -73,14 +72,27 @@ const panels = PANELS.map(([place, create]) => {
   return panel;
 });
 
+let isDrawAsked = false;
+
 function draw() {
   const { state } = store;
   document.body.dataset.stage = state.model ? "ready" : state.intake.job ? "opening" : "empty";
-  theme.apply(state.theme);
   addressBar.write(state.settings.values, linkedWeights(state));
   for (const panel of panels) panel.update(state);
 }
-store.subscribe(createFrame(draw));
+/** Asks for one draw in the next frame; in a hidden tab, where frames stop, for a late one. */
+function askForDraw() {
+  if (isDrawAsked) return;
+  isDrawAsked = true;
+  const once = () => {
+    if (!isDrawAsked) return;
+    isDrawAsked = false;
+    draw();
+  };
+  requestAnimationFrame(once);
+  setTimeout(once, HIDDEN_DRAW_MS);
+}
+store.subscribe(askForDraw);
 draw();
 
 document.addEventListener("keydown", (key) => {

@@ -12,22 +12,14 @@ export class ByteStream {
   #piece = new Uint8Array(0);
   #isOver = false;
 
-  /**
-   * @param {number} size bytes of the whole file
-   * @param {() => Promise<Uint8Array|null>} nextPiece null at the end
-   * @param {() => void} [cancel] gives up what has not been read
-   */
+  /** `size` bytes; `nextPiece` resolves to null at the end; `cancel` gives up what is unread. */
   constructor(size, nextPiece, cancel = () => {}) {
     this.size = size;
     this.cancel = cancel;
     this.#nextPiece = nextPiece;
   }
 
-  /**
-   * A stream over a Blob, or over what a URL answers.
-   * @param {Blob|string} source
-   * @param {AbortSignal} [signal] ends a transfer
-   */
+  /** A stream over a Blob, or over what a URL answers; `signal` ends a transfer. */
   static async open(source, signal) {
     return typeof source === "string" ? openUrl(source, signal) : openBlob(source);
   }

@@ -1,9 +1,8 @@
 /**
  * The page's side of the worker: calls with promises, events, stops, and a new worker in place of
- * one that failed or does not answer. Knows nothing of packages; `epoch` counts the workers, so
- * that whoever holds handles can tell that they belong to one that is gone.
- * Nothing starts before the first call; a worker that fails before it is ready is not replaced
- * until somebody calls again.
+ * one that failed or does not answer. `epoch` counts the workers, so that whoever holds handles
+ * can tell that they belong to one that is gone. Nothing starts before the first call; a worker
+ * that fails before it is ready is not replaced until somebody calls again.
  */
 import { CultivarError, KIND, stoppedError, unpackError } from "./errors.js";
 
@@ -71,11 +70,8 @@ export class Client {
   }
 
   /**
-   * Calls a verb of the worker, once it is ready.
-   * @param {string} verb
-   * @param {object} args
-   * @param {{signal?: AbortSignal, epoch?: number, onEvent?: Function}} [hooks] `epoch`: the
-   *   worker whose handles the arguments hold; refused if it is gone
+   * Calls a verb of the worker, once it is ready. Hooks are `signal`, `onEvent`, and `epoch`: the
+   * worker whose handles the arguments hold; refused if it is gone.
    */
   async call(verb, args, hooks = {}) {
     if (hooks.signal?.aborted) throw stoppedError();

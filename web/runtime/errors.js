@@ -21,10 +21,6 @@ export const KIND = Object.freeze({
 
 /** What every call of the kit rejects with. */
 export class CultivarError extends Error {
-  /**
-   * @param {string} message
-   * @param {{code?: number, kind?: string}} [about]
-   */
   constructor(message, { code = 0, kind = KIND.internal } = {}) {
     super(message);
     this.name = kind === KIND.stopped ? "AbortError" : "CultivarError";
@@ -38,11 +34,7 @@ export function stoppedError() {
   return new CultivarError("stopped", { kind: KIND.stopped });
 }
 
-/**
- * The error for a status code of the module.
- * @param {number} code positive
- * @param {string} text the module's sentence
- */
+/** The error for a positive status code of the module and the module's sentence. */
 export function statusError(code, text) {
   return new CultivarError(text, { code, kind: kindOfCode(code) });
 }

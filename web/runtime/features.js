@@ -35,11 +35,7 @@ export function detectFeatures() {
   return { simd128: accepts(SIMD128_PROBE), relaxed: accepts(RELAXED_PROBE) };
 }
 
-/**
- * Backends to try, best first.
- * @param {"auto"|"simd128"|"relaxed"} wanted
- * @param {{simd128: boolean, relaxed: boolean}} features
- */
+/** Backends to try, best first; `wanted` is "auto" or one of them. */
 export function moduleCandidates(wanted, features = detectFeatures()) {
   const known = ["auto", ...Object.keys(MODULE_FILES)];
   if (!known.includes(wanted)) {
@@ -55,11 +51,7 @@ export function moduleCandidates(wanted, features = detectFeatures()) {
   return usable;
 }
 
-/**
- * Fetches and compiles one module, off the page's thread.
- * @param {string} file one of the above
- * @param {string|URL} baseUrl folder of the module files, ending in a slash
- */
+/** Fetches and compiles one module file; `baseUrl` ends in a slash. */
 export async function compileModule(file, baseUrl) {
   const url = new URL(file, baseUrl);
   const response = await fetch(url).catch((cause) => {

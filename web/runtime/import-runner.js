@@ -11,11 +11,8 @@ import { Budget, Turn } from "./pace.js";
 const FOLD_BYTES = 16 << 20;
 
 /**
- * @param {import("./engine.js").Engine} engine
- * @param {{name: string, blob: Blob}[]} files
- * @param {object} options `format`, `name`, `license`, `source`, `notes`
- * @param {{signal?: AbortSignal, onProgress?: Function}} [hooks]
- * @returns {Promise<Blob>} the package
+ * Resolves to the package as a Blob. `files` are `{ name, blob }`; options are `format`, `name`,
+ * `license`, `source` and `notes`.
  */
 export async function importFiles(engine, files, options, { signal, onProgress } = {}) {
   const sources = files.map(({ name, blob }) => ({ name, bytes: blob.size }));

@@ -1,7 +1,7 @@
 /**
  * How long work stays interruptible: budgets that follow the measured speed, and a way to let
- * waiting messages in between two steps. A step aims at 12 ms, so that a stop, which is seen
- * between steps, takes effect well within 50 ms even when one step takes thrice its aim.
+ * waiting messages in between two steps. A step aims at 12 ms, so that a stop takes effect within
+ * 50 ms even when a step takes thrice its aim.
  */
 import { stoppedError } from "./errors.js";
 
@@ -18,13 +18,7 @@ export class Budget {
   #aimMs;
   #round;
 
-  /**
-   * @param {number} first units of the first step
-   * @param {number} min
-   * @param {number} max
-   * @param {{aimMs?: number, round?: (units: number) => number}} [options] how long a step should
-   *   take, and which numbers of units suit the work
-   */
+  /** `first`, `min` and `max` units; how long a step should take, and which numbers suit it. */
   constructor(first, min, max, { aimMs = STEP_MS, round = Math.floor } = {}) {
     this.#aimMs = aimMs;
     this.#round = round;
@@ -64,7 +58,6 @@ export class Turn {
   #signal;
   #began = performance.now();
 
-  /** @param {{aborted: boolean}|undefined} signal */
   constructor(signal) {
     this.#signal = signal;
   }

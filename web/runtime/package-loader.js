@@ -15,12 +15,7 @@ const COPY_BYTES_MAX = 1 << 20;
 /** Progress is reported at most this often. */
 const PROGRESS_MS = 50;
 
-/**
- * @param {import("./engine.js").Engine} engine
- * @param {Blob|string} source
- * @param {{signal?: AbortSignal, onCard?: Function, onProgress?: Function}} [hooks]
- * @returns {Promise<{handle: number, card: object}>}
- */
+/** Opens a Blob, or what a URL answers: `{ handle, card }`. */
 export async function loadPackage(engine, source, { signal, onCard, onProgress } = {}) {
   const began = performance.now();
   const stream = await ByteStream.open(source, signal);

@@ -17,10 +17,7 @@ const wholeGroups = (rows) => Math.floor(rows >= 8 ? rows - (rows % 8) : rows >=
  */
 const prefillBudget = () => new Budget(1, 1, 512, { aimMs: 28, round: wholeGroups });
 
-/**
- * Flags of the tokenizing verbs.
- * @param {{special?: boolean, bos?: boolean}} options `bos` undefined: as the model wants it
- */
+/** Flags of the tokenizing verbs; `bos` undefined: as the model wants it. */
 export function encodeFlags({ special = false, bos } = {}) {
   const parse = special ? ENCODE_FLAGS.parse_special : 0;
   if (bos === undefined) return parse;
@@ -40,12 +37,8 @@ export function queuePrompt(engine, session, prompt, options) {
 }
 
 /**
- * @param {import("./engine.js").Engine} engine
- * @param {number} session handle
- * @param {string|Uint32Array|number[]} prompt
- * @param {{signal?: {aborted: boolean}, onTokens: Function, onProgress?: Function,
- *   special?: boolean, bos?: boolean}} options
- * @returns {Promise<{stopReason: string, nTokens: number}>}
+ * Runs one prompt (text or ids) to its end: `{ stopReason, nTokens }`. Options: `signal`,
+ * `onTokens`, `onProgress`, and the flags of tokenizing.
  */
 export async function runSession(engine, session, prompt, options) {
   const totalTokens = queuePrompt(engine, session, prompt, options);

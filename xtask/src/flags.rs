@@ -50,7 +50,8 @@ const TASKS: &[Task] = &[
         summary: "build the modules into web/wasm: cultivar, cultivar-relaxed, cultivar-packer",
         details: "Each module is optimized by wasm-opt where npm's binaryen is installed, then \
                   checked: no imports, the exports of the ABI table, kernels without lane-by-lane \
-                  loads. CULTIVAR_RUSTC names another rustc (its cargo beside it) to build with.",
+                  loads. The demo is copied to web/demo; then web/ is a whole site for any static \
+                  host. CULTIVAR_RUSTC names another rustc (its cargo beside it) to build with.",
         flags: &[
             switch(
                 "--scalar",

@@ -6,6 +6,7 @@
 mod abi_js;
 mod bench;
 mod chromium;
+mod demo;
 mod flags;
 mod lab;
 mod module_check;

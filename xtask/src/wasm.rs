@@ -1,12 +1,12 @@
 //! `wasm`: builds the modules from one source, optimizes them where wasm-opt is there, checks them
-//! and writes them to `web/wasm`. Each variant has its own target folder, so that they do not
-//! rebuild each other. A module that fails a check is not written.
+//! and writes them to `web/wasm`, the demo beside them. Each variant has its own target folder, so
+//! that they do not rebuild each other. A module that fails a check is not written.
 
 use crate::flags::Given;
 use crate::module_check::{self, Kind};
 use crate::npm_tools::{self, Wanted};
 use crate::wasm_toolchain::{self, WasmToolchain};
-use crate::{TaskError, TaskResult, process, workspace};
+use crate::{TaskError, TaskResult, demo, process, workspace};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -89,7 +89,7 @@ pub fn build(scalar: bool, debug_names: bool) -> TaskResult {
     for variant in &variants {
         build_one(&toolchain, variant, optimizer.as_deref(), debug_names)?;
     }
-    Ok(())
+    demo::place()
 }
 
 /// wasm-opt, installed if it can be. Without it the modules are larger, but work the same.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const SKIPPED_FOLDERS: &[&str] = &["target", "node_modules", ".git"];
 
 /// Paths from the root that are built or measured, not written: see `.gitignore`.
-const SKIPPED_PATHS: &[&str] = &["web/wasm"];
+const SKIPPED_PATHS: &[&str] = &["web/wasm", "web/demo"];
 
 /// The workspace's root: the folder above xtask's manifest, or the nearest one above the current
 /// folder that holds `xtask/Cargo.toml`, if the tree was moved after compiling.

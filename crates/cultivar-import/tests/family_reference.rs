@@ -4,12 +4,13 @@
 
 mod made;
 
-use cultivar_core::json::JsonValue;
+use cultivar_core::json::{self, JsonValue, JsonWriter};
 use cultivar_core::kernels::Backend;
 use cultivar_core::kv_cache::{KvFormat, SequenceId};
 use cultivar_core::model::{Engine, EngineOptions, Row};
 use cultivar_core::package::Package;
 use cultivar_core::sampler::greedy;
+use cultivar_core::session::{Session, Settings, Step};
 use cultivar_core::tokenizer::{EncodeOptions, Tokenizer};
 use cultivar_import::{ImportOptions, TargetFormat};
 use cultivar_testdata::family::{self, Case, SKILLS};
@@ -266,6 +267,55 @@ fn check_case(tokenizer: &Tokenizer, skill: &str, case: &Case) {
         [&prompt_ids[..], expected_ids].concat(),
         "{id}"
     );
+}
+
+/// What the page's first run of the demo is made with: `web/lab/commands/demo.js`.
+const DEMO_PROMPT: &str = "Once there was";
+const DEMO_SETTINGS: &str = r#"{"temperature":0.6,"seed":"4"}"#;
+
+/// The text and the run digest of the demo's first run.
+fn demo_run(backend: Backend) -> (String, String) {
+    let options = EngineOptions {
+        max_rows: ROWS,
+        max_logit_rows: 1,
+        backend,
+    };
+    let mut engine = load_engine(&family::file("sprout.slm"), options);
+    let ids = engine
+        .model
+        .tokenizer
+        .ids(DEMO_PROMPT, EncodeOptions::default());
+    let ids = ids.unwrap();
+    let settings = Settings::from_json(DEMO_SETTINGS).unwrap();
+    let mut session = Session::new(&mut engine, settings).unwrap();
+    session.prompt(&engine, &ids).unwrap();
+    while !matches!(session.step(&mut engine, ROWS).unwrap(), Step::Done(_)) {}
+    let whole = [&ids, session.output_ids()].concat();
+    let text = engine.model.tokenizer.decode(&whole).unwrap();
+    let text = text.strip_prefix(DEMO_PROMPT).unwrap();
+    (text.into(), session.run_digest().to_string())
+}
+
+/// `demo.json` is also what the page's test in a browser compares with. `CULTIVAR_BLESS=1` writes
+/// it anew.
+#[test]
+fn the_demo_gives_the_committed_text_and_digest() {
+    let (text, run_digest) = demo_run(Backend::Fast);
+    if std::env::var_os("CULTIVAR_BLESS").is_some() {
+        let mut json = JsonWriter::new();
+        json.begin_object();
+        json.field_str("prompt", DEMO_PROMPT);
+        json.key("settings").raw(DEMO_SETTINGS);
+        json.field_str("text", &text);
+        json.field_str("run_digest", &run_digest);
+        json.end_object();
+        std::fs::write(family::folder().join("demo.json"), json.finish() + "\n").unwrap();
+    }
+    let told = json::parse(&family::file("demo.json")).unwrap();
+    let field = |key: &str| told.get(key).unwrap().as_str().unwrap().to_string();
+    assert_eq!((field("text"), field("run_digest")), (text, run_digest));
+    assert_eq!(field("run_digest"), demo_run(Backend::Scalar).1);
+    assert_eq!(field("prompt"), DEMO_PROMPT);
 }
 
 #[test]

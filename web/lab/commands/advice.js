@@ -1,7 +1,6 @@
 /**
  * Turns a failure into a message a person can act on: what could not be done, what the engine
- * says is wrong and where, and what to do about it. The engine's sentence is shown unchanged;
- * only the advice is chosen here, by the stable ranges of status codes (docs/abi.md).
+ * says is wrong (unchanged), and advice, by the stable ranges of status codes (docs/abi.md).
  */
 
 const MEMORY = "The model needs more memory than a page can have. "
@@ -30,18 +29,21 @@ const BY_KIND = {
   replaced: "The engine was restarted. Run again: the open model is read anew.",
   session_lost: "The engine was restarted. Run again: the open model is read anew.",
   network: "Check that the file is still there and complete, and drop it again.",
+  demo: "This copy of the page may lack its demo. Try again, or open a model of your own.",
   unsupported: "Use a current version of Chrome, Edge, Firefox or Safari, and reload the page.",
 };
+
+const LATER = "This format cannot be read here yet. Use a .slm, or a llama2.c checkpoint.";
+const UNPACK = "Unpack the archive and drop the files in it.";
 
 /** Advice for files the page recognises but cannot open, by kind (files/file-kind.js). */
 const BY_FILE = {
   empty: "The file has no bytes. Download or copy it again.",
   adapter: "Adapters need a model to work on. Open a model package (.slm) instead.",
-  gguf: "GGUF files cannot be read here yet. Use a .slm, or a llama2.c checkpoint.",
-  safetensors: "This format cannot be read here yet. Use a .slm, or a llama2.c checkpoint.",
-  zip: "Unpack the archive and drop the files in it.",
-  gzip: "Unpack the archive and drop the files in it.",
-  text: "Drop a .slm package, or a llama2.c checkpoint with its tokenizer.bin.",
+  gguf: LATER,
+  safetensors: LATER,
+  zip: UNPACK,
+  gzip: UNPACK,
   unknown: "Drop a .slm package, or a llama2.c checkpoint with its tokenizer.bin.",
 };
 

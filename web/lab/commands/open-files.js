@@ -1,14 +1,18 @@
 /**
- * Commands that bring a model in: open a package, import a pair, stop, import again, save.
- * The new model replaces the open one only when it is wholly there; a failure raises a message
- * and leaves the open model as it is. Files, packages and Blobs live here, never in the state.
+ * Commands that bring a model in: open a package or the demo, import a pair, stop, save. A new
+ * model replaces the open one only when it is wholly there; a failure raises a message and
+ * changes nothing else. Files, packages and Blobs live here, never in the state.
  */
 import { filesOfDrop } from "../files/dropped-files.js";
 import { kindOfFile } from "../files/file-kind.js";
-import { saveBlob } from "../files/save-blob.js";
 import { event } from "../state/events.js";
+import { initialSettings } from "../state/settings.js";
 import { messageOfError, messageOfFile, note } from "./advice.js";
+import { DEMO, fetchDemo } from "./demo.js";
 import { packageName, sortFiles } from "./sort-files.js";
+
+/** Long enough for the browser to take over a Blob that it saves. */
+const RELEASE_AFTER_MS = 60_000;
 
 /** `desk` is where the composition root keeps the kit and the open package. */
 export function createFileCommands({ store, desk, now }) {
@@ -27,7 +31,7 @@ export function createFileCommands({ store, desk, now }) {
     dispatch("filesKept", { kept: Object.fromEntries(entries) });
   }
 
-  /** Runs one job with its progress, stop and failure; `work(options)` does it. */
+  /** Runs one job with its progress, stop and failure; `work(options)` does it. True if done. */
   async function runJob(kind, name, work) {
     stopper?.abort();
     const mine = new AbortController();
@@ -50,12 +54,14 @@ export function createFileCommands({ store, desk, now }) {
       // Nothing can come between these two: the desk and the state change as one.
       desk.replace(opened, blob, name);
       dispatch("modelOpened", { model });
+      return true;
     } catch (error) {
       if (isMine()) dispatch("jobEnded");
       const verb = kind === "import" ? "imported" : "opened";
       const isStop = error.name === "AbortError";
       if (isStop && isMine()) raise(note(`${name} was not ${verb}`, "You stopped it."));
       if (!isStop) raise(messageOfError(`${name} could not be ${verb}`, error));
+      return false;
     } finally {
       if (isMine()) stopper = null;
     }
@@ -105,6 +111,18 @@ export function createFileCommands({ store, desk, now }) {
         await importPair(sorted.pair);
       }
     },
+    /** Fetches and opens the demo; settings that nobody has touched become those of its run. */
+    async openDemo() {
+      const { name, settings } = DEMO;
+      const isOpen = await runJob("open", name, async (options) =>
+        openBlob(await fetchDemo(options), name, null, options));
+      if (isOpen && store.state.settings === initialSettings) {
+        for (const [field, text] of Object.entries(settings)) {
+          dispatch("settingChanged", { name: field, text });
+        }
+      }
+      return isOpen;
+    },
     /** Opens what a drop carries; must be called while the drop event is being handled. */
     async openDrop(transfer) {
       const files = await filesOfDrop(transfer);
@@ -126,6 +144,13 @@ export function createFileCommands({ store, desk, now }) {
       if (desk.blob) saveBlob(desk.blob, desk.name);
     },
   };
+}
+
+/** Saves `blob` under `name` where the person's downloads go; nothing leaves the machine. */
+function saveBlob(blob, name) {
+  const href = URL.createObjectURL(blob);
+  Object.assign(document.createElement("a"), { href, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(href), RELEASE_AFTER_MS);
 }
 
 /** A folder or a vanished file cannot be read; that is a message, not a crash. */

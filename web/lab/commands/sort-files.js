@@ -1,7 +1,6 @@
 /**
  * Decides what a handful of dropped files means: a package to open, a llama2.c pair to import,
- * one half of a pair to keep, or files to refuse. Pure: it gets kinds, it returns a decision,
- * and it reads and opens nothing.
+ * one half of a pair to keep, or files to refuse. Pure: kinds in, a decision out.
  */
 
 const ROLES = ["checkpoint", "tokenizer"];

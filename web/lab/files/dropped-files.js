@@ -1,7 +1,6 @@
 /**
  * Turns what a drop carries into a flat list of files; a folder gives the files directly in it.
- * It must be called during the drop event, before anything is awaited: browsers empty the
- * DataTransfer afterwards. It reads no contents.
+ * To be called during the drop event: browsers empty the DataTransfer afterwards.
  */
 
 /** More than this in one folder is surely not a model; the rest is left out. */

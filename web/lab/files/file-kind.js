@@ -1,15 +1,14 @@
 /**
- * Tells from a file's first bytes and its length what it is, so the page can pair files and
- * answer a wrong one with advice. It decides nothing about validity: the engine reads the file
- * and has the last word. One table; a kind is one row. Names and extensions are not looked at.
+ * Tells from a file's first bytes and its length what it is, so that the page can pair files and
+ * answer a wrong one with advice. Whether it is valid the engine says; names are not looked at.
  */
-import { checkpointShape } from "./llama2c-shape.js";
-
 /** Enough for every test below; read in one slice. */
 export const HEAD_BYTES = 64;
 
 const MAGIC = [0x89, 0x53, 0x4c, 0x4d, 0x0d, 0x0a, 0x1a, 0x0a];
 const KIND_OFFSET = 12;
+/** Wider than any model of this size class; keeps text and noise from passing as a header. */
+const FIELD_MAX = 1 << 20;
 
 /** Rows in order of trial: `kind`, `what` it is in words, `test(head, bytes)`. */
 const KINDS = [
@@ -36,7 +35,7 @@ const KINDS = [
 /** `{ kind, what, note }` of a file given its head and its length in bytes. */
 export function fileKind(head, bytes) {
   const row = KINDS.find(({ test }) => test(head, bytes));
-  const note = row.kind === "checkpoint" ? checkpointShape(head).note : "";
+  const note = row.kind === "checkpoint" ? checkpointNote(head) : "";
   return { kind: row.kind, what: row.what, note };
 }
 
@@ -47,7 +46,25 @@ export async function kindOfFile(file) {
 }
 
 function isCheckpoint(head) {
-  return checkpointShape(head) !== null;
+  return checkpointNote(head) !== null;
+}
+
+/**
+ * What the seven numbers that open a llama2.c checkpoint (version 0) say: d_model, d_ff, n_layers,
+ * n_heads, n_kv_heads, vocab_size (negative: an output matrix of its own) and context_len, as in
+ * `run.c`, struct Config. Null if they cannot be a model's.
+ */
+function checkpointNote(head) {
+  if (head.length < 28) return null;
+  const view = viewOf(head);
+  const numbers = Array.from({ length: 7 }, (_, idx) => view.getInt32(idx * 4, true));
+  const isTied = numbers[5] > 0;
+  numbers[5] = Math.abs(numbers[5]);
+  if (numbers.some((number) => number <= 0 || number > FIELD_MAX)) return null;
+  const [d_model, , n_layers, n_heads, n_kv_heads, vocab_size] = numbers;
+  if (d_model % n_heads !== 0 || n_heads % n_kv_heads !== 0) return null;
+  const output = isTied ? "" : ", own output matrix";
+  return `${n_layers} layers, width ${d_model}, vocabulary ${vocab_size}${output}`;
 }
 
 /** u32 longest piece, then (f32 score, u32 length, bytes): the first record must make sense. */
@@ -55,9 +72,8 @@ function isTokenizer(head, bytes) {
   if (head.length < 13) return false;
   const longest = u32(head, 0);
   const first_len = u32(head, 8);
-  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   const isSane = longest > 0 && longest <= 1024 && first_len > 0 && first_len <= longest;
-  return isSane && 12 + first_len <= bytes && isScore(view.getFloat32(4, true));
+  return isSane && 12 + first_len <= bytes && isScore(viewOf(head).getFloat32(4, true));
 }
 
 /** Scores are log probabilities or ranks, or 0; a tiny one is a small integer misread as f32. */
@@ -88,5 +104,9 @@ function ascii(text) {
 
 function u32(head, offset) {
   if (head.length < offset + 4) return -1;
-  return new DataView(head.buffer, head.byteOffset, head.byteLength).getUint32(offset, true);
+  return viewOf(head).getUint32(offset, true);
+}
+
+function viewOf(head) {
+  return new DataView(head.buffer, head.byteOffset, head.byteLength);
 }

@@ -5,19 +5,18 @@
 import { el, setShown } from "../ui/element.js";
 import { icon } from "../ui/icon.js";
 
-export function createDropWindow({ commands, target = window }) {
+export function createDropWindow({ commands }) {
   const words = el("p", {}, icon("file"), "Drop to open");
   const dom = el("div.drop-window", { hidden: true, "aria-hidden": "true" }, words);
-  const ends = new AbortController();
   let depth = 0; // dragenter and dragleave fire for every element crossed.
 
   function listen(type, onEvent) {
-    target.addEventListener(type, (drag) => {
+    window.addEventListener(type, (drag) => {
       if (!drag.dataTransfer?.types.includes("Files")) return;
       drag.preventDefault();
       onEvent(drag);
       setShown(dom, depth > 0);
-    }, { signal: ends.signal });
+    });
   }
   listen("dragenter", () => { depth += 1; });
   listen("dragleave", () => { depth = Math.max(0, depth - 1); });
@@ -26,5 +25,5 @@ export function createDropWindow({ commands, target = window }) {
     depth = 0;
     commands.openDrop(drag.dataTransfer);
   });
-  return { dom, update() {}, destroy: () => ends.abort() };
+  return { dom, update() {} };
 }

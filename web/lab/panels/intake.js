@@ -1,11 +1,11 @@
 /**
- * Where models come in: the file picker, the import format, and halves of a llama2.c pair that
- * wait for their partner. While no model is open it tells a newcomer what to drop.
+ * Where models come in: the demo, the file picker, the import format, and halves of a llama2.c
+ * pair that wait for their partner. While no model is open it tells a newcomer what there is.
  */
 import { missingRole } from "../state/selectors.js";
 import { settingRow } from "../state/setting-table.js";
 import { event } from "../state/events.js";
-import { el, setShown, setText } from "../ui/element.js";
+import { el, setChildren, setShown, setText } from "../ui/element.js";
 import { icon } from "../ui/icon.js";
 import { bytesText } from "../ui/quantity.js";
 import { createSettingField } from "../ui/setting-field.js";
@@ -19,14 +19,14 @@ export function createIntake({ dispatch, commands }) {
     type: "file", multiple: true, id: "file-input", tabindex: "-1", "aria-label": "Model files",
     onchange: onPick,
   });
-  const pick = el("button.primary", { type: "button", onclick: () => input.click() },
+  const pick = el("button", { type: "button", onclick: () => input.click() },
     icon("file"), el("span", {}, "Choose files"));
   const format = createSettingField(settingRow("format"), (name, text) =>
     dispatch(event("settingChanged", { name, text })));
   const kept = el("ul.kept");
   const missing = el("p.kept-missing", { role: "status" });
   const dom = el("div.intake", {},
-    createGuide(),
+    createGuide(commands),
     el("div.dropzone", {}, el("p.dropzone-words", {}, "Drop files anywhere, or"), pick, input),
     kept, missing, format.dom);
 
@@ -48,29 +48,39 @@ export function createIntake({ dispatch, commands }) {
   };
 }
 
-function createGuide() {
+/** The demo first; afterwards the keyboard stands on Run, which is what comes next. */
+function createGuide(commands) {
+  async function loadDemo() {
+    if (!await commands.openDemo()) return;
+    requestAnimationFrame(() => document.getElementById("run").focus());
+  }
   const source = el("a", {
     href: "https://huggingface.co/karpathy/tinyllamas", target: "_blank", rel: "noreferrer",
   }, "karpathy/tinyllamas");
   return el("div.guide", {},
     el("h2", {}, "Open a small language model"),
     el("p", {}, "It runs inside this page, on this machine. Nothing is sent anywhere."),
+    el("div.demo", {},
+      el("button.primary", {
+        type: "button", id: "load-demo", "aria-describedby": "demo-words", onclick: loadDemo,
+      }, icon("run"), el("span", {}, "Load the demo")),
+      el("p", { id: "demo-words" }, el("strong", {}, "sprout"),
+        ", a model of 1.1 million parameters that tells very short stories and answers questions"
+          + " about them. 2.2 MiB from this page’s own host; free for any use (CC0).")),
+    el("h3", {}, "Or a model of your own"),
     el("dl.guide-files", {},
       el("div", {}, el("dt", {}, "One file"),
         el("dd", {}, "A Cultivar package, ", el("code", {}, ".slm"), ".")),
       el("div", {}, el("dt", {}, "Or two files"),
         el("dd", {}, "Any llama2.c checkpoint with its ", el("code", {}, "tokenizer.bin"),
-          ", together or one after the other. New here? Take ",
-          el("code", {}, "stories260K.bin"), " and ", el("code", {}, "tok512.bin"),
-          " from ", source, ": one megabyte that tells children’s stories."))));
+          ", together or one after the other, such as ", el("code", {}, "stories260K.bin"),
+          " and ", el("code", {}, "tok512.bin"), " from ", source, "."))));
 }
 
 function showKept(list, entries, commands) {
-  const key = JSON.stringify(entries);
-  if (list.dataset.key === key) return;
-  list.dataset.key = key;
   setShown(list, entries.length > 0);
-  list.replaceChildren(...entries.map(([role, { name, bytes, note }]) => el("li", {},
+  setChildren(list, JSON.stringify(entries), () =>
+    entries.map(([role, { name, bytes, note }]) => el("li", {},
     icon("done"),
     el("span", {}, el("strong", {}, name), ` ${role}, ${bytesText(bytes)}`,
       note ? `, ${note}` : ""),

@@ -7,7 +7,8 @@ import { icon } from "../ui/icon.js";
 import { bytesText, durationText, shareText } from "../ui/quantity.js";
 
 const PHASE_WORDS = {
-  "": "Starting", read: "Reading", import: "Converting", verify: "Checking values",
+  "": "Starting", fetch: "Loading", read: "Reading", import: "Converting",
+  verify: "Checking values",
 };
 
 export function createJobProgress({ commands }) {

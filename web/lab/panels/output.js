@@ -54,11 +54,11 @@ export function createOutput({ now }) {
   }
 
   /** A run may be over before the first frame that shows it: its end is spoken all the same. */
-  function announce(run) {
-    if (isRunningStatus(run.status)) announcer.follow(run.text, false);
+  function announce(run, isOver) {
+    if (!isOver) announcer.follow(run.text, false);
     else if (run.status !== "idle" && run.number !== spokenNumber) {
       spokenNumber = run.number;
-      announcer.follow(run.text, true, endWords(run));
+      announcer.follow(run.text, true, `${stateWords(run)}, ${run.n_tokens} tokens.`);
     }
   }
   return {
@@ -67,7 +67,7 @@ export function createOutput({ now }) {
       const { run } = state;
       setShown(dom, run.status !== "idle");
       showText(run);
-      announce(run);
+      announce(run, !isRunning(state));
       setShown(caret, isRunning(state));
       text.dataset.status = run.status;
       text.dataset.run = run.number;
@@ -78,14 +78,6 @@ export function createOutput({ now }) {
       setShown(copyText, run.status === "done" || run.status === "failed");
     },
   };
-}
-
-function isRunningStatus(status) {
-  return status === "running" || status === "stopping";
-}
-
-function endWords(run) {
-  return `${stateWords(run)}, ${run.n_tokens} tokens.`;
 }
 
 function stateWords(run) {

@@ -1,8 +1,7 @@
 /**
- * The closed list of everything that can happen to the page's state, in the past tense.
- * Only names live here, with the fields each event carries; what an event does to the state is
- * said by the reducers. An event outside this list is refused, so a misspelt name cannot pass
- * silently. Times (`ms`) are handed in by whoever observed them: no reducer reads a clock.
+ * The closed list of what can happen to the page's state, in the past tense, with the fields that
+ * each event carries; what it does is said by the reducers. Another event is refused, so that a
+ * misspelt name cannot pass silently. Times (`ms`) are handed in: no reducer reads a clock.
  */
 
 export const EVENTS = Object.freeze({
@@ -17,7 +16,6 @@ export const EVENTS = Object.freeze({
   linkRead: ["fragment"],
   // Files and the one job that reads them.
   filesKept: ["kept"],
-  keptFileDropped: ["role"],
   jobStarted: ["kind", "name", "ms"],
   jobProgressed: ["progress", "ms"],
   jobCardRead: ["card"],
@@ -32,7 +30,6 @@ export const EVENTS = Object.freeze({
   // Messages to the person.
   messageRaised: ["message"],
   messageDismissed: ["id"],
-  messagesCleared: [],
 });
 
 /** Builds one event, refusing an unknown name or a missing field. */

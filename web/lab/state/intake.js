@@ -1,7 +1,6 @@
 /**
- * The intake slice: files kept while their partner is missing, and the one job that reads files.
- * Files themselves stay outside the state (commands hold them); here are only names and sizes.
- * Rate and time left follow from the times the events carry, so they are the same on replay.
+ * The intake slice: names and sizes of files kept while their partner is missing (commands hold
+ * the files), and the one job that reads files, with the times that its events carried.
  */
 
 /** `kept` maps a role (checkpoint, tokenizer) to `{ name, bytes, note }`; `job` is null at rest. */
@@ -12,11 +11,6 @@ export function reduceIntake(intake, event) {
   switch (event.type) {
     case "filesKept":
       return { ...intake, kept: event.kept };
-    case "keptFileDropped": {
-      const kept = { ...intake.kept };
-      delete kept[event.role];
-      return { ...intake, kept };
-    }
     case "jobStarted":
       return { ...intake, job: startJob(event) };
     case "jobProgressed":

@@ -16,8 +16,6 @@ export function reduceMessages(messages, event) {
       return raise(messages, event.message);
     case "messageDismissed":
       return { ...messages, list: messages.list.filter((m) => m.id !== event.id) };
-    case "messagesCleared":
-      return { ...messages, list: [] };
     default:
       return messages;
   }

@@ -1,7 +1,6 @@
 /**
- * The whole state and its reducer, put together from one slice per file.
- * Slices see every event and change only themselves; state is plain data that could be written
- * as JSON (no File, no session, no DOM node), which is what makes it testable and replayable.
+ * The whole state and its reducer, put together from slices that see every event and change only
+ * themselves. State is plain data that could be written as JSON: no File, session or DOM node.
  */
 import { initialIntake, reduceIntake } from "./intake.js";
 import { initialMessages, reduceMessages } from "./messages.js";

@@ -1,7 +1,6 @@
 /**
- * The run slice: one completion from its prompt to its digest.
- * It holds what was observed (text, counts, times handed in) and the session's own report;
- * it never computes anything that reaches a digest. The last run stays until the next starts.
+ * The run slice: one completion from its prompt to its digest: what was observed (text, counts,
+ * times handed in) and the session's own report. It stays until the next run starts.
  */
 
 export const initialRun = Object.freeze({

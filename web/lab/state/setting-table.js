@@ -1,8 +1,7 @@
 /**
- * The one table of settings: their names as the engine knows them, defaults, ranges and words.
- * Fields on the page, the link in the address bar and the settings handed to a session are all
- * read from it; nothing else may list settings. A new setting is one row here.
- * The idea of one table driving both ways is TensorFlow Playground's `state.ts`.
+ * The one table of settings: names as the engine knows them, defaults, ranges and words. Fields,
+ * links and what a session is created with are read from it; a new setting is one row here.
+ * The idea is TensorFlow Playground's `state.ts`.
  */
 
 /** Seeds have 64 bits, more than a JavaScript number holds; they stay text all the way. */
@@ -79,9 +78,4 @@ function numberOf(kind, text) {
   if (kind === "real") return /^(\d+(\.\d*)?|\.\d+)$/.test(text) ? Number(text) : null;
   if (!/^\d{1,20}$/.test(text)) return null;
   return kind === "seed" ? BigInt(text) : Number(text);
-}
-
-/** The value as text that `parseSetting` reads back to the same value. */
-export function formatSetting(row, value) {
-  return String(value);
 }

@@ -1,7 +1,6 @@
 /**
  * The settings slice: the last valid value of every row of the table, and beside it what is
  * typed but not valid. A run uses `values` only, and only when `invalid` is empty.
- * Pure: no DOM, no address bar (see url.js), no engine.
  */
 import { SETTINGS, parseSetting, settingRow } from "./setting-table.js";
 import { readFragment } from "./url.js";

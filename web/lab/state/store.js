@@ -1,8 +1,7 @@
 /**
- * The store: one state value, changed only by dispatching an event through a pure reducer.
- * It knows no DOM, no clock and no engine. Listeners learn that the state changed and read it
- * themselves; a listener that dispatches is served after the current event, never inside it.
- * The shape follows CodeMirror's rule that state depends on nothing that draws it.
+ * The store: one state value, changed only by dispatching an event through a pure reducer. Like
+ * CodeMirror's, it knows nothing that draws it. A listener that dispatches is served after the
+ * current event, never inside it.
  */
 
 /** Makes a store from a reducer `(state, event) -> state` and the state to start from. */

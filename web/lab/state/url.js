@@ -1,10 +1,9 @@
 /**
- * Settings to the link's fragment and back, driven wholly by the settings table.
- * Every row is written, defaults too, so a link keeps its meaning if a default changes later;
- * the model's weights identity goes along so that another model can be told apart.
- * Pure text in, text out: it never touches the address bar, and ignores what it cannot read.
+ * Settings to the link's fragment and back, driven wholly by the settings table. Every row is
+ * written, so that a link keeps its meaning if a default changes, and the model's weights
+ * identity, so that another model can be told apart. What cannot be read is ignored.
  */
-import { SETTINGS, formatSetting, parseSetting } from "./setting-table.js";
+import { SETTINGS, parseSetting } from "./setting-table.js";
 
 /** Version of the fragment's grammar; an unknown version is not read at all. */
 const LINK_VERSION = "1";
@@ -14,7 +13,7 @@ const WEIGHTS_LEN = 16;
 /** The fragment, without `#`, for these values; `weights` is a hex identity or null. */
 export function writeFragment(values, weights) {
   const params = new URLSearchParams([["v", LINK_VERSION]]);
-  for (const row of SETTINGS) params.set(row.name, formatSetting(row, values[row.name]));
+  for (const row of SETTINGS) params.set(row.name, String(values[row.name]));
   if (weights) params.set("weights", weights.slice(0, WEIGHTS_LEN));
   return params.toString();
 }

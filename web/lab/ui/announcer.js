@@ -1,7 +1,6 @@
 /**
  * Speaks a growing text to screen readers in whole sentences with pauses, through one polite
- * live region. The region beside the visible text is the only one that is live: announcing each
- * token would make the page unusable by ear.
+ * live region beside the visible text: each token by itself would be unbearable by ear.
  */
 import { el } from "./element.js";
 

@@ -1,7 +1,6 @@
 /**
  * Flattens a diagnostics document into groups of named values in words. The unit is read from
- * the name (`decode_ms_p50`, `peak_bytes`, `tokens_per_s`), as every schema here names it.
- * Pure: plain data in, plain text out. Long lists are counted, not shown.
+ * the name (`decode_ms_p50`, `peak_bytes`, `tokens_per_s`). Long lists are counted, not shown.
  */
 import { bytesText, durationText, rateText, wholeText } from "./quantity.js";
 

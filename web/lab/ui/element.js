@@ -1,6 +1,6 @@
 /**
- * Builds DOM nodes from code: the page's only way to make elements, so that text is always text
- * and never markup, and no inline style or script can appear (the page's CSP forbids both).
+ * Builds DOM nodes: the page's only way to make elements, so that text is never markup and no
+ * inline style or script can appear (the page's CSP forbids both).
  */
 
 /**
@@ -24,9 +24,24 @@ function setAttributes(node, attributes) {
   }
 }
 
+/** A node of a drawing, with its attributes. */
+export function svg(tag, attributes, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  setAttributes(node, attributes);
+  node.append(...children);
+  return node;
+}
+
 /** Sets text only when it differs, so unchanged parts of the page are left alone. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
+}
+
+/** Puts what `make()` answers into a node, only when `key` differs from the last time. */
+export function setChildren(node, key, make) {
+  if (node.dataset.key === key) return;
+  node.dataset.key = key;
+  node.replaceChildren(...make());
 }
 
 /** Shows or hides a node. */

@@ -1,6 +1,5 @@
 /** The page's icons: path data on a 16 × 16 grid, drawn as lines in the current colour. */
-
-const SVG = "http://www.w3.org/2000/svg";
+import { svg } from "./element.js";
 
 const PATHS = Object.freeze({
   run: "M5 3.2v9.6l7.6-4.8z",
@@ -18,12 +17,6 @@ const PATHS = Object.freeze({
 
 /** The icon of that name; decorative, hidden from screen readers. */
 export function icon(name) {
-  const svg = document.createElementNS(SVG, "svg");
-  const line = document.createElementNS(SVG, "path");
-  svg.setAttribute("viewBox", "0 0 16 16");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  line.setAttribute("d", PATHS[name]);
-  svg.append(line);
-  return svg;
+  const attributes = { viewBox: "0 0 16 16", class: "icon", "aria-hidden": "true" };
+  return svg("svg", attributes, svg("path", { d: PATHS[name] }));
 }

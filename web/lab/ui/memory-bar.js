@@ -2,10 +2,9 @@
  * The memory a model needs, as one thin bar split into its parts, with the same numbers in
  * words beside it. The bar is SVG with widths as attributes, since the CSP forbids inline style.
  */
-import { el } from "./element.js";
+import { el, setChildren, setShown, svg } from "./element.js";
 import { bytesText } from "./quantity.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const PARTS = [
   ["weights_bytes", "weights"], ["kv_bytes", "KV cache"], ["workspace_bytes", "workspace"],
 ];
@@ -13,15 +12,11 @@ const PARTS = [
 /** `{ dom, show(memory) }` of `{ weights_bytes, kv_bytes, workspace_bytes, total_bytes }`. */
 export function createMemoryBar() {
   const dom = el("div.memory");
-  let shown = "";
   return {
     dom,
     show(memory) {
-      const key = JSON.stringify(memory ?? null);
-      if (key === shown) return;
-      shown = key;
-      dom.hidden = !memory;
-      if (memory) dom.replaceChildren(...content(memory));
+      setShown(dom, Boolean(memory));
+      if (memory) setChildren(dom, JSON.stringify(memory), () => content(memory));
     },
   };
 }
@@ -29,20 +24,13 @@ export function createMemoryBar() {
 function content(memory) {
   const parts = PARTS.filter(([key]) => memory[key] > 0);
   const total_bytes = memory.total_bytes ?? parts.reduce((sum, [key]) => sum + memory[key], 0);
-  const bar = document.createElementNS(SVG, "svg");
-  bar.setAttribute("viewBox", "0 0 100 1");
-  bar.setAttribute("preserveAspectRatio", "none");
-  bar.setAttribute("aria-hidden", "true");
-  let x = 0;
-  for (const [key] of parts) {
+  const attributes = { viewBox: "0 0 100 1", preserveAspectRatio: "none", "aria-hidden": "true" };
+  let end = 0;
+  const bar = svg("svg", attributes, ...parts.map(([key]) => {
     const width = (memory[key] / total_bytes) * 100;
-    const part = document.createElementNS(SVG, "rect");
-    for (const [name, value] of Object.entries({ x, y: 0, width, height: 1, class: key })) {
-      part.setAttribute(name, value);
-    }
-    bar.append(part);
-    x += width;
-  }
+    end += width;
+    return svg("rect", { x: end - width, y: 0, width, height: 1, class: key });
+  }));
   const legend = parts.map(([key, words]) => el("li", {},
     el(`span.swatch.${key}`), `${words} ${bytesText(memory[key])}`));
   return [

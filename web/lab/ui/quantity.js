@@ -1,6 +1,6 @@
 /**
- * Numbers as people read them, always with their unit. Pure text; the same in every locale, so
- * that screenshots and tests agree. Byte sizes are binary (1 MiB = 1,048,576 bytes).
+ * Numbers as people read them, with their unit, the same in every locale. Byte sizes are binary
+ * (1 MiB = 1,048,576 bytes).
  */
 
 const BYTE_UNITS = ["bytes", "KiB", "MiB", "GiB"];

@@ -1,7 +1,6 @@
 /**
- * One labelled field for one row of the settings table: input, select or text area, with its
- * hint and, while the typed text is not valid, the sentence saying what it must be.
- * It shows state and reports what was typed; it decides nothing.
+ * One labelled field for one row of the settings table, with its hint and, while the typed text
+ * is not valid, the sentence saying what it must be. It decides nothing.
  */
 import { el, setText } from "./element.js";
 

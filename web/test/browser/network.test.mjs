@@ -2,7 +2,7 @@
  * The page sends nothing: every request of the browser goes through a proxy that this test runs,
  * so also what a worker might send is seen. Before load only the page's own files are fetched;
  * after load nothing is, not even when files are imported, which starts another worker, or when
- * the engine traps and its worker is replaced.
+ * the engine traps and its worker is replaced, but for the demo, once, when its button is pressed.
  */
 import assert from "node:assert/strict";
 import { createServer, request } from "node:http";
@@ -83,6 +83,8 @@ test("nothing is requested after load, and nothing ever from elsewhere", { skip:
       assert.deepEqual(proxy.seen.filter((url) => !isOwn(url)), []);
       const before_len = proxy.seen.length;
 
+      await lab.page.focus("#load-demo");
+      await lab.page.hover("#load-demo");
       await lab.drop(await goldenFile("golden-q4_0.slm"));
       await lab.opened("golden-q4_0.slm");
       await lab.run({ prompt: "Once", max_tokens: 8 });
@@ -100,6 +102,28 @@ test("nothing is requested after load, and nothing ever from elsewhere", { skip:
 
       assert.deepEqual(proxy.seen.slice(before_len), []);
       assert.deepEqual(asked.filter((url) => !url.startsWith("blob:")), []);
+    } finally {
+      await chrome.close();
+      proxy.close();
+    }
+  });
+
+test("the demo is requested once, from the page's own host, and only by its button",
+  { skip: noBrowser }, async () => {
+    const proxy = await startProxy();
+    const chrome = await launch([
+      `--proxy-server=http://127.0.0.1:${proxy.port}`, "--proxy-bypass-list=<-loopback>",
+    ]);
+    try {
+      const lab = await openLab(chrome.browser);
+      const before_len = proxy.seen.length;
+      assert.deepEqual(proxy.seen.filter((url) => url.includes("demo/")), []);
+      await lab.page.click("#load-demo");
+      await lab.opened("sprout.slm");
+      await trapOnce(lab);
+      await new Promise((done) => setTimeout(done, 500)); // A late request would come by now.
+      const demo = new URL("demo/sprout.slm", process.env.CULTIVAR_URL).href;
+      assert.deepEqual(proxy.seen.slice(before_len), [demo]);
     } finally {
       await chrome.close();
       proxy.close();

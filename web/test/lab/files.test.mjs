@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { packageName, sortFiles } from "../../lab/commands/sort-files.js";
 import { HEAD_BYTES, fileKind } from "../../lab/files/file-kind.js";
-import { checkpointShape } from "../../lab/files/llama2c-shape.js";
 
 const MAGIC = [0x89, 0x53, 0x4c, 0x4d, 0x0d, 0x0a, 0x1a, 0x0a];
 
@@ -57,16 +56,14 @@ test("no head makes it fail, however short or odd", () => {
   for (let turn = 0; turn < 3000; turn += 1) {
     const head = Uint8Array.from({ length: turn % 65 }, () => next() % (turn % 3 ? 256 : 4));
     assert.ok(fileKind(head, head.length).kind);
-    checkpointShape(head);
   }
 });
 
 test("a checkpoint's header is described", () => {
-  const shape = checkpointShape(new Uint8Array(checkpoint));
-  assert.equal(shape.note, "5 layers, width 64, vocabulary 512");
-  const untied = checkpointShape(new Uint8Array(u32s(64, 172, 5, 8, 4, -512, 512)));
-  assert.equal(untied.note, "5 layers, width 64, vocabulary 512, own output matrix");
-  assert.equal(untied.config.isTied, false);
+  const note = (bytes) => fileKind(new Uint8Array(bytes), 999).note;
+  assert.equal(note(checkpoint), "5 layers, width 64, vocabulary 512");
+  const untied = note(u32s(64, 172, 5, 8, 4, -512, 512));
+  assert.equal(untied, "5 layers, width 64, vocabulary 512, own output matrix");
 });
 
 const entry = (kind, name = kind) => ({ file: { name }, kind: { kind } });
