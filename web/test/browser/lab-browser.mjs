@@ -29,6 +29,7 @@ export async function launch(args = []) {
   const userDataDir = await mkdtemp(join(tmpdir(), "cultivar-browser-"));
   const browser = await puppeteer.launch({
     executablePath: CHROMIUM, headless: true, userDataDir, args: [...ARGS, ...args],
+    timeout: WAIT_MS,
   });
   async function close() {
     await browser.close();
@@ -37,9 +38,14 @@ export async function launch(args = []) {
   return { browser, close };
 }
 
-/** Opens the lab in a fresh tab; `problems` collects what the page itself complains about. */
-export async function openLab(browser, { fragment = "", width = 1280, height = 900 } = {}) {
+/**
+ * Opens the lab in a fresh tab; `problems` collects what the page itself complains about. The
+ * page runs `prepare()`, if given, before its own scripts.
+ */
+export async function openLab(browser, options = {}) {
+  const { fragment = "", width = 1280, height = 900, prepare } = options;
   const page = await browser.newPage();
+  if (prepare) await page.evaluateOnNewDocument(prepare);
   page.setDefaultTimeout(WAIT_MS);
   await page.setViewport({ width, height });
   const problems = [];
@@ -115,6 +121,14 @@ class Lab {
       for (const button of document.querySelectorAll(".message button")) button.click();
     });
     await this.page.waitForFunction(() => document.querySelectorAll(".message").length === 0);
+  }
+
+  /** Presses the button with these words, once it is on show. */
+  async press(words) {
+    const button = await this.page.waitForFunction((wanted) =>
+      [...document.querySelectorAll("button")]
+        .find((one) => one.textContent.includes(wanted) && one.checkVisibility()), {}, words);
+    await button.click();
   }
 
   /** Types a setting's new value. */

@@ -71,8 +71,7 @@ test("import again as q4_0, save it, open what was saved", { skip: noData }, asy
   await lab.drop(await dataFile(TOKENIZER), await dataFile(CHECKPOINT));
   await lab.opened("stories260K.slm");
   await lab.set("format", "q4_0");
-  const again = await lab.page.waitForSelector("::-p-text(Import again as q4_0)");
-  await again.click();
+  await lab.press("Import again as q4_0");
   await lab.opened("stories260K-q4_0.slm");
   const folder = await mkdtemp(join(tmpdir(), "cultivar-saved-"));
   const session = await chrome.browser.target().createCDPSession();
@@ -82,8 +81,7 @@ test("import again as q4_0, save it, open what was saved", { skip: noData }, asy
     if (state === "completed") done();
   }));
   const digest = (await lab.run({ max_tokens: 20 })).run_digest;
-  const save = await lab.page.waitForSelector("::-p-text(Save .slm)");
-  await save.click();
+  await lab.press("Save .slm");
   await isSaved;
   const bytes = await readFile(join(folder, "stories260K-q4_0.slm"));
   await rm(folder, { recursive: true });
