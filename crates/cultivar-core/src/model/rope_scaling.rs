@@ -59,6 +59,19 @@ fn llama3(frequency: f64, factor: f64, low: f64, high: f64, original_len: f64) -
     (1.0 - blend) * frequency / factor + blend * frequency
 }
 
+/// `v` within `low..=high`; `NaN` gives `low`.
+///
+/// By comparisons: of `f64::min` and `max` a compiler may make relaxed instructions.
+fn limited(v: f64, low: f64, high: f64) -> f64 {
+    if v > high {
+        high
+    } else if v > low {
+        v
+    } else {
+        low
+    }
+}
+
 /// YaRN (Peng et al., 2023): dimensions that turn more than `fast` times within the original
 /// context keep their frequency, those that turn less than `slow` times are stretched, and a
 /// linear ramp over the dimensions lies between.
@@ -78,12 +91,13 @@ fn yarn(
     if is_whole {
         (start, end) = (floor_f64(start), -floor_f64(-end));
     }
-    (start, end) = (start.max(0.0), end.min(rotary_dim - 1.0));
+    start = limited(start, 0.0, f64::INFINITY);
+    end = limited(end, f64::NEG_INFINITY, rotary_dim - 1.0);
     if start == end {
         end += 0.001;
     }
     for (i, frequency) in frequencies.iter_mut().enumerate() {
-        let ramp = ((i as f64 - start) / (end - start)).clamp(0.0, 1.0);
+        let ramp = limited((i as f64 - start) / (end - start), 0.0, 1.0);
         *frequency = *frequency / factor * ramp + *frequency * (1.0 - ramp);
     }
 }
