@@ -58,7 +58,9 @@ impl Logprobs {
     /// `ln p_i = (l_i - max) - ln(sum_j exp(l_j - max))`, the sum in f64 by ascending id.
     pub(crate) fn measure(&mut self, logits: &[f32], chosen: u32) {
         self.is_fresh = true;
-        let max = logits.iter().fold(f32::NEG_INFINITY, |max, l| max.max(*l));
+        // By comparison: of `f32::max` a compiler may make a relaxed instruction.
+        let larger = |max, &l| if l > max { l } else { max };
+        let max = logits.iter().fold(f32::NEG_INFINITY, larger);
         let sum = logits.iter().map(|l| f64::from(exp_f32(l - max)));
         let log_sum = ln_f64(sum.sum());
         let of = |token: u32, logit: f32| TokenLogprob {
