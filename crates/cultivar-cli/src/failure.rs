@@ -198,7 +198,7 @@ impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Failure {
         let exit = match error.kind {
             ImportErrorKind::OutOfMemory => Exit::OutOfSpace,
-            ImportErrorKind::FormatLater
+            ImportErrorKind::RequantizeUnknown
             | ImportErrorKind::FormatUnknown
             | ImportErrorKind::TooManySources => Exit::Usage,
             _ => Exit::BadInput,

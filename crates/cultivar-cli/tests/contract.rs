@@ -444,10 +444,12 @@ fn a_failed_import_leaves_nothing_behind() {
     asked(&folder, 3, &["import", "missing", "-o", "out.slm"]);
     asked(&folder, 2, &["import", "readme.md", "-o", "readme.md"]);
     asked(&folder, 2, &["import", "readme.md", "-o", "."]);
-    for name in ["q4_k", "q6_k", "q5_0"] {
-        let error = asked(&folder, 2, &[&import[..], &["--format", name]].concat());
-        assert!(text(&error, "message").contains("not supported yet by this version"));
-    }
+    let error = asked(
+        &folder,
+        2,
+        &[&import[..], &["--requantize", "f16"]].concat(),
+    );
+    assert!(text(&error, "message").contains("use q8_0 or nearest"));
     let error = asked(&folder, 2, &[&import[..], &["--format", "q9"]].concat());
     assert!(text(&error, "message").contains("no format q9"));
     assert_eq!(files(&folder), ["readme.md"]);

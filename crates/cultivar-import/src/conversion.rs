@@ -6,10 +6,15 @@ use crate::error::{ImportError, ImportErrorKind};
 use crate::options::ImportOptions;
 use crate::plan::ImportPlan;
 use crate::tensor_job::{ConvertedTensor, TensorJob};
+use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::digest::Digest;
+use cultivar_core::json::JsonWriter;
+use cultivar_core::kv_cache::KvFormat;
+use cultivar_core::model::{Dims, EngineOptions, MemoryEstimate, architecture_label};
 use cultivar_core::package::{Metadata, ModelParts, PackageWriter, SectionId, TensorPlan};
-use cultivar_core::tensor::Format;
+use cultivar_core::tensor::{FORMATS, Format};
+use cultivar_core::tokenizer::{TokenizerKind, TokenizerRecord};
 
 /// A package being filled.
 pub(crate) struct Conversion {
@@ -23,16 +28,20 @@ pub(crate) struct Conversion {
 }
 
 impl Conversion {
-    /// Lays the package out.
+    /// Lays the package out. The plan's tokenizer and template move into the layout.
     pub(crate) fn new(
-        plan: ImportPlan,
+        mut plan: ImportPlan,
         options: &ImportOptions,
         metadata: &Metadata,
     ) -> Result<Conversion, ImportError> {
         let parts = ModelParts {
             config: plan.config.clone(),
-            tokenizer: plan.tokenizer.clone(),
-            chat_template: None,
+            tokenizer: core::mem::replace(
+                &mut plan.tokenizer,
+                TokenizerRecord::empty(TokenizerKind::Bytes),
+            ),
+            chat_template: Some(core::mem::take(&mut plan.chat_template))
+                .filter(|template| !template.is_empty()),
             metadata: metadata.clone(),
             unknown: Vec::new(),
         };
@@ -40,7 +49,12 @@ impl Conversion {
         let mut plans = Vec::with_capacity(plan.tensors.len());
         for tensor in &plan.tensors {
             let format = match tensor.is_matrix() {
-                true => options.format.stored(tensor.d_in()),
+                true => options.format.stored(
+                    tensor,
+                    options.requantize,
+                    plan.config.n_layers,
+                    plan.config.tied_output,
+                ),
                 false => Format::by_name("f32"),
             };
             let unknown = ImportError::new(ImportErrorKind::FormatUnknown);
@@ -101,5 +115,42 @@ impl Conversion {
     fn set_digest(&mut self, position: usize, digest: Digest) {
         let is_set = self.writer.set_digest(position, digest);
         debug_assert!(is_set, "every planned tensor has an entry");
+    }
+
+    /// What is known before a weight is read, as JSON (schema `cultivar.import_plan.v1`): what the
+    /// model is, its tensors' formats, and the memory that running it takes.
+    pub(crate) fn plan_json(&self) -> String {
+        let config = &self.plan.config;
+        let entries = self.writer.entries();
+        let weights_bytes = entries.iter().map(|entry| entry.bytes).sum();
+        let options = EngineOptions::default();
+        let (dims, context_len) = (Dims::new(config), config.context_len);
+        let memory =
+            MemoryEstimate::new(&dims, weights_bytes, &options, context_len, KvFormat::F32);
+        let mut json = JsonWriter::new();
+        json.begin_object();
+        json.field_str("schema", "cultivar.import_plan.v1");
+        json.field_str("architecture", &architecture_label(config));
+        json.field_u64("n_parameters", self.writer.directory().n_parameters());
+        json.field_u64("context_len", context_len as u64);
+        json.field_u64("vocab_size", config.vocab_size as u64);
+        json.key("formats").begin_object();
+        for format in FORMATS {
+            let n = entries
+                .iter()
+                .filter(|entry| entry.format == format)
+                .count();
+            if n > 0 {
+                json.field_u64(format.name, n as u64);
+            }
+        }
+        json.end_object();
+        json.key("memory").begin_object();
+        json.field_u64("weights_bytes", memory.weights_bytes);
+        json.field_u64("kv_bytes", memory.kv_bytes);
+        json.field_u64("workspace_bytes", memory.workspace_bytes);
+        json.field_u64("total_bytes", memory.total_bytes());
+        json.end_object().end_object();
+        json.finish()
     }
 }

@@ -3,12 +3,13 @@
 //! Schema `cultivar.conversion.v1`. It holds no time, no folder and no host: importing the same
 //! files with the same options gives the same bytes. It changes no identity but `content`.
 
-use crate::options::TargetFormat;
+use crate::options::ImportOptions;
 use crate::source::SourceKind;
 use crate::tensor_job::ConvertedTensor;
 use alloc::string::String;
 use cultivar_core::digest::Digest;
 use cultivar_core::json::JsonWriter;
+use cultivar_core::package::{Metadata, metadata_key};
 
 /// A source as recorded.
 pub(crate) struct RecordedSource<'a> {
@@ -20,7 +21,8 @@ pub(crate) struct RecordedSource<'a> {
 
 /// Writes the record of a finished conversion.
 pub(crate) fn to_json(
-    format: TargetFormat,
+    options: &ImportOptions,
+    metadata: &Metadata,
     sources: &[RecordedSource<'_>],
     tensors: &[ConvertedTensor],
 ) -> String {
@@ -31,7 +33,16 @@ pub(crate) fn to_json(
             "importer",
             concat!("cultivar-import ", env!("CARGO_PKG_VERSION")),
         )
-        .field_str("format", format.name());
+        .field_str("format", options.format.name())
+        .field_str("requantize", options.requantize.name());
+    for key in [
+        metadata_key::NAME,
+        metadata_key::AUTHOR,
+        metadata_key::LICENSE,
+        metadata_key::SOURCE,
+    ] {
+        json.field_str(key, metadata.text(key).unwrap_or(""));
+    }
     json.key("sources").begin_array();
     for source in sources {
         json.begin_object()
@@ -42,18 +53,20 @@ pub(crate) fn to_json(
             .end_object();
     }
     json.end_array();
-    json.field_str(
-        "row_order",
-        "w_q and w_k from interleaved to half-split rotary rows",
-    );
     json.key("tensors").begin_array();
     for tensor in tensors {
         json.begin_object()
             .field_str("name", &tensor.name)
+            .field_str("source_format", tensor.source_format)
             .field_str("format", tensor.format.name)
+            .field_str("row_order", tensor.row_order.name())
             .field_f32("max_abs_error", tensor.loss.max_abs)
             .field_f64("rms_error", tensor.loss.rms())
-            .end_object();
+            .field_f64("relative_rms_error", tensor.loss.relative_rms());
+        if tensor.has_minus_128 {
+            json.field_bool("has_minus_128", true);
+        }
+        json.end_object();
     }
     json.end_array().end_object();
     json.finish()

@@ -56,8 +56,6 @@ pub enum ImportErrorKind {
     SupplyLen,
     /// A step or a supply came out of order.
     OutOfOrder,
-    /// A format name (in `field`) that exists but does not work yet.
-    FormatLater,
     /// A format name (in `field`) that does not exist.
     FormatUnknown,
     /// A GGUF file is big-endian.
@@ -104,6 +102,34 @@ pub enum ImportErrorKind {
     ArrayLen,
     /// A piece of a vocabulary (named) stands twice: the second one's id.
     PieceTwice,
+    /// A scale of a tensor (named) is infinite or not a number: row where it is.
+    ScaleNotFinite,
+    /// An architecture (named) is none of those that can be imported.
+    ArchitectureUnknown,
+    /// An option (named) has a value that no supported model has.
+    OptionUnsupported,
+    /// A tensor (named) that the configuration calls for is missing.
+    TensorMissing,
+    /// A tensor (named) is none that the configuration calls for.
+    TensorSurplus,
+    /// A tensor (named) has another dimension than the configuration calls for: that, this.
+    TensorShape,
+    /// A tensor (named) has more or fewer dimensions than the configuration calls for.
+    TensorRank,
+    /// A GGUF file holds a vocabulary and no tensors.
+    VocabularyOnly,
+    /// A file of a model in several (named, or number and count) is missing.
+    ShardMissing,
+    /// Files of a model in several contradict one another about a field (named).
+    ShardsDisagree,
+    /// A model came without a file (described by `field`) that it needs.
+    PartMissing,
+    /// Files of several models were given at once.
+    WeightsTwice,
+    /// A name (named) is no choice for blocks that are re-quantized.
+    RequantizeUnknown,
+    /// A tensor (named) has an element type (held here) that is not read.
+    TensorTypeUnread(&'static str),
     /// The package that would be written breaks a rule.
     Package(PackageError),
     /// The configuration that the header describes breaks a rule.
@@ -186,7 +212,6 @@ impl ImportError {
             ImportErrorKind::OutOfMemory => 518,
             ImportErrorKind::SupplyLen => 519,
             ImportErrorKind::OutOfOrder => 520,
-            ImportErrorKind::FormatLater => 521,
             ImportErrorKind::FormatUnknown => 522,
             ImportErrorKind::BigEndian => 523,
             ImportErrorKind::GgufVersion => 524,
@@ -210,6 +235,20 @@ impl ImportError {
             ImportErrorKind::TokenizerStep => 574,
             ImportErrorKind::ArrayLen => 575,
             ImportErrorKind::PieceTwice => 576,
+            ImportErrorKind::ScaleNotFinite => 538,
+            ImportErrorKind::ArchitectureUnknown => 539,
+            ImportErrorKind::OptionUnsupported => 540,
+            ImportErrorKind::TensorMissing => 541,
+            ImportErrorKind::TensorSurplus => 542,
+            ImportErrorKind::TensorShape => 543,
+            ImportErrorKind::TensorRank => 544,
+            ImportErrorKind::VocabularyOnly => 545,
+            ImportErrorKind::ShardMissing => 546,
+            ImportErrorKind::ShardsDisagree => 547,
+            ImportErrorKind::PartMissing => 548,
+            ImportErrorKind::WeightsTwice => 549,
+            ImportErrorKind::RequantizeUnknown => 550,
+            ImportErrorKind::TensorTypeUnread(_) => 551,
             ImportErrorKind::Package(error) => error.code(),
             ImportErrorKind::Config(error) => error.code(),
             ImportErrorKind::Tokenizer(error) => error.code(),

@@ -1,26 +1,28 @@
 //! The stepper: asks for bytes, gives bytes to write, and never does more than a chunk at once.
 //!
 //! ```text
-//! probe every file → read the tokenizer whole → read the weights front to back, one chunk at a
-//! time, each giving a chunk to write → write the head → write the tail → done
+//! probe every file → read headers and texts → plan → read the weights front to back, one chunk
+//! at a time, each giving a chunk to write → write the head → write the tail → done
 //! ```
-//! Behind its first bytes every source is read once and in order, so that its SHA-256 is known at
-//! the end. Writes cover each byte of the new file exactly once, in any order. After an error
-//! every call repeats it.
+//! Every source is read to its end and hashed in order; parts of fused tensors are read again.
+//! Writes cover each byte of the new file exactly once, in any order. Not stepping is pausing.
+//! After an error every call repeats it.
 
 use crate::conversion::Conversion;
 use crate::conversion_record::{self, RecordedSource};
 use crate::error::{ImportError, ImportErrorKind};
-use crate::llama2c::{checkpoint, tokenizer_file};
+use crate::gguf::{Gguf, Parsed};
+use crate::llama2c::checkpoint;
+use crate::model_files::{ExtraRead, SourceFile, extra_read, plan};
 use crate::options::ImportOptions;
 use crate::plan::ImportPlan;
+use crate::safetensors::header_bytes;
 use crate::source::{PROBE_BYTES, SOURCES_MAX, SourceInfo, SourceKind, recognise};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::digest::Sha256;
 use cultivar_core::package::{Metadata, RecordWriter, SectionId, metadata_key};
-use cultivar_core::tokenizer::{Tokenizer, TokenizerRecord};
 
 /// Chunks are at least this long, so that small budgets do not drown in calls.
 const CHUNK_BYTES_MIN: u64 = 4096;
@@ -60,15 +62,21 @@ struct Source {
     info: SourceInfo,
     kind: Option<SourceKind>,
     hash: Sha256,
-    /// How much was read and hashed, from the front.
+    /// How much was hashed, from the front.
     hashed_bytes: u64,
+    /// The file's first bytes: its header, or all of it if it holds no tensors.
+    kept: Vec<u8>,
+    /// How many of them the plan needs.
+    needed_bytes: u64,
 }
 
 enum Stage {
     /// Tell the kind of source `.0`.
     Probe(usize),
-    /// Read the tokenizer, source `.0`.
-    Tokenizer(usize),
+    /// Read headers and texts.
+    Headers,
+    /// Read the few elements that the plan depends on.
+    Extra(ExtraRead),
     /// Convert the tensors.
     Convert(Box<Conversion>),
     /// The head is written; the tail comes last.
@@ -77,19 +85,28 @@ enum Stage {
     End,
 }
 
+/// Bytes that were asked for.
+#[derive(Clone, Copy)]
+struct Request {
+    source: usize,
+    offset: u64,
+    len: u64,
+    /// Whether they belong to the tensor under way, not only to the file's digest.
+    is_of_job: bool,
+}
+
 /// An import in progress.
 pub struct Importer {
     sources: Vec<Source>,
     options: ImportOptions,
     stage: Stage,
-    /// Header of the checkpoint, kept from its probe: which source, and what it says.
-    checkpoint: Option<(usize, checkpoint::Header)>,
-    tokenizer_idx: Option<usize>,
-    request: Option<(usize, u64, u64)>,
+    request: Option<Request>,
     output: Vec<u8>,
     output_offset: Option<u64>,
     progress_due: bool,
     file_bytes: u64,
+    metadata: Metadata,
+    plan_json: String,
     record_json: String,
     failed: Option<ImportError>,
 }
@@ -111,19 +128,21 @@ impl Importer {
                 kind: None,
                 hash: Sha256::new(),
                 hashed_bytes: 0,
+                kept: Vec::new(),
+                needed_bytes: 0,
             })
             .collect();
         Ok(Importer {
             sources,
             options,
             stage: Stage::Probe(0),
-            checkpoint: None,
-            tokenizer_idx: None,
             request: None,
             output: Vec::new(),
             output_offset: None,
             progress_due: false,
             file_bytes: 0,
+            metadata: Metadata::default(),
+            plan_json: String::new(),
             record_json: String::new(),
             failed: None,
         })
@@ -154,6 +173,12 @@ impl Importer {
         &self.output
     }
 
+    /// What is known before a weight is read, memory included, as canonical JSON; empty until all
+    /// headers are read. The first step that is a `Progress` says that it is there.
+    pub fn plan_json(&self) -> &str {
+        &self.plan_json
+    }
+
     /// Source bytes done and in all; the second is 0 until all kinds are known.
     pub fn progress(&self) -> (u64, u64) {
         let used = self.sources.iter().filter(|source| source.kind.is_some());
@@ -176,12 +201,8 @@ impl Importer {
     }
 
     fn next_step(&mut self, budget_bytes: u64) -> Result<ImportStep, ImportError> {
-        if let Some((source, offset, len)) = self.request {
-            return Ok(ImportStep::Read {
-                source,
-                offset,
-                len,
-            });
+        if let Some(request) = self.request {
+            return Ok(request.step());
         }
         if let Some(offset) = self.output_offset.take() {
             return Ok(ImportStep::Write { offset });
@@ -205,13 +226,16 @@ impl Importer {
                         let len = source.info.bytes.min(PROBE_BYTES);
                         Ok(self.read(idx, 0, len))
                     }
-                    None => self.start_tokenizer(),
+                    None => {
+                        self.stage = Stage::Headers;
+                        self.next_step(budget_bytes)
+                    }
                 }
             }
-            Stage::Tokenizer(idx) => {
-                let idx = *idx;
-                let len = self.sources.get(idx).map_or(0, |source| source.info.bytes);
-                Ok(self.read(idx, 0, len))
+            Stage::Headers => self.header_step(budget_bytes),
+            Stage::Extra((source, offset, len)) => {
+                let (source, offset, len) = (*source, *offset, *len);
+                Ok(self.read(source, offset, len))
             }
             Stage::Convert(_) => self.convert_step(budget_bytes),
             Stage::Tail { offset, tail } => {
@@ -228,59 +252,64 @@ impl Importer {
     }
 
     fn read(&mut self, source: usize, offset: u64, len: u64) -> ImportStep {
-        self.request = Some((source, offset, len));
-        ImportStep::Read {
+        let request = Request {
             source,
             offset,
             len,
-        }
+            is_of_job: false,
+        };
+        self.request = Some(request);
+        request.step()
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
-        let Some((source_idx, offset, len)) = self.request.take() else {
+        let Some(request) = self.request.take() else {
             return Err(ImportError::new(ImportErrorKind::OutOfOrder));
         };
-        if bytes.len() as u64 != len {
+        let Request { source, offset, .. } = request;
+        if bytes.len() as u64 != request.len {
             let error = ImportError::new(ImportErrorKind::SupplyLen);
-            return Err(error
-                .file(self.name(source_idx))
-                .numbers(len, bytes.len() as u64));
+            let error = error.numbers(request.len, bytes.len() as u64);
+            return Err(error.file(self.name(source)));
         }
         match &mut self.stage {
             Stage::Probe(idx) => {
                 let idx = *idx;
                 self.probed(idx, bytes)
             }
-            Stage::Tokenizer(_) => {
-                self.hash(source_idx, bytes);
-                self.start_conversion(bytes)
+            Stage::Headers => {
+                self.hash(source, offset, bytes);
+                self.keep(source, bytes)
             }
+            Stage::Extra(_) => self.start_conversion(bytes),
             Stage::Convert(conversion) => {
                 let mut written = None;
-                if let Some(job) = &mut conversion.job
-                    && job.source.offset <= offset
-                {
+                if let Some(job) = conversion.job.as_mut().filter(|_| request.is_of_job) {
                     let place = job.convert(bytes, &mut self.output);
                     let name = self
                         .sources
-                        .get(source_idx)
+                        .get(source)
                         .map_or("", |s| s.info.name.as_str());
                     let place = place.map_err(|error| error.file(name))?;
                     written = Some(conversion.finish_chunk(place, &mut self.output));
                 }
                 self.progress_due = written.is_some();
                 self.output_offset = written;
-                self.hash(source_idx, bytes);
+                self.hash(source, offset, bytes);
                 Ok(())
             }
             _ => Err(ImportError::new(ImportErrorKind::OutOfOrder)),
         }
     }
 
-    fn hash(&mut self, source_idx: usize, bytes: &[u8]) {
-        if let Some(source) = self.sources.get_mut(source_idx) {
-            source.hash.update(bytes);
-            source.hashed_bytes += bytes.len() as u64;
+    /// Hashes what of these bytes follows what was hashed before.
+    fn hash(&mut self, source_idx: usize, offset: u64, bytes: &[u8]) {
+        if let Some(source) = self.sources.get_mut(source_idx)
+            && let Some(n_known) = source.hashed_bytes.checked_sub(offset)
+            && let Some(new) = bytes.get(n_known as usize..)
+        {
+            source.hash.update(new);
+            source.hashed_bytes += new.len() as u64;
         }
     }
 
@@ -290,10 +319,11 @@ impl Importer {
             .map_or("", |source| source.info.name.as_str())
     }
 
-    /// Notes the kind of a source; two of a kind are refused.
+    /// Notes the kind of a source; two of a kind are refused where there can be one.
     fn probed(&mut self, idx: usize, probe: &[u8]) -> Result<(), ImportError> {
         self.stage = Stage::Probe(idx + 1);
-        let Some(source) = self.sources.get_mut(idx) else {
+        let (before, rest) = self.sources.split_at_mut_checked(idx).unwrap_or_default();
+        let Some(source) = rest.first_mut() else {
             return Ok(());
         };
         let kind = match recognise(&source.info, probe) {
@@ -302,108 +332,125 @@ impl Importer {
             Err(error) => return Err(error),
         };
         source.kind = Some(kind);
-        let name = &source.info.name;
-        let second = ImportError::new(ImportErrorKind::TwoOfAKind)
-            .field(kind.name())
-            .file(name);
-        match kind {
-            SourceKind::Llama2cCheckpoint => {
-                let header = checkpoint::Header::parse(probe).map_err(|error| error.file(name))?;
-                header
-                    .checked_tensors(source.info.bytes)
-                    .map_err(|error| error.file(name))?;
-                let previous = self.checkpoint.replace((idx, header));
-                if previous.is_some() {
-                    Err(second)
-                } else {
-                    Ok(())
-                }
-            }
-            SourceKind::Llama2cTokenizer => {
-                let previous = self.tokenizer_idx.replace(idx);
-                if previous.is_some() {
-                    Err(second)
-                } else {
-                    Ok(())
-                }
-            }
+        let (name, bytes) = (&source.info.name, source.info.bytes);
+        if kind == SourceKind::Llama2cCheckpoint {
+            let header = checkpoint::Header::parse(probe).map_err(|error| error.file(name))?;
+            header
+                .checked_tensors(bytes, idx)
+                .map_err(|error| error.file(name))?;
         }
-    }
-
-    /// All kinds are known: says what is missing, or asks for the tokenizer.
-    fn start_tokenizer(&mut self) -> Result<ImportStep, ImportError> {
-        let refuse = |kind, name: &str| Err(ImportError::new(kind).file(name));
-        let tokenizer_idx = match (&self.checkpoint, self.tokenizer_idx) {
-            (Some(_), Some(idx)) => idx,
-            (Some((idx, _)), None) => {
-                return refuse(ImportErrorKind::TokenizerMissing, self.name(*idx));
-            }
-            (None, Some(idx)) => {
-                return refuse(ImportErrorKind::CheckpointMissing, self.name(idx));
-            }
-            (None, None) => return refuse(ImportErrorKind::NoSource, ""),
+        if !kind.may_repeat() && before.iter().any(|other| other.kind == Some(kind)) {
+            let error = ImportError::new(ImportErrorKind::TwoOfAKind);
+            return Err(error.field(kind.name()).file(name));
+        }
+        source.needed_bytes = match kind {
+            _ if !kind.has_tensors() => bytes,
+            _ => bytes.min(PROBE_BYTES),
         };
-        let len = self
-            .sources
-            .get(tokenizer_idx)
-            .map_or(0, |source| source.info.bytes);
-        if len > tokenizer_file::FILE_BYTES_MAX {
+        if !kind.has_tensors() && bytes > kind.bytes_max() {
             let error = ImportError::new(ImportErrorKind::FileTooLarge);
-            let error = error.numbers(tokenizer_file::FILE_BYTES_MAX, len);
-            return Err(error.file(self.name(tokenizer_idx)));
+            return Err(error.numbers(kind.bytes_max(), bytes).file(name));
         }
-        self.stage = Stage::Tokenizer(tokenizer_idx);
-        Ok(self.read(tokenizer_idx, 0, len))
+        Ok(())
     }
 
-    /// The tokenizer is read: lays the package out.
-    fn start_conversion(&mut self, tokenizer_bytes: &[u8]) -> Result<(), ImportError> {
-        let Some((weights_source, header)) = self.checkpoint else {
-            return Err(ImportError::new(ImportErrorKind::OutOfOrder));
+    /// Asks for the next bytes of a header or a text; plans when all are there.
+    fn header_step(&mut self, budget_bytes: u64) -> Result<ImportStep, ImportError> {
+        let lacks = |source: &Source| (source.kept.len() as u64) < source.needed_bytes;
+        let Some(idx) = self.sources.iter().position(lacks) else {
+            return match extra_read(&self.files())? {
+                Some(extra) => {
+                    self.stage = Stage::Extra(extra);
+                    self.next_step(budget_bytes)
+                }
+                None => {
+                    self.start_conversion(&[])?;
+                    self.next_step(budget_bytes)
+                }
+            };
         };
-        let tokenizer_name = self.name(self.tokenizer_idx.unwrap_or_default());
-        let tokenizer = read_tokenizer(tokenizer_bytes, header.vocab_size())
-            .map_err(|error| error.file(tokenizer_name))?;
-        let name = self.name(weights_source);
-        let tensors = header
-            .checked_tensors(self.sources.get(weights_source).map_or(0, |s| s.info.bytes))
-            .map_err(|error| error.file(name))?;
-        let config = header.config();
-        config
-            .validate()
-            .map_err(|error| ImportError::from(error).file(name))?;
-        config
-            .check_supported()
-            .map_err(|error| ImportError::from(error).file(name))?;
-        let plan = ImportPlan {
-            config,
-            tokenizer,
-            weights_source,
-            tensors,
+        let source = self.sources.get(idx);
+        let (have, needed) = source.map_or((0, 0), |s| (s.kept.len() as u64, s.needed_bytes));
+        Ok(self.read(idx, have, (needed - have).min(CHUNK_BYTES_MAX)))
+    }
+
+    /// Keeps the next bytes of a header or a text, and finds out whether more are needed.
+    fn keep(&mut self, idx: usize, bytes: &[u8]) -> Result<(), ImportError> {
+        let Some(source) = self.sources.get_mut(idx) else {
+            return Ok(());
         };
-        let conversion = Conversion::new(plan, &self.options, &self.metadata(weights_source));
-        let conversion = conversion.map_err(|error| error.file(name))?;
+        let n_bytes = source.needed_bytes - source.kept.len() as u64;
+        let had_room = source.kept.try_reserve_exact(n_bytes as usize).is_ok();
+        if !had_room {
+            let error = ImportError::new(ImportErrorKind::OutOfMemory);
+            return Err(error
+                .numbers(source.needed_bytes, 0)
+                .file(&source.info.name));
+        }
+        source.kept.extend_from_slice(bytes);
+        if (source.kept.len() as u64) < source.needed_bytes {
+            return Ok(());
+        }
+        let (kept, file_bytes) = (&source.kept, source.info.bytes);
+        let needed = match source.kind {
+            Some(SourceKind::Gguf) => match Gguf::parse(kept, file_bytes) {
+                Ok(Parsed::More(n_bytes)) => Ok(n_bytes),
+                Ok(Parsed::Whole(_)) => Ok(source.needed_bytes),
+                Err(error) => Err(error),
+            },
+            Some(SourceKind::Safetensors) => header_bytes(kept, file_bytes),
+            _ => Ok(source.needed_bytes),
+        };
+        let needed = needed.map_err(|error| error.file(&source.info.name))?;
+        source.needed_bytes = needed.max(source.needed_bytes);
+        Ok(())
+    }
+
+    /// The files of known kinds, as the plan needs them.
+    fn files(&self) -> Vec<SourceFile<'_>> {
+        let sources = self.sources.iter().enumerate();
+        let file = |(idx, source)| {
+            let source: &Source = source;
+            Some(SourceFile {
+                idx,
+                kind: source.kind?,
+                name: &source.info.name,
+                bytes: source.info.bytes,
+                kept: &source.kept,
+            })
+        };
+        sources.filter_map(file).collect()
+    }
+
+    /// Headers and texts are read: lays the package out.
+    fn start_conversion(&mut self, extra: &[u8]) -> Result<(), ImportError> {
+        let plan = plan(&self.files(), extra)?;
+        self.metadata = self.metadata_of(&plan);
+        let weights = plan.tensors.first().map_or(0, |tensor| tensor.source);
+        let conversion = Conversion::new(plan, &self.options, &self.metadata);
+        let conversion = conversion.map_err(|error| error.file(self.name(weights)))?;
+        self.plan_json = conversion.plan_json();
+        self.progress_due = true;
+        for source in &mut self.sources {
+            source.kept = Vec::new();
+        }
         self.stage = Stage::Convert(Box::new(conversion));
         Ok(())
     }
 
-    fn metadata(&self, weights_source: usize) -> Metadata {
-        let file_name = self.name(weights_source);
-        let stem = file_name
-            .rsplit_once('.')
-            .map_or(file_name, |(stem, _)| stem);
-        let name = if self.options.name.is_empty() {
-            stem
-        } else {
-            self.options.name.as_str()
-        };
+    /// What the caller says of the model, else what its files say.
+    fn metadata_of(&self, plan: &ImportPlan) -> Metadata {
         let mut records = RecordWriter::new();
-        for (key, text) in [
-            (metadata_key::NAME, name),
+        for (key, given) in [
+            (metadata_key::AUTHOR, ""),
             (metadata_key::LICENSE, self.options.license.as_str()),
-            (metadata_key::SOURCE, self.options.source.as_str()),
+            (metadata_key::NAME, self.options.name.as_str()),
             (metadata_key::NOTES, self.options.notes.as_str()),
+            (metadata_key::SOURCE, self.options.source.as_str()),
         ] {
+            let found = plan.metadata.iter().find(|(known, _)| *known == key);
+            let found = found.map_or("", |(_, text)| text.as_str());
+            let text = if given.is_empty() { found } else { given };
             if !text.is_empty() {
                 records.text(key, text);
             }
@@ -411,26 +458,34 @@ impl Importer {
         Metadata::from_records(&records)
     }
 
-    /// Asks for the next bytes of the weights: a gap to hash, a chunk of a tensor, or the rest;
-    /// then lets the head be written.
+    /// Asks for the next bytes of the weights: a gap to hash, a chunk of a tensor, or what is
+    /// left of a file; then lets the head be written.
     fn convert_step(&mut self, budget_bytes: u64) -> Result<ImportStep, ImportError> {
         let Stage::Convert(conversion) = &mut self.stage else {
             return Err(ImportError::new(ImportErrorKind::OutOfOrder));
         };
-        let source_idx = conversion.plan.weights_source;
-        let source = self.sources.get(source_idx);
-        let (at, end) = source.map_or((0, 0), |source| (source.hashed_bytes, source.info.bytes));
         conversion.start_job();
-        let next_place = conversion
-            .job
-            .as_ref()
-            .map_or(end, |job| job.next_chunk(budget_bytes).0);
-        if at < next_place {
-            return Ok(self.read(source_idx, at, (next_place - at).min(budget_bytes)));
-        }
-        if let Some(job) = &conversion.job {
+        if let Some(job) = &mut conversion.job {
+            let source = job.source.source;
             let (offset, len) = job.next_chunk(budget_bytes);
-            return Ok(self.read(source_idx, offset, len));
+            let hashed = self.sources.get(source).map_or(0, |s| s.hashed_bytes);
+            if hashed < offset {
+                return Ok(self.read(source, hashed, (offset - hashed).min(budget_bytes)));
+            }
+            let request = Request {
+                source,
+                offset,
+                len,
+                is_of_job: true,
+            };
+            self.request = Some(request);
+            return Ok(request.step());
+        }
+        let is_left = |s: &Source| s.kind.is_some() && s.hashed_bytes < s.info.bytes;
+        if let Some(idx) = self.sources.iter().position(is_left) {
+            let source = self.sources.get(idx);
+            let (at, end) = source.map_or((0, 0), |s| (s.hashed_bytes, s.info.bytes));
+            return Ok(self.read(idx, at, (end - at).min(budget_bytes)));
         }
         self.finish_conversion()
     }
@@ -454,7 +509,7 @@ impl Importer {
         }
         cultivar_core::sorting::sort_by_key(&mut recorded, |source| source.kind.name());
         self.record_json =
-            conversion_record::to_json(self.options.format, &recorded, &conversion.done);
+            conversion_record::to_json(&self.options, &self.metadata, &recorded, &conversion.done);
         let record = self.record_json.clone().into_bytes();
         let finished = conversion
             .writer
@@ -469,13 +524,12 @@ impl Importer {
     }
 }
 
-/// The checked vocabulary of a tokenizer file, which must have as many pieces as the checkpoint.
-fn read_tokenizer(bytes: &[u8], vocab_size: u64) -> Result<TokenizerRecord, ImportError> {
-    let record = tokenizer_file::parse(bytes)?;
-    let n_pieces = record.vocab_size() as u64;
-    if n_pieces != vocab_size {
-        let error = ImportError::new(ImportErrorKind::SizesDisagree).field("vocab_size");
-        return Err(error.numbers(n_pieces, vocab_size));
+impl Request {
+    fn step(self) -> ImportStep {
+        ImportStep::Read {
+            source: self.source,
+            offset: self.offset,
+            len: self.len,
+        }
     }
-    Ok(Tokenizer::new(record)?.into_record())
 }

@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+mod architecture;
 mod conversion;
 mod conversion_record;
 mod error;
@@ -17,6 +18,7 @@ pub mod gguf;
 mod importer;
 mod llama2c;
 mod lora;
+mod model_files;
 mod options;
 mod plan;
 pub mod safetensors;
@@ -27,5 +29,5 @@ pub mod tokenizers;
 pub use error::{ImportError, ImportErrorDetail, ImportErrorKind};
 pub use importer::{ImportStep, Importer};
 pub use lora::{LoraError, LoraFault, LoraFile, LoraOptions, LoraRule, import_adapter};
-pub use options::{ImportOptions, TargetFormat};
+pub use options::{ImportOptions, Requantize, TargetFormat};
 pub use source::{SOURCES_MAX, SourceInfo, SourceKind};

@@ -1,8 +1,10 @@
-//! The files of an import, and what kind each is, told from its first bytes and its length.
+//! The files of an import, and what kind each is.
 //!
-//! Names never decide: files are renamed, and a page may get them in any order.
+//! Weights are told from their first bytes and their length, never from their names. The JSON and
+//! text files that go with them are told by the names that every model gives them.
 
 use crate::error::{ImportError, ImportErrorKind};
+use crate::gguf;
 use crate::llama2c::{checkpoint, tokenizer_file};
 use alloc::string::String;
 
@@ -11,6 +13,9 @@ pub const SOURCES_MAX: usize = 64;
 
 /// First bytes that are read of every file to tell its kind.
 pub(crate) const PROBE_BYTES: u64 = 64;
+
+/// Longest JSON or text file: it is read whole; the largest tokenizers in use take 35 MB.
+const TEXT_BYTES_MAX: u64 = 64 << 20;
 
 /// A file that the caller can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,14 +33,77 @@ pub enum SourceKind {
     Llama2cCheckpoint,
     /// A llama2.c tokenizer file.
     Llama2cTokenizer,
+    /// A GGUF file, or one of several.
+    Gguf,
+    /// A safetensors file, or one of several.
+    Safetensors,
+    /// `model.safetensors.index.json`.
+    ShardIndex,
+    /// `config.json`.
+    Config,
+    /// `generation_config.json`.
+    GenerationConfig,
+    /// `tokenizer.json`.
+    TokenizerJson,
+    /// `tokenizer_config.json`.
+    TokenizerConfig,
+    /// `special_tokens_map.json`.
+    SpecialTokens,
+    /// `added_tokens.json`.
+    AddedTokens,
+    /// `tokenizer.model`.
+    SentencePieceModel,
+    /// `vocab.json`.
+    Vocabulary,
+    /// `merges.txt`.
+    Merges,
+    /// `chat_template.jinja`.
+    ChatTemplate,
 }
+
+use SourceKind::{
+    AddedTokens, ChatTemplate, Config, GenerationConfig, Gguf, Llama2cCheckpoint, Llama2cTokenizer,
+    Merges, Safetensors, SentencePieceModel, ShardIndex, SpecialTokens, TokenizerConfig,
+    TokenizerJson, Vocabulary,
+};
 
 impl SourceKind {
     /// The name that records and messages use.
     pub const fn name(self) -> &'static str {
         match self {
-            SourceKind::Llama2cCheckpoint => "llama2.c checkpoint",
-            SourceKind::Llama2cTokenizer => "llama2.c tokenizer",
+            Llama2cCheckpoint => "llama2.c checkpoint",
+            Llama2cTokenizer => "llama2.c tokenizer",
+            Gguf => "GGUF",
+            Safetensors => "safetensors",
+            ShardIndex => "safetensors index",
+            Config => "config.json",
+            GenerationConfig => "generation_config.json",
+            TokenizerJson => "tokenizer.json",
+            TokenizerConfig => "tokenizer_config.json",
+            SpecialTokens => "special_tokens_map.json",
+            AddedTokens => "added_tokens.json",
+            SentencePieceModel => "tokenizer.model",
+            Vocabulary => "vocab.json",
+            Merges => "merges.txt",
+            ChatTemplate => "chat_template.jinja",
+        }
+    }
+
+    /// Whether an import may have several files of this kind.
+    pub(crate) const fn may_repeat(self) -> bool {
+        matches!(self, Gguf | Safetensors)
+    }
+
+    /// Whether files of this kind hold tensors; all others are read whole before the plan.
+    pub(crate) const fn has_tensors(self) -> bool {
+        matches!(self, Llama2cCheckpoint | Gguf | Safetensors)
+    }
+
+    /// The longest file of this kind that is read whole.
+    pub(crate) const fn bytes_max(self) -> u64 {
+        match self {
+            Llama2cTokenizer => tokenizer_file::FILE_BYTES_MAX,
+            _ => TEXT_BYTES_MAX,
         }
     }
 }
@@ -54,11 +122,6 @@ const SIGNATURES: &[Signature] = &[
         name: "Cultivar package",
     },
     Signature {
-        bytes: b"GGUF",
-        kind: ImportErrorKind::KindLater,
-        name: "GGUF",
-    },
-    Signature {
         bytes: &0x616b_3432_u32.to_le_bytes(),
         kind: ImportErrorKind::KindLater,
         name: "llama2.c version 1 and 2",
@@ -70,7 +133,21 @@ const SIGNATURES: &[Signature] = &[
     },
 ];
 
-/// The kind of a file from its first [`PROBE_BYTES`] bytes (all, if it has fewer).
+/// Names that tell a kind.
+const NAMES: &[(&str, SourceKind)] = &[
+    ("config.json", Config),
+    ("generation_config.json", GenerationConfig),
+    ("tokenizer.json", TokenizerJson),
+    ("tokenizer_config.json", TokenizerConfig),
+    ("special_tokens_map.json", SpecialTokens),
+    ("added_tokens.json", AddedTokens),
+    ("tokenizer.model", SentencePieceModel),
+    ("vocab.json", Vocabulary),
+    ("merges.txt", Merges),
+    ("chat_template.jinja", ChatTemplate),
+];
+
+/// The kind of a file from its first [`PROBE_BYTES`] bytes (all, if it has fewer) and its name.
 pub(crate) fn recognise(source: &SourceInfo, probe: &[u8]) -> Result<SourceKind, ImportError> {
     let refuse = |kind| ImportError::new(kind).file(&source.name);
     if source.bytes == 0 {
@@ -82,14 +159,23 @@ pub(crate) fn recognise(source: &SourceInfo, probe: &[u8]) -> Result<SourceKind,
     {
         return Err(refuse(known.kind).field(known.name));
     }
+    if probe.starts_with(gguf::MAGIC) {
+        return Ok(Gguf);
+    }
     if is_safetensors(probe) {
-        return Err(refuse(ImportErrorKind::KindLater).field("safetensors"));
+        return Ok(Safetensors);
+    }
+    if let Some((_, kind)) = NAMES.iter().find(|(name, _)| *name == source.name) {
+        return Ok(*kind);
+    }
+    if source.name.ends_with(".safetensors.index.json") {
+        return Ok(ShardIndex);
     }
     if checkpoint::is_plausible(probe) {
-        return Ok(SourceKind::Llama2cCheckpoint);
+        return Ok(Llama2cCheckpoint);
     }
     if tokenizer_file::is_plausible(probe) {
-        return Ok(SourceKind::Llama2cTokenizer);
+        return Ok(Llama2cTokenizer);
     }
     Err(refuse(ImportErrorKind::Unrecognised))
 }

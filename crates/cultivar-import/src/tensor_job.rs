@@ -1,26 +1,31 @@
-//! One tensor on its way from f32 in a source to its stored format, chunk by chunk.
+//! One tensor on its way from a source to its stored format, chunk by chunk.
 //!
 //! A chunk is whole tiles of four rows and, where rows change places, whole heads; so encoding a
-//! tensor in chunks gives the bytes of encoding it at once. Every weight must be finite before and
-//! after, and what encoding loses is measured.
+//! tensor in chunks gives the bytes of encoding it at once. Blocks of a format that is kept only
+//! change places. Every weight and scale must be finite, and what encoding loses is measured.
 
 use crate::error::{ImportError, ImportErrorKind};
-use crate::plan::TensorSource;
+use crate::plan::{RowOrder, TensorSource};
 use alloc::vec::Vec;
 use cultivar_core::digest::{Digest, Sha256};
 use cultivar_core::math::sqrt_f64;
-use cultivar_core::tensor::{Dtype, Format, TensorRef, codec};
+use cultivar_core::tensor::{Dtype, Format, Layout, TensorRef, codec, payload, tile};
 
 /// A tensor being converted.
 pub(crate) struct TensorJob {
     pub(crate) source: TensorSource,
     format: &'static Format,
     next_row: usize,
+    /// Rows of the chunk that was asked for.
+    chunk_rows: usize,
     hash: Sha256,
     loss: Loss,
+    has_minus_128: bool,
     /// The chunk's rows in our order, then one decoded row.
     rows: Vec<f32>,
     decoded: Vec<f32>,
+    /// The chunk's blocks in our order of rows, where they are kept as they are.
+    blocks: Vec<u8>,
 }
 
 /// What encoding lost: differences between source and stored values.
@@ -29,6 +34,7 @@ pub(crate) struct Loss {
     /// Largest absolute difference.
     pub max_abs: f32,
     sum_of_squares: f64,
+    source_sum_of_squares: f64,
     n_elements: u64,
 }
 
@@ -41,11 +47,20 @@ impl Loss {
         sqrt_f64(self.sum_of_squares / self.n_elements as f64)
     }
 
+    /// The same as a part of the root of the source's mean square; 0 for a source of zeros.
+    pub(crate) fn relative_rms(&self) -> f64 {
+        if self.source_sum_of_squares == 0.0 {
+            return 0.0;
+        }
+        sqrt_f64(self.sum_of_squares / self.source_sum_of_squares)
+    }
+
     fn add(&mut self, source: &[f32], stored: &[f32]) {
         for (source, stored) in source.iter().zip(stored) {
             let difference = (source - stored).abs();
             self.max_abs = self.max_abs.max(difference);
             self.sum_of_squares += f64::from(difference) * f64::from(difference);
+            self.source_sum_of_squares += f64::from(*source) * f64::from(*source);
         }
         self.n_elements += source.len() as u64;
     }
@@ -54,8 +69,12 @@ impl Loss {
 /// A tensor that was converted.
 pub(crate) struct ConvertedTensor {
     pub(crate) name: alloc::string::String,
+    pub(crate) source_format: &'static str,
+    pub(crate) row_order: RowOrder,
     pub(crate) format: &'static Format,
     pub(crate) loss: Loss,
+    /// Whether a q8_0 tensor holds the code -128, which no quantizer of ours writes.
+    pub(crate) has_minus_128: bool,
     pub(crate) digest: Digest,
 }
 
@@ -66,10 +85,13 @@ impl TensorJob {
             source,
             format,
             next_row: 0,
+            chunk_rows: 0,
             hash: Sha256::new(),
             loss: Loss::default(),
+            has_minus_128: false,
             rows: Vec::new(),
             decoded: Vec::new(),
+            blocks: Vec::new(),
         }
     }
 
@@ -78,27 +100,33 @@ impl TensorJob {
         self.next_row >= self.source.d_out()
     }
 
-    /// Where the next chunk lies in the source and how many bytes it has: about `budget_bytes`,
-    /// at least one group of rows, at most the rest.
-    pub(crate) fn next_chunk(&self, budget_bytes: u64) -> (u64, u64) {
+    /// How many rows the next chunk has: about `budget_bytes` of f32, at least one group of rows,
+    /// at most the rest.
+    fn next_rows(&self, budget_bytes: u64) -> usize {
         let row_bytes = self.source.d_in() as u64 * 4;
-        let group =
-            least_common_multiple(self.source.row_order.group_rows(), self.format.tile_rows);
+        let group = self.source.row_order.group_rows(self.source.d_out());
+        let group = least_common_multiple(group, self.format.tile_rows);
         let n_groups = (budget_bytes / (row_bytes * group as u64)).max(1);
         let n_rest = (self.source.d_out() - self.next_row) as u64;
-        let n_rows = (n_groups * group as u64).min(n_rest);
+        (n_groups * group as u64).min(n_rest) as usize
+    }
+
+    /// Where the next chunk lies in the source and how many bytes it has.
+    pub(crate) fn next_chunk(&mut self, budget_bytes: u64) -> (u64, u64) {
+        let n_rows = self.next_rows(budget_bytes);
+        self.chunk_rows = n_rows;
+        let (row_bytes, n_source_rows) = self.source.source_rows(n_rows);
+        let n_before = (self.next_row * self.source.row_order.n_parts()) as u64;
         (
-            self.source.offset + self.next_row as u64 * row_bytes,
-            n_rows * row_bytes,
+            self.source.offset + n_before * row_bytes,
+            n_source_rows * row_bytes,
         )
     }
 
     /// Converts the chunk that [`TensorJob::next_chunk`] asked for into `out` and returns where
     /// it belongs within the stored tensor.
     pub(crate) fn convert(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<u64, ImportError> {
-        let d_in = self.source.d_in();
-        let n_rows = chunk.len() / 4 / d_in;
-        self.load_rows(chunk, n_rows)?;
+        let (d_in, n_rows) = (self.source.d_in(), self.chunk_rows);
         let stored = |n_rows: usize| {
             let bytes = self.format.stored_bytes(n_rows as u64, d_in as u64);
             bytes.ok_or_else(|| self.refuse(ImportErrorKind::DoesNotFit, self.next_row as u64))
@@ -108,10 +136,15 @@ impl TensorJob {
         out.clear();
         reserve(out, out_bytes)?;
         out.resize(out_bytes, 0);
-        codec::encode_rows(out, self.format, &self.rows, n_rows, d_in)
-            .map_err(|_| self.refuse(ImportErrorKind::DoesNotFit, self.next_row as u64))?;
-        if self.format.dtype != Dtype::F32 {
-            self.measure(out, n_rows)?;
+        if self.keeps_blocks() {
+            self.keep_blocks(chunk, out, n_rows)?;
+        } else {
+            self.load_rows(chunk, n_rows)?;
+            codec::encode_rows(out, self.format, &self.rows, n_rows, d_in)
+                .map_err(|_| self.refuse(ImportErrorKind::DoesNotFit, self.next_row as u64))?;
+            if self.format.name != self.source.ggml_type.name || self.source.adds_one {
+                self.measure(out, n_rows)?;
+            }
         }
         self.hash.update(out);
         self.next_row += n_rows;
@@ -122,38 +155,88 @@ impl TensorJob {
     pub(crate) fn finish(self) -> ConvertedTensor {
         ConvertedTensor {
             name: self.source.name,
+            source_format: self.source.ggml_type.name,
+            row_order: self.source.row_order,
             format: self.format,
             loss: self.loss,
+            has_minus_128: self.has_minus_128,
             digest: self.hash.finish(),
         }
     }
 
-    /// Puts the chunk's rows into our order; the first weight that is not finite is an error.
+    /// Whether blocks go into the package as they are, only rows changing places.
+    fn keeps_blocks(&self) -> bool {
+        let is_same = self.format.name == self.source.ggml_type.name;
+        is_same && self.format.layout == Layout::Tile4 && !self.source.adds_one
+    }
+
+    /// Arranges the chunk's blocks as we store them; a scale that is not finite is an error.
+    fn keep_blocks(
+        &mut self,
+        chunk: &[u8],
+        out: &mut [u8],
+        n_rows: usize,
+    ) -> Result<(), ImportError> {
+        let d_in = self.source.d_in();
+        let (row_bytes, _) = self.source.source_rows(n_rows);
+        let row_bytes = row_bytes as usize;
+        self.blocks.clear();
+        reserve(&mut self.blocks, n_rows * row_bytes)?;
+        for row_idx in 0..n_rows {
+            let start = self.source.row_order.source_row(row_idx) * row_bytes;
+            let row = chunk.get(start..start + row_bytes).unwrap_or(&[]);
+            self.blocks.extend_from_slice(row);
+        }
+        if self.format.dtype == Dtype::Q8_0 {
+            let mut blocks = self.blocks.chunks_exact(self.format.block_bytes);
+            self.has_minus_128 |= blocks.any(|block| block.iter().skip(2).any(|code| *code == 128));
+        }
+        let wrong = |kind| self.refuse(kind, self.next_row as u64);
+        tile::rows_to_tiles(out, self.format, &self.blocks, n_rows, d_in)
+            .map_err(|_| wrong(ImportErrorKind::DoesNotFit))?;
+        let view = TensorRef {
+            format: self.format,
+            d_out: n_rows,
+            d_in,
+            bytes: out,
+        };
+        payload::check_whole(view).map_err(|_| wrong(ImportErrorKind::ScaleNotFinite))
+    }
+
+    /// Decodes the chunk's rows in our order; the first weight that is not finite is an error.
     fn load_rows(&mut self, chunk: &[u8], n_rows: usize) -> Result<(), ImportError> {
         let d_in = self.source.d_in();
         self.rows.clear();
         reserve(&mut self.rows, n_rows * d_in)?;
-        for row_idx in 0..n_rows {
-            let source_row = self.source.row_order.source_row(row_idx);
-            let start = source_row * d_in * 4;
-            let row = chunk.get(start..start + d_in * 4).unwrap_or(&[]);
-            let weights = row
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|bytes| f32::from_le_bytes(*bytes));
-            self.rows.extend(weights);
-        }
-        let broken = self.rows.iter().position(|weight| !weight.is_finite());
-        match broken {
-            None => Ok(()),
-            Some(idx) => {
-                let (row_idx, column) = (idx / d_in, idx % d_in);
-                let source_row = self.next_row + self.source.row_order.source_row(row_idx);
-                let index = source_row as u64 * d_in as u64 + column as u64;
-                Err(self.refuse(ImportErrorKind::NotFinite, index))
+        self.rows.resize(n_rows * d_in, 0.0);
+        let kind = self.source.ggml_type;
+        if let RowOrder::Transposed { first, n_columns } = self.source.row_order {
+            let element_bytes = kind.block_bytes as usize;
+            for (idx, weight) in self.rows.iter_mut().enumerate() {
+                let element = idx % d_in * n_columns + first + idx / d_in;
+                let start = element * element_bytes;
+                let bytes = chunk.get(start..start + element_bytes).unwrap_or(&[]);
+                kind.decode(bytes, core::slice::from_mut(weight));
+            }
+        } else {
+            let (row_bytes, _) = self.source.source_rows(n_rows);
+            let row_bytes = row_bytes as usize;
+            for (row_idx, row) in self.rows.chunks_exact_mut(d_in).enumerate() {
+                let start = self.source.row_order.source_row(row_idx) * row_bytes;
+                kind.decode(chunk.get(start..start + row_bytes).unwrap_or(&[]), row);
             }
         }
+        let broken = self.rows.iter().position(|weight| !weight.is_finite());
+        if let Some(idx) = broken {
+            let (row_idx, column) = (idx / d_in, idx % d_in);
+            let source_row = self.next_row + self.source.row_order.source_row(row_idx);
+            let index = source_row as u64 * d_in as u64 + column as u64;
+            return Err(self.refuse(ImportErrorKind::NotFinite, index));
+        }
+        if self.source.adds_one {
+            self.rows.iter_mut().for_each(|weight| *weight += 1.0);
+        }
+        Ok(())
     }
 
     /// Decodes what was encoded and adds up the differences.

@@ -5,7 +5,7 @@ mod made;
 
 use cultivar_core::tokenizer::TokenizerErrorKind;
 use cultivar_import::ImportErrorKind as Kind;
-use cultivar_import::{ImportError, ImportStep, Importer, SourceInfo, TargetFormat};
+use cultivar_import::{ImportError, ImportStep, Importer, Requantize, SourceInfo, TargetFormat};
 use made::{SMALL, Sizes, import, options, tokenizer_file, tokenizer_file_of};
 
 fn refused(files: &[(&str, &[u8])], format: TargetFormat) -> ImportError {
@@ -61,8 +61,8 @@ fn other_kinds_are_told_apart() {
         (b"", Kind::Empty, "empty"),
         (b"Once upon a time", Kind::Unrecognised, "not a model file"),
         (b"\0", Kind::Unrecognised, "not a model file"),
-        (b"GGUF\x03\0\0\0", Kind::KindLater, "GGUF"),
-        (b"\x40\0\0\0\0\0\0\0{\"a\":", Kind::KindLater, "safetensors"),
+        (b"GGUF\x03\0\0\0", Kind::Truncated, "cut off"),
+        (b"\x40\0\0\0\0\0\0\0{\"a\":", Kind::Truncated, "cut off"),
         (b"24ka\x01\0\0\0", Kind::KindLater, "llama2.c version 1"),
         (b"PK\x03\x04", Kind::KindLater, "PyTorch"),
         (b"\x89SLM\r\n\x1a\n", Kind::AlreadyPackage, "already"),
@@ -335,18 +335,19 @@ fn calls_out_of_order_and_short_supplies_are_errors_that_stay() {
 }
 
 #[test]
-fn later_and_unknown_formats_are_named() {
-    for name in ["q4_k", "q6_k", "q5_0"] {
-        let error = TargetFormat::from_name(name).unwrap_err();
-        assert_eq!(error.kind, Kind::FormatLater);
-        let text = format!("format {name} is not supported yet by this version");
-        assert_eq!(error.to_string(), text);
-    }
+fn unknown_formats_are_named() {
+    let error = TargetFormat::from_name("q3").unwrap_err();
     assert_eq!(
-        TargetFormat::from_name("q3").unwrap_err().kind,
-        Kind::FormatUnknown
+        (error.kind, error.field.as_str()),
+        (Kind::FormatUnknown, "q3")
     );
+    let error = Requantize::from_name("f16").unwrap_err();
+    assert_eq!(error.kind, Kind::RequantizeUnknown);
+    assert!(error.to_string().contains("use q8_0 or nearest"));
     for format in TargetFormat::ALL {
         assert_eq!(TargetFormat::from_name(format.name()).unwrap(), format);
+    }
+    for choice in [Requantize::Q8_0, Requantize::Nearest] {
+        assert_eq!(Requantize::from_name(choice.name()).unwrap(), choice);
     }
 }

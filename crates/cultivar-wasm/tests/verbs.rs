@@ -252,7 +252,7 @@ fn an_import_says_what_is_wrong_with_its_order() {
             "{\"sources\":[],\"options\":{\"colour\":\"red\"}}",
             Status::UnknownOption.code(),
         ),
-        ("{\"sources\":[],\"options\":{\"format\":\"q6_k\"}}", 521),
+        ("{\"sources\":[],\"options\":{\"format\":\"q9\"}}", 522),
     ];
     for (order, code) in rows {
         let len = put(&mut host, order.as_bytes());

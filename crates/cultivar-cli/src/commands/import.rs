@@ -8,7 +8,7 @@ use crate::package_file::PackageFile;
 use crate::part_file::PartFile;
 use cultivar_core::json::JsonWriter;
 use cultivar_core::package::{Head, Tail};
-use cultivar_import::{ImportOptions, ImportStep, Importer, SourceInfo, TargetFormat};
+use cultivar_import::{ImportOptions, ImportStep, Importer, Requantize, SourceInfo, TargetFormat};
 use std::fs::File;
 use std::io::{IsTerminal, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -17,13 +17,18 @@ pub const COMMAND: Command = Command {
     name: "import",
     summary: "Make a package from foreign model files",
     usage: &[
-        "INPUT… -o OUT [--format keep|f32|f16|q8_0|q4_0|q4_k|q6_k] [--json]",
+        "INPUT… -o OUT [--format FORMAT] [--requantize q8_0|nearest] [--json]",
         "ADAPTER_DIR_OR_GGUF --base MODEL.slm -o OUT.sla [--exact-base] [--json]",
     ],
-    about: "INPUT is files or a folder, in any order; kinds are told from content. Known:\n\
-            llama2.c checkpoints (version 0) with their tokenizer file. Formats apply to\n\
-            matrices: norms stay f32, and rows that are no multiple of 32 become f16 where\n\
-            blocks are asked for.\n\n\
+    about: "INPUT is files or a folder, in any order. Known: GGUF (versions 2 and 3, also split),\n\
+            safetensors with config.json and a tokenizer (a Hugging Face folder, also sharded),\n\
+            and llama2.c checkpoints (version 0) with their tokenizer file.\n\n\
+            FORMAT: keep (as the source), f32, f16, bf16, q8_0, q6_k, q5_0, q4_k, q4_0, or a mix:\n\
+            q4_k_m (output and half of the value and down matrices q6_k), q4_k_l (embedding and\n\
+            output q8_0 too). Formats apply to matrices: norms and biases stay f32, and rows that\n\
+            are no multiple of 32 become f16 where blocks are asked for. Where formats are kept,\n\
+            blocks of others (q4_1, q5_k, iq4_nl, …) are decoded exactly and become --requantize.\n\
+            What that loses is recorded.\n\n\
             OUT appears only when it is complete and read back; an older one stays until then.\n\
             An import that is killed (Ctrl-C) leaves OUT.N.part, N its process id. Its head is\n\
             written last, so that no command takes half a package for one; it may be deleted.",
@@ -35,6 +40,11 @@ pub const COMMAND: Command = Command {
             help: "the package to write, NAME.slm",
         },
         Flag::with("--format", "FORMAT", "how matrices are stored (keep)"),
+        Flag::with(
+            "--requantize",
+            "CHOICE",
+            "what unkept blocks become: q8_0 or nearest (q8_0)",
+        ),
         Flag::with(
             "--name",
             "TEXT",
@@ -71,10 +81,15 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         })?,
         None => TargetFormat::Keep,
     };
+    let requantize = match given.text("--requantize")? {
+        Some(name) => Requantize::from_name(name)?,
+        None => Requantize::default(),
+    };
     let text = |flag| given.text(flag).map(|text| text.unwrap_or("").to_string());
     let (paths, has_folder) = input_files(given)?;
     let options = ImportOptions {
         format,
+        requantize,
         name: text("--name")?,
         license: text("--license")?,
         source: text("--source")?,

@@ -55,7 +55,7 @@ pub(super) fn tq1_0(block: &[u8], out: &mut [f32]) {
     for (bytes, n_digits) in [(0..32, 5), (32..48, 5), (48..52, 4)] {
         for power in &POWERS_OF_3[..n_digits] {
             for (byte, out) in block[bytes.clone()].iter().zip(&mut out) {
-                let digit = u16::from(byte.wrapping_mul(*power)) * 3 >> 8;
+                let digit = (u16::from(byte.wrapping_mul(*power)) * 3) >> 8;
                 *out = (f32::from(digit) - 1.0) * d;
             }
         }

@@ -8,12 +8,12 @@
 //! Source: llama2.c `run.c`, `read_checkpoint` and `memory_map_weights`; `export.py`, version 0.
 
 use crate::error::{ImportError, ImportErrorKind};
+use crate::ggml::GgmlType;
 use crate::plan::{RowOrder, TensorSource};
-use alloc::format;
-use alloc::string::{String, ToString};
-use alloc::vec;
+use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::package::limits;
+use cultivar_core::package::schema::{TensorRole, tensor_name};
 use cultivar_core::package::{ModelConfig, ModelSize};
 
 /// Bytes of the header.
@@ -114,7 +114,7 @@ impl Header {
 
     /// Every tensor in the order of the file, and the file's length. All sums fit: the limits of
     /// the fields keep each product below 2^50.
-    pub(crate) fn tensors(&self) -> (Vec<TensorSource>, u64) {
+    pub(crate) fn tensors(&self, source: usize) -> (Vec<TensorSource>, u64) {
         let [
             d_model,
             d_ff,
@@ -132,44 +132,47 @@ impl Header {
         let mut list = TensorList {
             tensors: Vec::new(),
             offset: HEADER_BYTES,
+            source,
         };
         let plain = RowOrder::Same;
         list.push(
-            "token_embedding".to_string(),
-            vec![vocab_size, d_model],
+            TensorRole::TokenEmbedding,
+            None,
+            &[vocab_size, d_model],
             plain,
         );
-        let of_layer: [(&str, &[u64], RowOrder); 9] = [
-            ("attention_norm", &[d_model], plain),
-            ("w_q", &[d_model, d_model], rotary),
-            ("w_k", &[kv_dim, d_model], rotary),
-            ("w_v", &[kv_dim, d_model], plain),
-            ("w_o", &[d_model, d_model], plain),
-            ("ffn_norm", &[d_model], plain),
-            ("w_gate", &[d_ff, d_model], plain),
-            ("w_down", &[d_model, d_ff], plain),
-            ("w_up", &[d_ff, d_model], plain),
+        let of_layer: [(TensorRole, &[u64], RowOrder); 9] = [
+            (TensorRole::AttentionNorm, &[d_model], plain),
+            (TensorRole::Wq, &[d_model, d_model], rotary),
+            (TensorRole::Wk, &[kv_dim, d_model], rotary),
+            (TensorRole::Wv, &[kv_dim, d_model], plain),
+            (TensorRole::Wo, &[d_model, d_model], plain),
+            (TensorRole::FfnNorm, &[d_model], plain),
+            (TensorRole::WGate, &[d_ff, d_model], plain),
+            (TensorRole::WDown, &[d_model, d_ff], plain),
+            (TensorRole::WUp, &[d_ff, d_model], plain),
         ];
-        for (name, shape, row_order) in of_layer {
-            for layer_idx in 0..n_layers {
-                list.push(
-                    format!("layers.{layer_idx}.{name}"),
-                    shape.to_vec(),
-                    row_order,
-                );
+        for (role, shape, row_order) in of_layer {
+            for layer_idx in 0..n_layers as usize {
+                list.push(role, Some(layer_idx), shape, row_order);
             }
         }
-        list.push("final_norm".to_string(), vec![d_model], plain);
+        list.push(TensorRole::FinalNorm, None, &[d_model], plain);
         list.offset += context_len * head_dim * 4;
         if !self.tied_output {
-            list.push("output".to_string(), vec![vocab_size, d_model], plain);
+            list.push(TensorRole::Output, None, &[vocab_size, d_model], plain);
         }
         (list.tensors, list.offset)
     }
 
-    /// The tensors, if the file has exactly the length that the header calls for.
-    pub(crate) fn checked_tensors(&self, bytes: u64) -> Result<Vec<TensorSource>, ImportError> {
-        let (tensors, expected) = self.tensors();
+    /// The tensors of source `source`, if the file has exactly the length that the header calls
+    /// for.
+    pub(crate) fn checked_tensors(
+        &self,
+        bytes: u64,
+        source: usize,
+    ) -> Result<Vec<TensorSource>, ImportError> {
+        let (tensors, expected) = self.tensors(source);
         let kind = match bytes.cmp(&expected) {
             core::cmp::Ordering::Less => ImportErrorKind::Truncated,
             core::cmp::Ordering::Greater => ImportErrorKind::Trailing,
@@ -182,17 +185,25 @@ impl Header {
 struct TensorList {
     tensors: Vec<TensorSource>,
     offset: u64,
+    source: usize,
 }
 
 impl TensorList {
-    fn push(&mut self, name: String, shape: Vec<u64>, row_order: RowOrder) {
-        let tensor = TensorSource {
-            name,
-            shape,
-            offset: self.offset,
-            row_order,
+    fn push(&mut self, role: TensorRole, layer: Option<usize>, shape: &[u64], row_order: RowOrder) {
+        let Some(ggml_type) = GgmlType::by_name("f32") else {
+            return;
         };
-        self.offset += tensor.n_elements() * 4;
-        self.tensors.push(tensor);
+        self.tensors.push(TensorSource {
+            name: String::from(tensor_name(role, layer).as_str()),
+            role,
+            layer,
+            shape: shape.to_vec(),
+            source: self.source,
+            offset: self.offset,
+            ggml_type,
+            row_order,
+            adds_one: false,
+        });
+        self.offset += shape.iter().product::<u64>() * 4;
     }
 }

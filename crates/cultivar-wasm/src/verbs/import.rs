@@ -10,7 +10,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::bytes::ShortText;
 use cultivar_core::json::{self, JsonValue};
-use cultivar_import::{ImportOptions, ImportStep, Importer, SourceInfo, TargetFormat};
+use cultivar_import::{ImportOptions, ImportStep, Importer, Requantize, SourceInfo, TargetFormat};
 
 /// Outcome of a step: the package is complete.
 pub const STEP_DONE: i32 = 0;
@@ -126,7 +126,8 @@ fn sources(value: &JsonValue) -> Result<Vec<SourceInfo>, Failure> {
     Ok(sources)
 }
 
-/// `{"options": {"format", "name", "license", "source", "notes"}}`; all may be absent.
+/// `{"options": {"format", "requantize", "name", "license", "source", "notes", …}}`; all may be
+/// absent.
 fn options(value: &JsonValue) -> Result<ImportOptions, Failure> {
     let mut options = ImportOptions::default();
     let Some(fields) = value.get("options") else {
@@ -145,6 +146,7 @@ fn options(value: &JsonValue) -> Result<ImportOptions, Failure> {
         let text = value.as_str().ok_or_else(|| bad(field))?;
         match field.as_str() {
             "format" => options.format = TargetFormat::from_name(text)?,
+            "requantize" => options.requantize = Requantize::from_name(text)?,
             "name" => options.name = String::from(text),
             "license" => options.license = String::from(text),
             "source" => options.source = String::from(text),
