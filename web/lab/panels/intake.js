@@ -48,11 +48,17 @@ export function createIntake({ dispatch, commands }) {
   };
 }
 
-/** The demo first; afterwards the keyboard stands on Run, which is what comes next. */
+/** The demo first; then the keyboard stands on Run, unless the person has moved it elsewhere. */
 function createGuide(commands) {
+  const demo = el("button.primary", {
+    type: "button", id: "load-demo", "aria-describedby": "demo-words", onclick: loadDemo,
+  }, icon("run"), el("span", {}, "Load the demo"));
   async function loadDemo() {
     if (!await commands.openDemo()) return;
-    requestAnimationFrame(() => document.getElementById("run").focus());
+    requestAnimationFrame(() => {
+      const isFree = [demo, document.body].includes(document.activeElement);
+      if (isFree) document.getElementById("run").focus();
+    });
   }
   const source = el("a", {
     href: "https://huggingface.co/karpathy/tinyllamas", target: "_blank", rel: "noreferrer",
@@ -60,10 +66,7 @@ function createGuide(commands) {
   return el("div.guide", {},
     el("h2", {}, "Open a small language model"),
     el("p", {}, "It runs inside this page, on this machine. Nothing is sent anywhere."),
-    el("div.demo", {},
-      el("button.primary", {
-        type: "button", id: "load-demo", "aria-describedby": "demo-words", onclick: loadDemo,
-      }, icon("run"), el("span", {}, "Load the demo")),
+    el("div.demo", {}, demo,
       el("p", { id: "demo-words" }, el("strong", {}, "sprout"),
         ", a model of 1.1 million parameters that tells very short stories and answers questions"
           + " about them. 2.2 MiB from this page’s own host; free for any use (CC0).")),
