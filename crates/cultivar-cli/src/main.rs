@@ -12,6 +12,7 @@ mod help;
 mod output;
 mod package_file;
 mod part_file;
+mod tokenizer_file;
 
 use arguments::{Arguments, closest};
 use commands::{COMMANDS, Command};

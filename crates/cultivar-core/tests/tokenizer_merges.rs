@@ -88,6 +88,56 @@ fn merging_equals_the_slow_twin() {
 }
 
 #[test]
+fn words_that_were_met_before_have_the_ids_they_had() {
+    let mut random = Random(5);
+    let mut record = random_vocabulary(&mut random, 200);
+    record.pre_tokenizer = vec!["space_words".into()];
+    let tokenizer = Tokenizer::new(record).unwrap();
+    let words: Vec<String> = (0..300).map(|_| random_text(&mut random, 90)).collect();
+    let mut text = String::new();
+    for _ in 0..4000 {
+        text.push_str(&words[random.below(300) as usize]);
+        text.push(' ');
+    }
+    let mut expected = Vec::new();
+    let first = text.find(' ').unwrap_or(0);
+    expected.extend(tokenizer.ids(&text[..first], PLAIN).unwrap());
+    for word in text[first..].split(' ').skip(1) {
+        let word = format!(" {word}");
+        expected.extend(tokenizer.ids(&word, PLAIN).unwrap());
+    }
+    assert_eq!(tokenizer.ids(&text, PLAIN).unwrap(), expected);
+}
+
+#[test]
+fn special_pieces_take_white_space_along_where_they_are_told_to() {
+    let mut record = TokenizerRecord::empty(TokenizerKind::ByteBpe);
+    record.pieces = [&b"a"[..], b" ", b"\n", b"<x>", b"<y>"]
+        .into_iter()
+        .collect();
+    record.types = vec![1, 1, 1, 3, 3];
+    let options = EncodeOptions {
+        add_bos: None,
+        parse_special: true,
+    };
+    let text = " a \n<x>\n a <y> a<x>";
+    let ids = |record: &TokenizerRecord| {
+        let tokenizer = Tokenizer::new(record.clone()).unwrap();
+        tokenizer.ids(text, options).unwrap()
+    };
+    assert_eq!(ids(&record), [1, 0, 1, 2, 3, 2, 1, 0, 1, 4, 1, 0, 3]);
+    record.strip_right_ids = vec![3];
+    assert_eq!(ids(&record), [1, 0, 1, 2, 3, 0, 1, 4, 1, 0, 3]);
+    record.strip_left_ids = vec![3, 4];
+    assert_eq!(ids(&record), [1, 0, 3, 0, 4, 1, 0, 3]);
+    let bytes = tokenizer_records(&record).finish();
+    assert_eq!(read_tokenizer(&bytes, 0, 5).unwrap(), record);
+    record.strip_left_ids = vec![4, 3];
+    assert!(Tokenizer::new(record.clone()).is_err());
+    assert!(read_tokenizer(&tokenizer_records(&record).finish(), 0, 5).is_err());
+}
+
+#[test]
 fn what_merges_cannot_reach_is_taken_whole_where_merges_are_ignored() {
     let mut record = TokenizerRecord::empty(TokenizerKind::ByteBpe);
     record.pieces = [&b"a"[..], b"b", b"ba"].into_iter().collect();

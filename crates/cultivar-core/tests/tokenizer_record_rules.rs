@@ -108,7 +108,7 @@ fn every_broken_rule_is_named() {
         (
             Kind::StepUnknown,
             0,
-            changed(|r| r.normalizer.push("nfc".into())),
+            changed(|r| r.normalizer.push("nfx".into())),
         ),
         (
             Kind::StepUnknown,

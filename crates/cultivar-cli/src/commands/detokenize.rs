@@ -1,18 +1,20 @@
-//! `cultivar detokenize`: token ids to text, by the package's own tokenizer. Reads no weights.
+//! `cultivar detokenize`: token ids to text, by a package's or any model's tokenizer. Reads no
+//! weights.
 
 use super::Command;
 use crate::arguments::{Arguments, Flag};
 use crate::failure::Failure;
 use crate::output::Report;
-use crate::package_file::PackageFile;
+use crate::tokenizer_file;
 use cultivar_core::json::JsonWriter;
-use cultivar_core::tokenizer::Tokenizer;
 
 pub const COMMAND: Command = Command {
     name: "detokenize",
     summary: "Turn token ids into text",
     usage: &["FILE --ids 1,2,3 [--json]"],
-    about: "Markers give no text; bytes that are no UTF-8 become U+FFFD.",
+    about: "FILE is a package, a GGUF file (vocabulary alone too), a tokenizer.json, a\n\
+            tokenizer.model, a vocab.json with its merges.txt beside it, or a folder with one of\n\
+            these. Markers give no text; bytes that are no UTF-8 become U+FFFD.",
     flags: &[Flag::with("--ids", "1,2,3", "the ids")],
     run,
 };
@@ -22,8 +24,7 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     let ids = given
         .ids("--ids")?
         .ok_or_else(|| Failure::usage("give --ids"))?;
-    let mut file = PackageFile::open(path)?;
-    let tokenizer = Tokenizer::new(file.head()?.tokenizer).map_err(|error| file.about(error))?;
+    let tokenizer = tokenizer_file::open(path)?;
     let text = tokenizer.decode(&ids)?;
     let mut json = JsonWriter::new();
     json.begin_object();

@@ -1,19 +1,22 @@
-//! `cultivar tokenize`: text to token ids, by the package's own tokenizer. Reads no weights.
+//! `cultivar tokenize`: text to token ids, by a package's or any model's tokenizer. Reads no
+//! weights.
 
 use super::Command;
 use crate::arguments::{Arguments, Flag};
 use crate::failure::{Exit, Failure};
 use crate::output::Report;
-use crate::package_file::PackageFile;
+use crate::tokenizer_file;
 use cultivar_core::json::JsonWriter;
-use cultivar_core::tokenizer::{EncodeOptions, Tokenizer};
+use cultivar_core::tokenizer::EncodeOptions;
 use std::borrow::Cow;
 
 pub const COMMAND: Command = Command {
     name: "tokenize",
     summary: "Turn text into token ids",
     usage: &["FILE (--text TEXT | --file F) [--special] [--no-bos] [--json]"],
-    about: "",
+    about: "FILE is a package, a GGUF file (vocabulary alone too), a tokenizer.json, a\n\
+            tokenizer.model, a vocab.json with its merges.txt beside it, or a folder with one of\n\
+            these.",
     flags: &[
         Flag::with("--text", "TEXT", "the text"),
         Flag::with("--file", "F", "a UTF-8 file that holds the text"),
@@ -40,8 +43,7 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         }
         _ => return Err(Failure::usage("give either --text or --file")),
     };
-    let mut file = PackageFile::open(path)?;
-    let tokenizer = Tokenizer::new(file.head()?.tokenizer).map_err(|error| file.about(error))?;
+    let tokenizer = tokenizer_file::open(path)?;
     let options = EncodeOptions {
         add_bos: given.has("--no-bos").then_some(false),
         parse_special: given.has("--special"),

@@ -62,6 +62,28 @@ macro_rules! id_key {
     };
 }
 
+macro_rules! ids_key {
+    ($field:ident) => {
+        TokenizerKey {
+            name: stringify!($field),
+            read: |record, value| {
+                let Value::U32List(list) = value else {
+                    return Err(WRONG_KIND);
+                };
+                record.$field = list
+                    .iter()
+                    .map(|bytes| u32::from_le_bytes(*bytes))
+                    .collect();
+                Ok(())
+            },
+            is_default: |record| record.$field.is_empty(),
+            put: |record, out, key| {
+                out.u32_list(key, record.$field.iter().copied());
+            },
+        }
+    };
+}
+
 macro_rules! steps_key {
     ($field:ident) => {
         TokenizerKey {
@@ -92,23 +114,7 @@ const KEYS: &[TokenizerKey] = &[
     bool_key!(add_space_prefix),
     id_key!(bos_id),
     steps_key!(decoder),
-    TokenizerKey {
-        name: "eos_ids",
-        read: |record, value| {
-            let Value::U32List(list) = value else {
-                return Err(WRONG_KIND);
-            };
-            record.eos_ids = list
-                .iter()
-                .map(|bytes| u32::from_le_bytes(*bytes))
-                .collect();
-            Ok(())
-        },
-        is_default: |record| record.eos_ids.is_empty(),
-        put: |record, out, key| {
-            out.u32_list(key, record.eos_ids.iter().copied());
-        },
-    },
+    ids_key!(eos_ids),
     bool_key!(ignore_merges),
     TokenizerKey {
         name: "kind",
@@ -172,6 +178,8 @@ const KEYS: &[TokenizerKey] = &[
             out.f32_list(key, &record.scores);
         },
     },
+    ids_key!(strip_left_ids),
+    ids_key!(strip_right_ids),
     TokenizerKey {
         name: "types",
         read: |record, value| {
@@ -309,9 +317,15 @@ fn check_tokenizer(
             return Err((PackageErrorKind::TokenId, key));
         }
     }
-    let ascends = tokenizer.eos_ids.array_windows().all(|[a, b]| a < b);
-    if !ascends || !tokenizer.eos_ids.iter().all(|id| is_id(*id)) {
-        return Err((PackageErrorKind::TokenId, "eos_ids"));
+    for (ids, key) in [
+        (&tokenizer.eos_ids, "eos_ids"),
+        (&tokenizer.strip_left_ids, "strip_left_ids"),
+        (&tokenizer.strip_right_ids, "strip_right_ids"),
+    ] {
+        let ascends = ids.array_windows().all(|[a, b]| a < b);
+        if !ascends || !ids.iter().all(|id| is_id(*id)) {
+            return Err((PackageErrorKind::TokenId, key));
+        }
     }
     if !tokenizer
         .merges

@@ -29,7 +29,7 @@ pub enum TokenizerErrorKind {
     BytePieceMissing,
     /// A special id is outside the vocabulary.
     SpecialIdRange,
-    /// `eos_ids` is not strictly ascending.
+    /// A list of special ids is not strictly ascending.
     EosOrder,
     /// The begin-of-sequence id is wanted but the record has none.
     BosMissing,
@@ -160,7 +160,10 @@ impl fmt::Display for TokenizerError {
                 write!(f, "tokenizer: special id {id} is outside the vocabulary")
             }
             TokenizerErrorKind::EosOrder => {
-                write!(f, "tokenizer: end ids are not strictly ascending at {id}")
+                write!(
+                    f,
+                    "tokenizer: special ids are not strictly ascending at {id}"
+                )
             }
             TokenizerErrorKind::BosMissing => {
                 write!(

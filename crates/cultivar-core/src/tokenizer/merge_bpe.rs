@@ -13,6 +13,7 @@ use super::pre_tokenizer::PreTokenizer;
 use super::record::{PieceType, TokenizerKind, TokenizerRecord};
 use super::spelling::Spelling;
 use super::vocabulary::Vocabulary;
+use super::word_memory::WordMemory;
 use alloc::collections::TryReserveError;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -97,16 +98,24 @@ impl MergeBpe {
         out: &mut Vec<u32>,
     ) -> Result<(), TokenizerError> {
         let mut span = Span::default();
+        let mut memory = WordMemory::new(text, record.unk_id);
+        let mut start = 0;
         self.pre_tokenizer.split(text, &mut |word| {
-            if record.ignore_merges
-                && let Some(id) = self.vocabulary.find(&record.pieces, word.as_bytes())
-            {
-                out.push(id);
+            let (word_start, ids_start) = (start, out.len());
+            start += word.len();
+            let Some(slot_idx) = memory.recall(word.as_bytes(), out) else {
                 return Ok(());
+            };
+            let whole = || self.vocabulary.find(&record.pieces, word.as_bytes());
+            match record.ignore_merges.then(whole).flatten() {
+                Some(id) => out.push(id),
+                None => {
+                    self.begin(record, word, &mut span).map_err(no_memory)?;
+                    span.merge(&(self, record), word.as_bytes(), false);
+                    self.emit(word.as_bytes(), &span, out);
+                }
             }
-            self.begin(record, word, &mut span).map_err(no_memory)?;
-            span.merge(&(self, record), word.as_bytes(), false);
-            self.emit(word.as_bytes(), &span, out);
+            memory.keep(slot_idx, word_start, word.as_bytes(), out, ids_start);
             Ok(())
         })
     }
@@ -140,12 +149,15 @@ impl MergeBpe {
 
     /// Appends the ids of a merged word.
     fn emit(&self, word: &[u8], span: &Span, out: &mut Vec<u32>) {
+        let word_start = out.len();
         let mut symbol_idx = 0u32;
         while let Some(symbol) = span.symbols.get(symbol_idx as usize) {
             match &self.symbols {
                 _ if symbol.id != NONE => out.push(symbol.id),
                 Symbols::Bytes(_) => {}
-                Symbols::Characters(spelling) => spelling.spell(symbol.bytes(word), out),
+                Symbols::Characters(spelling) => {
+                    spelling.spell(symbol.bytes(word), out, word_start);
+                }
             }
             symbol_idx = symbol.next;
         }

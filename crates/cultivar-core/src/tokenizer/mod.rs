@@ -18,7 +18,9 @@ mod special_pieces;
 mod spelling;
 mod stream_decoder;
 mod unicode;
+mod unigram;
 mod vocabulary;
+mod word_memory;
 mod word_rules;
 
 pub use error::{TokenizerError, TokenizerErrorKind};
@@ -26,6 +28,7 @@ pub use normalizer::is_normalizer_step;
 pub use pre_tokenizer::is_pre_tokenizer_step;
 pub use record::{PieceType, Pieces, TokenizerKind, TokenizerRecord};
 pub use stream_decoder::StreamDecoder;
+pub use vocabulary::Vocabulary;
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -34,7 +37,8 @@ use merge_bpe::MergeBpe;
 use normalizer::Normalizer;
 use pre_tokenizer::PreTokenizer;
 use sentencepiece::SentencePiece;
-use special_pieces::SpecialPieces;
+use special_pieces::{Found, SpecialPieces};
+use unigram::Unigram;
 
 /// Most ids of a vocabulary: four times the largest in use (262,144).
 pub const VOCAB_SIZE_MAX: usize = 1 << 20;
@@ -77,6 +81,7 @@ enum Index {
     Bytes,
     SentencePiece(SentencePiece),
     MergeBpe(MergeBpe),
+    Unigram(Unigram),
 }
 
 impl Tokenizer {
@@ -92,6 +97,10 @@ impl Tokenizer {
             TokenizerKind::ByteBpe | TokenizerKind::CharBpe => {
                 let pre_tokenizer = PreTokenizer::new(&record.pre_tokenizer).ok_or(unknown)?;
                 Index::MergeBpe(MergeBpe::new(&record, pre_tokenizer)?)
+            }
+            TokenizerKind::Unigram => {
+                let pre_tokenizer = PreTokenizer::new(&record.pre_tokenizer).ok_or(unknown)?;
+                Index::Unigram(Unigram::new(&record, pre_tokenizer)?)
             }
         };
         Ok(Tokenizer {
@@ -163,7 +172,7 @@ impl Tokenizer {
                 .special
                 .find(&self.record, text.as_bytes(), at, options.parse_special);
             let end = found.map_or(text.len(), |found| found.start);
-            let stretch = text.get(at..end).unwrap_or("");
+            let stretch = self.stripped(text.get(at..end).unwrap_or(""), found);
             if let Err(error) = self.encode_plain(stretch, at == 0, out) {
                 out.truncate(n_before);
                 return Err(error);
@@ -171,6 +180,20 @@ impl Tokenizer {
             let Some(found) = found else { return Ok(()) };
             out.push(found.id);
             at = found.end;
+            if self.record.strip_right_ids.binary_search(&found.id).is_ok() {
+                let rest = text.get(at..).unwrap_or("");
+                at += rest.len() - rest.trim_start().len();
+            }
+        }
+    }
+
+    /// The stretch before a special piece, without the white space that the piece takes along.
+    fn stripped<'a>(&self, stretch: &'a str, next: Option<Found>) -> &'a str {
+        let takes = |found: Found| self.record.strip_left_ids.binary_search(&found.id).is_ok();
+        if next.is_some_and(takes) {
+            stretch.trim_end()
+        } else {
+            stretch
         }
     }
 
@@ -225,6 +248,7 @@ impl Tokenizer {
         match &self.index {
             Index::SentencePiece(index) => index.encode(&self.record, &text, out),
             Index::MergeBpe(index) => index.encode(&self.record, &text, out),
+            Index::Unigram(index) => index.encode(&self.record, &text, out),
             Index::Bytes => {
                 bytes_kind::encode(&text, out);
                 Ok(())

@@ -84,6 +84,7 @@ const STEPS: &[(&str, Step)] = &[
         "ascii_symbol_runs_but_backtick",
         runs(Members::AsciiSymbolsButBacktick),
     ),
+    ("ascii_symbols", singles(Members::AsciiSymbols)),
     ("cjk_runs", runs(Members::Cjk)),
     ("deepseek_letters", spaced_runs(Members::CasedLetters)),
     (
@@ -282,6 +283,7 @@ mod tests {
             ("digit_triples", "12345678x9", "123|456|78x9"),
             ("ascii_symbol_runs", "a+`!b$", "a|+`!|b|$"),
             ("ascii_symbol_runs_but_backtick", "a+`!b", "a|+|`|!|b"),
+            ("ascii_symbols", "a+`!b", "a|+|`|!|b"),
             ("line_breaks", "a\r\n\nb", "a|\r|\n|\n|b"),
             ("letter_words", "ab  cd1é", "ab| | cd|1|é"),
             ("punctuation_words", "a !?b .", "a| !?|b| ."),

@@ -19,15 +19,18 @@ pub enum TokenizerKind {
     ByteBpe,
     /// BPE over characters by a list of merges, bytes being the fallback.
     CharBpe,
+    /// The cut with the best sum of scores, bytes being the fallback.
+    Unigram,
 }
 
 impl TokenizerKind {
     /// Every kind, in a fixed order.
-    pub const ALL: [TokenizerKind; 4] = [
+    pub const ALL: [TokenizerKind; 5] = [
         TokenizerKind::Bytes,
         TokenizerKind::SentencePieceBpe,
         TokenizerKind::ByteBpe,
         TokenizerKind::CharBpe,
+        TokenizerKind::Unigram,
     ];
 
     /// The name stored under the key `kind`.
@@ -37,26 +40,32 @@ impl TokenizerKind {
             TokenizerKind::SentencePieceBpe => "sentencepiece_bpe",
             TokenizerKind::ByteBpe => "byte_bpe",
             TokenizerKind::CharBpe => "char_bpe",
+            TokenizerKind::Unigram => "unigram",
         }
     }
 
     /// Whether every piece has a score.
     pub const fn has_scores(self) -> bool {
-        matches!(self, TokenizerKind::SentencePieceBpe)
+        matches!(
+            self,
+            TokenizerKind::SentencePieceBpe | TokenizerKind::Unigram
+        )
     }
 
-    /// Whether merges are listed, words are split off first and text may be normalised.
+    /// Whether merges are listed.
     pub const fn has_merges(self) -> bool {
         matches!(self, TokenizerKind::ByteBpe | TokenizerKind::CharBpe)
+    }
+
+    /// Whether words are split off by named steps first.
+    pub const fn has_pre_tokenizer(self) -> bool {
+        self.has_merges() || matches!(self, TokenizerKind::Unigram)
     }
 
     /// Whether pieces hold plain spaces where SentencePiece shows U+2581, which in text means a
     /// space then.
     pub const fn has_space_mark(self) -> bool {
-        matches!(
-            self,
-            TokenizerKind::SentencePieceBpe | TokenizerKind::CharBpe
-        )
+        !matches!(self, TokenizerKind::Bytes | TokenizerKind::ByteBpe)
     }
 
     /// The kind of that stored name, or nothing for a name this version does not know.
@@ -213,9 +222,13 @@ pub struct TokenizerRecord {
     pub remove_leading_space: bool,
     /// Whether a word that is a piece is taken whole, merges or not.
     pub ignore_merges: bool,
-    /// Named steps before splitting; empty for kinds without merges.
+    /// Special pieces that take white space before them along; strictly ascending.
+    pub strip_left_ids: Vec<u32>,
+    /// Special pieces that take white space behind them along; strictly ascending.
+    pub strip_right_ids: Vec<u32>,
+    /// Named steps before splitting; empty for `Bytes`.
     pub normalizer: Vec<String>,
-    /// Named splitting steps; empty for kinds without merges.
+    /// Named splitting steps; empty for kinds without.
     pub pre_tokenizer: Vec<String>,
     /// Named steps after joining; none are known.
     pub decoder: Vec<String>,
@@ -283,6 +296,8 @@ impl TokenizerRecord {
             add_space_prefix: false,
             remove_leading_space: false,
             ignore_merges: false,
+            strip_left_ids: Vec::new(),
+            strip_right_ids: Vec::new(),
             normalizer: Vec::new(),
             pre_tokenizer: Vec::new(),
             decoder: Vec::new(),

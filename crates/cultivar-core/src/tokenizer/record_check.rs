@@ -39,15 +39,15 @@ pub(super) fn check(record: &TokenizerRecord) -> Result<(), TokenizerError> {
 
 /// Steps are known to this version, and there are none where the kind takes none.
 fn check_steps(record: &TokenizerRecord) -> Result<(), TokenizerError> {
-    let normalizer = record
-        .normalizer
-        .iter()
-        .map(|name| is_normalizer_step(name));
+    let takes_normalizer = record.kind != TokenizerKind::Bytes;
+    let takes_splitters = record.kind.has_pre_tokenizer();
+    let normalizer = record.normalizer.iter();
+    let normalizer = normalizer.map(|name| takes_normalizer && is_normalizer_step(name));
     let splitters = record.pre_tokenizer.iter();
-    let pre_tokenizer = splitters.map(|name| is_pre_tokenizer_step(name));
+    let splitters = splitters.map(|name| takes_splitters && is_pre_tokenizer_step(name));
     let decoder = record.decoder.iter().map(|_| false);
-    let mut steps = normalizer.chain(pre_tokenizer).chain(decoder);
-    let unknown = steps.position(|is_known| !is_known || !record.kind.has_merges());
+    let mut steps = normalizer.chain(splitters).chain(decoder);
+    let unknown = steps.position(|is_known| !is_known);
     match unknown {
         Some(idx) => {
             let kind = TokenizerErrorKind::StepUnknown;
@@ -65,13 +65,13 @@ fn check_pieces(record: &TokenizerRecord) -> Result<(), TokenizerError> {
             (_, None) => false,
             // Byte-level pieces are bytes already, so that no piece stands for one.
             (TokenizerKind::ByteBpe, Some(kind)) => kind != PieceType::Byte,
-            (TokenizerKind::SentencePieceBpe | TokenizerKind::CharBpe, Some(_)) => true,
             (TokenizerKind::Bytes, Some(kind)) => {
                 matches!(
                     kind,
                     PieceType::Control | PieceType::User | PieceType::Unused
                 )
             }
+            (_, Some(_)) => true,
         };
         if !allowed {
             return Err(TokenizerError::new(TokenizerErrorKind::PieceType, id));
@@ -96,15 +96,21 @@ fn check_pieces(record: &TokenizerRecord) -> Result<(), TokenizerError> {
 
 fn check_special_ids(record: &TokenizerRecord) -> Result<(), TokenizerError> {
     let single = [record.bos_id, record.unk_id, record.pad_id];
-    let ids = single.iter().flatten().chain(&record.eos_ids);
+    let lists = record.eos_ids.iter().chain(&record.strip_left_ids);
+    let lists = lists.chain(&record.strip_right_ids);
+    let ids = single.iter().flatten().chain(lists);
     for &id in ids {
         if id as usize >= record.vocab_size() {
             return Err(TokenizerError::new(TokenizerErrorKind::SpecialIdRange, id));
         }
     }
-    for (&id, &next) in record.eos_ids.iter().zip(record.eos_ids.iter().skip(1)) {
-        if id >= next {
-            return Err(TokenizerError::new(TokenizerErrorKind::EosOrder, next));
+    for list in [
+        &record.eos_ids,
+        &record.strip_left_ids,
+        &record.strip_right_ids,
+    ] {
+        if let Some([_, next]) = list.array_windows().find(|[id, next]| id >= next) {
+            return Err(TokenizerError::new(TokenizerErrorKind::EosOrder, *next));
         }
     }
     if record.add_bos && record.bos_id.is_none() {

@@ -16,6 +16,7 @@ use super::merge_span::{NONE, Pairs, Span, Symbol};
 use super::record::{PieceType, TokenizerRecord};
 use super::spelling::Spelling;
 use super::vocabulary::Vocabulary;
+use super::word_memory::WordMemory;
 use alloc::collections::TryReserveError;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -78,6 +79,7 @@ impl SentencePiece {
         out: &mut Vec<u32>,
     ) -> Result<(), TokenizerError> {
         let mut span = Span::default();
+        let mut memory = WordMemory::new(text, record.unk_id);
         let mut rest = text;
         while !rest.is_empty() {
             let end = if self.splits_at_spaces {
@@ -86,13 +88,18 @@ impl SentencePiece {
                 rest.len()
             };
             let (word, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+            let (start, ids_start) = (text.len() - rest.len(), out.len());
+            rest = after;
+            let Some(slot_idx) = memory.recall(word.as_bytes(), out) else {
+                continue;
+            };
             span.begin(word.chars().count(), self.has_unused)
                 .map_err(no_memory)?;
             word.chars()
                 .for_each(|character| span.push(character.len_utf8(), NONE));
             span.merge(&(self, record), word.as_bytes(), self.has_unused);
             self.emit(record, word.as_bytes(), &span, out);
-            rest = after;
+            memory.keep(slot_idx, start, word.as_bytes(), out, ids_start);
         }
         Ok(())
     }
@@ -109,7 +116,7 @@ impl SentencePiece {
             if self.has_unused && self.is_unused(record, id) {
                 self.emit_unmerged(record, text, span, *symbol, out);
             } else if id == NONE {
-                self.spelling.spell(bytes, out);
+                self.spelling.spell(bytes, out, 0);
             } else {
                 out.push(id);
             }
@@ -139,7 +146,7 @@ impl SentencePiece {
                     let (left, right) = part.split(joint.left_len);
                     parts.extend([right, left]);
                 }
-                _ if id == NONE || self.is_unused(record, id) => self.spelling.spell(bytes, out),
+                _ if id == NONE || self.is_unused(record, id) => self.spelling.spell(bytes, out, 0),
                 _ => out.push(id),
             }
         }

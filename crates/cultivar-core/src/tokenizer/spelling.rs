@@ -25,8 +25,9 @@ impl Spelling {
         })
     }
 
-    /// Appends byte pieces, or one unknown id for a run of such characters.
-    pub(super) fn spell(&self, bytes: &[u8], out: &mut Vec<u32>) {
+    /// Appends byte pieces, or one unknown id for a run of such characters: none behind another
+    /// that stands at `word_start` or later.
+    pub(super) fn spell(&self, bytes: &[u8], out: &mut Vec<u32>, word_start: usize) {
         if let Some(byte_ids) = &self.byte_ids {
             out.extend(
                 bytes
@@ -34,7 +35,7 @@ impl Spelling {
                     .filter_map(|byte| byte_ids.get(usize::from(*byte))),
             );
         } else if let Some(unk_id) = self.unk_id
-            && out.last() != Some(&unk_id)
+            && (out.len() == word_start || out.last() != Some(&unk_id))
         {
             out.push(unk_id);
         }

@@ -19,7 +19,7 @@ const PROBES_MAX: usize = 256;
 
 /// The table: `slots.len()` is a power of two, at least twice the number of pieces.
 #[derive(Clone, Debug)]
-pub(super) struct Vocabulary {
+pub struct Vocabulary {
     slots: Vec<u32>,
     seed: u64,
 }
@@ -27,7 +27,7 @@ pub(super) struct Vocabulary {
 impl Vocabulary {
     /// Indexes the pieces of the given ids. Two of them with the same bytes are refused, naming
     /// the second.
-    pub(super) fn new(pieces: &Pieces, ids: &[u32]) -> Result<Vocabulary, TokenizerError> {
+    pub fn new(pieces: &Pieces, ids: &[u32]) -> Result<Vocabulary, TokenizerError> {
         for seed in 0..SEEDS_MAX {
             if let Some(vocabulary) = Self::with_seed(pieces, ids, seed)? {
                 return Ok(vocabulary);
@@ -74,8 +74,8 @@ impl Vocabulary {
         Ok(Some(vocabulary))
     }
 
-    /// The id of the piece with exactly these bytes.
-    pub(super) fn find(&self, pieces: &Pieces, bytes: &[u8]) -> Option<u32> {
+    /// The id of the piece with exactly these bytes; the pieces are those that were indexed.
+    pub fn find(&self, pieces: &Pieces, bytes: &[u8]) -> Option<u32> {
         let mut slot_idx = self.first_slot(bytes);
         loop {
             let id = *self.slots.get(slot_idx)?;
@@ -95,7 +95,7 @@ impl Vocabulary {
 }
 
 /// 64 mixed bits of the bytes, their number and the seed.
-fn hash(bytes: &[u8], seed: u64) -> u64 {
+pub(super) fn hash(bytes: &[u8], seed: u64) -> u64 {
     let mut state = seed.wrapping_mul(0xa076_1d64_78bd_642f) ^ (bytes.len() as u64);
     let (words, tail) = bytes.as_chunks::<8>();
     for word in words {

@@ -206,7 +206,7 @@ fn merges(gguf: &Gguf<'_>, tokens: &GgufArray<'_>) -> Result<Vec<(u32, u32)>, Im
         return Err(error.numbers(array.len() as u64, limits::MERGES_MAX as u64));
     }
     let texts = tokens.texts().ok_or_else(|| bad_value(TOKENS))?;
-    let ids = PieceIds::new(texts, tokens.len(), TOKENS)?;
+    let ids = PieceIds::new(texts, TOKENS)?;
     let mut merges = memory::reserved(array.len()).ok_or_else(|| no_memory(array.len() * 8))?;
     let written = array.texts().ok_or_else(|| bad_value(MERGES))?;
     for (place, merge) in written.enumerate() {

@@ -1,4 +1,5 @@
-//! Foreign tokenizers into records: GGUF metadata so far.
+//! Foreign tokenizers into records: GGUF metadata, tokenizer.json, tokenizer.model, vocab.json
+//! with merges.txt.
 //!
 //! Every route gives the same record for the same vocabulary: pieces are plain bytes and spaces,
 //! merges are pairs of ids, rules have the names of `docs/package-format.md`. What a file asks for
@@ -7,11 +8,22 @@
 mod byte_alphabet;
 mod families;
 mod from_gguf;
+mod from_json;
+mod from_sentencepiece;
+mod json_fields;
+mod json_rules;
+mod json_vocabulary;
+mod merge_scores;
 mod piece_ids;
+mod protobuf;
 mod sentences;
+mod special_ids;
 
 pub use from_gguf::from_gguf;
+pub use from_json::{from_json, from_vocab_and_merges};
+pub use from_sentencepiece::{from_sentencepiece, is_sentencepiece};
 pub(crate) use sentences::SENTENCES;
+pub use special_ids::SideFiles;
 
 use crate::error::{ImportError, ImportErrorKind};
 use alloc::string::String;

@@ -1,60 +1,51 @@
-//! Written piece → id, for reading merges: the ids in order of their pieces, searched by halves.
+//! Written piece → id, for reading merges.
 //!
-//! It borrows the source's own bytes. A piece that stands twice is refused here, before anything
-//! is built on either.
+//! A piece that stands twice is refused here, before anything is built on either.
 
 use crate::error::{ImportError, ImportErrorKind};
 use alloc::vec::Vec;
 use cultivar_core::memory;
-use cultivar_core::sorting::sort_by;
-use cultivar_core::tokenizer::VOCAB_SIZE_MAX;
+use cultivar_core::tokenizer::{Pieces, TokenizerErrorKind, VOCAB_SIZE_MAX, Vocabulary};
 
-/// The index.
-pub(super) struct PieceIds<'a> {
-    pieces: Vec<&'a [u8]>,
-    /// Ids in ascending order of their pieces.
-    order: Vec<u32>,
+/// The index, over a copy of the pieces as the source writes them.
+pub(super) struct PieceIds {
+    pieces: Pieces,
+    vocabulary: Vocabulary,
 }
 
-impl<'a> PieceIds<'a> {
+impl PieceIds {
     /// Indexes at most [`VOCAB_SIZE_MAX`] pieces; `field` is what errors call them.
-    pub(super) fn new(
+    pub(super) fn new<'a>(
         pieces: impl Iterator<Item = &'a [u8]>,
-        n_pieces: usize,
         field: &str,
-    ) -> Result<PieceIds<'a>, ImportError> {
-        if n_pieces > VOCAB_SIZE_MAX {
+    ) -> Result<PieceIds, ImportError> {
+        let list: Pieces = pieces.take(VOCAB_SIZE_MAX + 1).collect();
+        if list.len() > VOCAB_SIZE_MAX {
             let error = ImportError::new(ImportErrorKind::TooManyPieces).field(field);
             return Err(error.numbers(VOCAB_SIZE_MAX as u64, 0));
         }
         let no_memory = || {
             let error = ImportError::new(ImportErrorKind::OutOfMemory).field(field);
-            error.numbers((n_pieces * size_of::<&[u8]>()) as u64, 0)
+            error.numbers(list.len() as u64 * 4, 0)
         };
-        let mut list = memory::reserved(n_pieces).ok_or_else(no_memory)?;
-        list.extend(pieces.take(n_pieces));
-        let mut order = memory::reserved(n_pieces).ok_or_else(no_memory)?;
-        order.extend(0..list.len() as u32);
-        let bytes_of = |id: &u32| list.get(*id as usize).copied().unwrap_or_default();
-        sort_by(&mut order, |a, b| bytes_of(a).cmp(bytes_of(b)));
-        let twice = order
-            .array_windows()
-            .find(|[a, b]| bytes_of(a) == bytes_of(b));
-        if let Some([_, second]) = twice {
-            let error = ImportError::new(ImportErrorKind::PieceTwice).field(field);
-            return Err(error.numbers(u64::from(*second), 0));
-        }
+        let mut ids: Vec<u32> = memory::reserved(list.len()).ok_or_else(no_memory)?;
+        ids.extend(0..list.len() as u32);
+        let vocabulary = Vocabulary::new(&list, &ids).map_err(|error| match error.kind {
+            TokenizerErrorKind::PieceRepeated => {
+                let twice = ImportError::new(ImportErrorKind::PieceTwice).field(field);
+                twice.numbers(u64::from(error.id), 0)
+            }
+            _ => ImportError::from(error),
+        })?;
         Ok(PieceIds {
             pieces: list,
-            order,
+            vocabulary,
         })
     }
 
     /// The id of a piece as it is written in the source.
     pub(super) fn find(&self, piece: &[u8]) -> Option<u32> {
-        let bytes_of = |id: &u32| self.pieces.get(*id as usize).copied().unwrap_or_default();
-        let found = self.order.binary_search_by(|id| bytes_of(id).cmp(piece));
-        self.order.get(found.ok()?).copied()
+        self.vocabulary.find(&self.pieces, piece)
     }
 
     /// The ids of a merge's two pieces. `place` is its place in the list of that name.

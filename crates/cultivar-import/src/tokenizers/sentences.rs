@@ -6,8 +6,8 @@
 pub(crate) const SENTENCES: &[(i32, &str)] = &[
     (
         570,
-        "the tokenizer model {field} is not supported; supported are byte-level BPE, BPE with \
-         byte fallback and SentencePiece BPE",
+        "the tokenizer model {field} is not supported; supported are byte-level BPE, BPE with a \
+         space mark, SentencePiece BPE and Unigram",
     ),
     (
         571,
