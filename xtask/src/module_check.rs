@@ -15,7 +15,7 @@ const V128_LOAD8_LANE: u32 = 84;
 const V128_LOAD16_LANE: u32 = 85;
 const V128_LOAD32_LANE: u32 = 86;
 const I32X4_DOT_I16X8: u32 = 186;
-const I32X4_RELAXED_DOT: u32 = 275;
+const I16X8_RELAXED_DOT: u32 = 274;
 
 /// Any of these shortly before an integer product means that a load fell apart. Elsewhere they are
 /// the compiler's own vectorizing of scalar code, and welcome.
@@ -116,7 +116,7 @@ fn check_instructions(module: &Module, kind: Kind, wrong: &mut Vec<String>) {
         let refused = vector.filter(|opcode| match kind {
             Kind::Scalar => true,
             Kind::Simd128 | Kind::Packer => *opcode >= 256,
-            Kind::Relaxed => *opcode >= 256 && *opcode != I32X4_RELAXED_DOT,
+            Kind::Relaxed => *opcode >= 256 && *opcode != I16X8_RELAXED_DOT,
         });
         for opcode in std::collections::BTreeSet::from_iter(refused) {
             wrong.push(format!(
@@ -127,7 +127,7 @@ fn check_instructions(module: &Module, kind: Kind, wrong: &mut Vec<String>) {
     let product = match kind {
         Kind::Scalar | Kind::Packer => return,
         Kind::Simd128 => SIMD | I32X4_DOT_I16X8,
-        Kind::Relaxed => SIMD | I32X4_RELAXED_DOT,
+        Kind::Relaxed => SIMD | I16X8_RELAXED_DOT,
     };
     let whole_load = SIMD | V128_LOAD;
     let kernels: Vec<_> = module
@@ -185,14 +185,14 @@ mod tests {
         assert_eq!(findings(&[], Kind::Scalar), 0);
         assert_eq!(findings(&[V128_LOAD], Kind::Scalar), 1);
         assert_eq!(findings(&[V128_LOAD, I32X4_DOT_I16X8], Kind::Simd128), 0);
-        assert_eq!(findings(&[V128_LOAD, I32X4_RELAXED_DOT], Kind::Relaxed), 0);
+        assert_eq!(findings(&[V128_LOAD, I16X8_RELAXED_DOT], Kind::Relaxed), 0);
         assert_eq!(
-            findings(&[V128_LOAD, I32X4_RELAXED_DOT, 261], Kind::Relaxed),
+            findings(&[V128_LOAD, I16X8_RELAXED_DOT, 261], Kind::Relaxed),
             1
         );
-        assert!(findings(&[V128_LOAD, I32X4_RELAXED_DOT], Kind::Simd128) > 0);
+        assert!(findings(&[V128_LOAD, I16X8_RELAXED_DOT], Kind::Simd128) > 0);
         assert_eq!(findings(&[V128_LOAD], Kind::Packer), 0);
-        assert_eq!(findings(&[I32X4_RELAXED_DOT], Kind::Packer), 1);
+        assert_eq!(findings(&[I16X8_RELAXED_DOT], Kind::Packer), 1);
     }
 
     #[test]

@@ -3,10 +3,13 @@
 //! One row is quantized once and read by every matrix that takes it (q, k and v share one; gate
 //! and up share one). Buffers are sized when the workspace is made; loading never allocates.
 
-use super::backend::fast;
+use super::backend::fast::{self, PackedBlock};
 use super::{BLOCK_LEN, Backend, scalar};
 use crate::memory::filled;
 use alloc::vec::Vec;
+
+/// Rows that the fast kernels take together.
+pub const GROUP_ROWS: usize = 4;
 
 /// Rows of activations in the forms that the kernels read.
 pub struct Activations {
@@ -21,8 +24,9 @@ pub struct Activations {
     sums: Vec<i32>,
     /// `[n_rows, d_in / 32]`: scale times sum, what a weight's minimum is multiplied by.
     offsets: Vec<f32>,
-    /// `[n_rows, d_in / 32]`: codes in the order in which the fast kernels read them.
-    packed: Vec<fast::PackedBlock>,
+    /// Codes in the order in which the fast kernels read them: four rows block by block, as many
+    /// times as there are four; then each row that is left.
+    packed: Vec<PackedBlock>,
 }
 
 impl Activations {
@@ -37,13 +41,13 @@ impl Activations {
             scales: filled(0.0, n_blocks)?,
             sums: filled(0, n_blocks)?,
             offsets: filled(0.0, n_blocks)?,
-            packed: filled(fast::EMPTY_BLOCK, n_blocks)?,
+            packed: filled(PackedBlock::EMPTY, n_blocks)?,
         })
     }
 
     /// Bytes of the buffers for `max_rows` rows of `max_d_in` columns; for memory estimates.
     pub fn bytes_needed(max_rows: u64, max_d_in: u64) -> u64 {
-        let block_bytes = (BLOCK_LEN + 12 + size_of::<fast::PackedBlock>()) as u64;
+        let block_bytes = (BLOCK_LEN + 12 + size_of::<PackedBlock>()) as u64;
         max_rows * (max_d_in * 4 + max_d_in / BLOCK_LEN as u64 * block_bytes)
     }
 
@@ -74,8 +78,8 @@ impl Activations {
         let (codes, _) = self.codes.as_chunks_mut::<BLOCK_LEN>();
         let sums = self.sums.iter_mut().zip(&mut self.offsets);
         let outputs = codes.iter_mut().zip(&mut self.scales).zip(sums);
-        for ((block, ((codes, scale), (sum, offset))), packed) in
-            blocks.iter().zip(outputs).zip(&mut self.packed)
+        let n_blocks = self.d_in / BLOCK_LEN;
+        for (i, (block, ((codes, scale), (sum, offset)))) in blocks.iter().zip(outputs).enumerate()
         {
             *scale = match backend {
                 Backend::Scalar => scalar::quantize_block(codes, block),
@@ -84,7 +88,8 @@ impl Activations {
             *sum = codes.iter().map(|&code| i32::from(code)).sum();
             *offset = *scale * *sum as f32;
             if backend == Backend::Fast {
-                *packed = fast::pack_block(codes);
+                let at = place(self.n_rows, n_blocks, i);
+                self.packed[at] = PackedBlock::pack(codes, (*scale, *sum, *offset));
             }
         }
     }
@@ -132,9 +137,27 @@ impl Activations {
         &self.offsets[self.block_range(t)]
     }
 
-    /// Codes of row `t` in the fast kernels' order: `[d_in / 32]`.
+    /// Block `b` of row `t`, packed.
+    #[cfg(not(target_feature = "simd128"))]
     #[inline]
-    pub(super) fn packed(&self, t: usize) -> &[fast::PackedBlock] {
+    pub(super) fn packed_block(&self, t: usize, b: usize) -> &PackedBlock {
+        let n_blocks = self.d_in / BLOCK_LEN;
+        &self.packed[place(self.n_rows, n_blocks, t * n_blocks + b)]
+    }
+
+    /// The packed blocks of rows `t..t + 4`, block by block; `t` begins a group.
+    #[cfg(target_feature = "simd128")]
+    #[inline]
+    pub(super) fn packed_group(&self, t: usize) -> &[[PackedBlock; GROUP_ROWS]] {
+        let n_blocks = self.d_in / BLOCK_LEN;
+        let (groups, _) = self.packed.as_chunks::<GROUP_ROWS>();
+        &groups[t / GROUP_ROWS * n_blocks..][..n_blocks]
+    }
+
+    /// The packed blocks of row `t`, which is in no group.
+    #[cfg(target_feature = "simd128")]
+    #[inline]
+    pub(super) fn packed_row(&self, t: usize) -> &[PackedBlock] {
         &self.packed[self.block_range(t)]
     }
 
@@ -142,5 +165,15 @@ impl Activations {
     fn block_range(&self, t: usize) -> core::ops::Range<usize> {
         let n_blocks = self.d_in / BLOCK_LEN;
         t * n_blocks..(t + 1) * n_blocks
+    }
+}
+
+/// Where the packed form of block `i` of all rows' blocks stands.
+fn place(n_rows: usize, n_blocks: usize, i: usize) -> usize {
+    let (t, b) = (i / n_blocks, i % n_blocks);
+    if t < n_rows / GROUP_ROWS * GROUP_ROWS {
+        (t / GROUP_ROWS * n_blocks + b) * GROUP_ROWS + t % GROUP_ROWS
+    } else {
+        i
     }
 }

@@ -18,10 +18,14 @@ mod lanes;
 mod pairs;
 #[cfg(not(target_feature = "simd128"))]
 mod portable;
+#[cfg(target_feature = "simd128")]
+mod products;
 #[cfg(all(target_feature = "simd128", target_feature = "relaxed-simd"))]
 mod relaxed;
 #[cfg(all(target_feature = "simd128", not(target_feature = "relaxed-simd")))]
 mod simd128;
+#[cfg(target_feature = "simd128")]
+mod super_tiles;
 #[cfg(target_feature = "simd128")]
 mod tiles;
 #[cfg(target_feature = "simd128")]
@@ -64,9 +68,10 @@ pub fn matmul(backend: Backend, out: &mut [f32], w: TensorRef<'_>, x: &Activatio
         return;
     }
     match (w.format.dtype, backend) {
-        (Dtype::Q8_0, Backend::Fast) => fast::matmul_q8_0(out, w, x),
-        (Dtype::Q4_0, Backend::Fast) => fast::matmul_q4_0(out, w, x),
-        (Dtype::Q8_0 | Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q4K | Dtype::Q6K, _) => {
+        (Dtype::Q8_0 | Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q4K | Dtype::Q6K, Backend::Fast) => {
+            fast::matmul_tiles(out, w, x);
+        }
+        (Dtype::Q8_0 | Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q4K | Dtype::Q6K, Backend::Scalar) => {
             scalar::matmul_tiles(out, w, x);
         }
         (Dtype::F32, _) => matmul_plain::<4>(backend, out, w, x),

@@ -1,12 +1,13 @@
-//! Exact 8-bit products through `i32x4.dot_i16x8_s`, for both SIMD backends.
+//! Exact products through `i32x4.dot_i16x8_s`, for both SIMD backends.
 //!
 //! The bytes of a tile are read as 16-bit lanes whose even and odd bytes become two planes, so
 //! that each 32-bit lane of a dot is one row of the tile and no horizontal sum is needed.
 //! Activations are packed once to match. Any weight code is exact, -128 included.
 
 use super::BLOCK_LEN;
+use super::backend::fast::PackedBlock;
 use super::lanes::{load_bytes, load_codes, store_i32};
-use super::scalar::Q8_0_TILE_BLOCK_BYTES;
+use super::tiles::Sums;
 use core::arch::wasm32::*;
 
 /// Codes of 32 activations as pairs of i16, the form that a dot takes four columns of.
@@ -52,20 +53,24 @@ fn odd_bytes(bytes: v128) -> v128 {
 /// Block sums of q8_0; see [`super::tiles::BlockSums`].
 #[inline(always)]
 pub fn q8_0_sums<const TILES: usize, const ROWS: usize>(
-    tiles: [&[u8; Q8_0_TILE_BLOCK_BYTES]; TILES],
-    rows: [&Pairs; ROWS],
-) -> [[v128; ROWS]; TILES] {
+    codes: [&[u8; 128]; TILES],
+    x: &[PackedBlock; ROWS],
+) -> Sums<TILES, ROWS> {
     let mut acc = [[i32x4_splat(0); ROWS]; TILES];
     for g in 0..8 {
-        for i in 0..TILES {
-            let (vectors, _) = tiles[i][8..].as_chunks::<16>();
-            let bytes = load_bytes(&vectors[g]);
-            let even = even_bytes(bytes);
-            let odd = odd_bytes(bytes);
-            for t in 0..ROWS {
-                let a = i32x4_dot_i16x8(even, i32x4_splat(rows[t].even[g]));
-                let b = i32x4_dot_i16x8(odd, i32x4_splat(rows[t].odd[g]));
-                acc[i][t] = i32x4_add(acc[i][t], i32x4_add(a, b));
+        let bytes = codes.map(|codes| load_bytes(&codes.as_chunks().0[g]));
+        let even = bytes.map(even_bytes);
+        for t in 0..ROWS {
+            let x = i32x4_splat(x[t].pairs.even[g]);
+            for i in 0..TILES {
+                acc[i][t] = i32x4_add(acc[i][t], i32x4_dot_i16x8(even[i], x));
+            }
+        }
+        let odd = bytes.map(odd_bytes);
+        for t in 0..ROWS {
+            let x = i32x4_splat(x[t].pairs.odd[g]);
+            for i in 0..TILES {
+                acc[i][t] = i32x4_add(acc[i][t], i32x4_dot_i16x8(odd[i], x));
             }
         }
     }

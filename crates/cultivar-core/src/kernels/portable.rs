@@ -4,10 +4,10 @@
 //! is unpacked to 16-bit rows once and used by all activation rows; f32 dots keep their 16
 //! partial sums as an array. On wasm without simd128 this is what the measurements call scalar.
 
-use super::scalar::{self, Q4_0_TILE_BLOCK_BYTES, Q8_0_TILE_BLOCK_BYTES, TILE_ROWS};
+use super::scalar::{self, TILE_ROWS};
 use super::{Activations, BLOCK_LEN, PARTIAL_SUMS};
-use crate::tensor::TensorRef;
 use crate::tensor::half::{bf16_to_f32, f16_to_f32};
+use crate::tensor::{Dtype, TensorRef};
 
 pub use super::scalar::quantize_block;
 
@@ -15,21 +15,43 @@ pub use super::scalar::quantize_block;
 pub const NAME: &str = "portable";
 
 /// Codes of 32 activations widened to 16 bits, the form that pairs into 32-bit products.
-pub type PackedBlock = [i16; BLOCK_LEN];
-/// A packed block of zeros.
-pub const EMPTY_BLOCK: PackedBlock = [0; BLOCK_LEN];
+#[derive(Clone, Copy)]
+pub struct PackedBlock {
+    codes: [i16; BLOCK_LEN],
+    scale: f32,
+}
 
-/// Packs the codes of a block for the kernels below.
-pub fn pack_block(codes: &[i8; BLOCK_LEN]) -> PackedBlock {
-    codes.map(i16::from)
+impl PackedBlock {
+    /// All zero.
+    pub const EMPTY: Self = Self {
+        codes: [0; BLOCK_LEN],
+        scale: 0.0,
+    };
+
+    /// Packs a block with its scale; sums are not used here.
+    pub fn pack(codes: &[i8; BLOCK_LEN], (scale, _, _): (f32, i32, f32)) -> Self {
+        Self {
+            codes: codes.map(i16::from),
+            scale,
+        }
+    }
 }
 
 /// Codes of four rows, 32 columns each.
 type UnpackedTile = [[i16; BLOCK_LEN]; TILE_ROWS];
 
-/// See [`scalar::matmul_q8_0`].
-pub fn matmul_q8_0(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
-    matmul_tiles::<Q8_0_TILE_BLOCK_BYTES>(out, w, x, |rows, block| {
+/// See [`scalar::matmul_tiles`].
+pub fn matmul_tiles(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
+    match w.format.dtype {
+        Dtype::Q8_0 => matmul_q8_0(out, w, x),
+        Dtype::Q4_0 => matmul_q4_0(out, w, x),
+        _ => scalar::matmul_tiles(out, w, x),
+    }
+}
+
+/// 128 bytes of codes.
+fn matmul_q8_0(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
+    matmul_flat::<136>(out, w, x, |rows, block| {
         let (groups, _) = block[8..].as_chunks::<16>();
         for (g, group) in groups.iter().enumerate() {
             for r in 0..TILE_ROWS {
@@ -41,9 +63,9 @@ pub fn matmul_q8_0(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
     });
 }
 
-/// See [`scalar::matmul_q4_0`].
-pub fn matmul_q4_0(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
-    matmul_tiles::<Q4_0_TILE_BLOCK_BYTES>(out, w, x, |rows, block| {
+/// 64 bytes of codes.
+fn matmul_q4_0(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
+    matmul_flat::<72>(out, w, x, |rows, block| {
         let (groups, _) = block[8..].as_chunks::<16>();
         for (j, group) in groups.iter().enumerate() {
             for r in 0..TILE_ROWS {
@@ -68,7 +90,7 @@ fn block_sum(a: &[i16; BLOCK_LEN], b: &[i16; BLOCK_LEN]) -> i32 {
 
 /// Blocks in order for each tile; accumulators live in `out` while a tile is walked.
 #[inline(always)]
-fn matmul_tiles<const TILE_BLOCK_BYTES: usize>(
+fn matmul_flat<const TILE_BLOCK_BYTES: usize>(
     out: &mut [f32],
     w: TensorRef<'_>,
     x: &Activations,
@@ -87,7 +109,7 @@ fn matmul_tiles<const TILE_BLOCK_BYTES: usize>(
                 f16_to_f32(u16::from_le_bytes([block[2 * r], block[2 * r + 1]]))
             });
             for t in 0..x.n_rows() {
-                let (codes, scale) = (&x.packed(t)[b], x.scales(t)[b]);
+                let PackedBlock { codes, scale } = x.packed_block(t, b);
                 let acc = &mut out[t * w.d_out + first..][..n];
                 for (r, acc) in acc.iter_mut().enumerate() {
                     *acc += block_sum(&rows[r], codes) as f32 * (w_scales[r] * scale);

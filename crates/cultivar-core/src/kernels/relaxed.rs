@@ -1,105 +1,206 @@
 //! Kernels for wasm's relaxed SIMD: the integer dot product only.
 //!
-//! `i32x4.relaxed_dot_i8x16_i7x16_add_s` gives one and the same integer on every engine while its
-//! second operand is within 0..=127 and a pair of products fits i16. 4-bit codes qualify as they
-//! are. 8-bit codes do not, and what makes them fit (the sign moved to the other side, or two
-//! dots) costs more than it gains where the CPU has no instruction of its own for this dot, so
-//! q8_0 takes the plain dot here too (`docs/notes/weight-layout.md`). All else is shared.
+//! `i16x8.relaxed_dot_i8x16_i7x16_s` gives one and the same sums of two products on every engine
+//! while its second operand is within 0..=127 and those sums fit i16. Codes of 4 to 6 bits qualify
+//! as they are, and leave room to add several results in 16 bits: eight of 4-bit codes (8 · 2 ·
+//! 15 · 127 < 2^15), four of 5 bits, two of 6. That takes two instructions for 16 products also
+//! where the CPU has none of its own for a dot in 32 bits. 8-bit codes do not qualify, and what
+//! makes them fit costs more than it gains there, so q8_0 takes the plain dot here too
+//! (`docs/notes/weight-layout.md`). All else is shared.
 
+use super::BLOCK_LEN;
 use super::lanes::{load_bytes, load_codes, store_i32};
 use super::pairs::{self, Pairs};
-use super::scalar::{Q4_0_TILE_BLOCK_BYTES, Q8_0_TILE_BLOCK_BYTES};
-use super::tiles::{self, BlockSums};
-use super::{Activations, BLOCK_LEN};
-use crate::tensor::TensorRef;
-use core::arch::wasm32::*;
+use super::super_tiles::{HalfSums, NibbleSums};
+use super::tiles::{BlockSums, Sums};
 
+pub use super::products::matmul_tiles;
 pub use super::vectors::{
     dot, dot_bf16_bytes, dot_f16, dot_f16_bytes, dot_f32_bytes, dot_i8, quantize_block,
 };
+use core::arch::wasm32::*;
 
 /// This backend's name.
 pub const NAME: &str = "relaxed";
 
-/// Codes of 32 activations, for both kinds of dot.
+/// 32 activations, for both kinds of dot.
 #[derive(Clone, Copy)]
 pub struct PackedBlock {
-    pairs: Pairs,
-    /// Four columns to an i32.
+    /// The codes for the plain dot.
+    pub pairs: Pairs,
+    /// The codes, four columns to an i32.
     codes: [i32; 8],
+    /// Their scale.
+    pub scale: f32,
+    /// Scale times sum of codes.
+    pub offset: f32,
+    /// Sums of the codes of either half.
+    half_sums: [i32; 2],
 }
 
-/// A packed block of zeros.
-pub const EMPTY_BLOCK: PackedBlock = PackedBlock {
-    pairs: Pairs::EMPTY,
-    codes: [0; 8],
-};
+impl PackedBlock {
+    /// All zero.
+    pub const EMPTY: Self = Self {
+        pairs: Pairs::EMPTY,
+        codes: [0; 8],
+        scale: 0.0,
+        offset: 0.0,
+        half_sums: [0; 2],
+    };
 
-/// Packs the codes of a block for the kernels below.
-pub fn pack_block(codes: &[i8; BLOCK_LEN]) -> PackedBlock {
-    let (halves, _) = codes.as_chunks::<16>();
-    PackedBlock {
-        pairs: Pairs::pack(codes),
-        codes: store_i32(load_codes(&halves[0]), load_codes(&halves[1])),
-    }
-}
-
-/// `i32x4.relaxed_dot_i8x16_i7x16_add_s` kernels.
-struct Relaxed;
-
-impl BlockSums<Q8_0_TILE_BLOCK_BYTES> for Relaxed {
-    const MANY_ROWS: usize = 4;
-
+    /// Packs a block with its scale, sum of codes and the product of those.
     #[inline(always)]
-    fn block_sums<const TILES: usize, const ROWS: usize>(
-        tiles: [&[u8; Q8_0_TILE_BLOCK_BYTES]; TILES],
-        rows: [&PackedBlock; ROWS],
-        _sums: [i32; ROWS],
-    ) -> [[v128; ROWS]; TILES] {
-        pairs::q8_0_sums(tiles, rows.map(|row| &row.pairs))
-    }
-}
-
-impl BlockSums<Q4_0_TILE_BLOCK_BYTES> for Relaxed {
-    const MANY_ROWS: usize = 8;
-
-    #[inline(always)]
-    fn block_sums<const TILES: usize, const ROWS: usize>(
-        tiles: [&[u8; Q4_0_TILE_BLOCK_BYTES]; TILES],
-        rows: [&PackedBlock; ROWS],
-        sums: [i32; ROWS],
-    ) -> [[v128; ROWS]; TILES] {
-        let nibble = u8x16_splat(15);
-        let mut acc = [[i32x4_splat(0); ROWS]; TILES];
-        for tile in &mut acc {
-            for (t, lanes) in tile.iter_mut().enumerate() {
-                *lanes = i32x4_splat(-8 * sums[t]);
-            }
+    pub fn pack(codes: &[i8; BLOCK_LEN], (scale, sum, offset): (f32, i32, f32)) -> Self {
+        let (halves, _) = codes.as_chunks::<16>();
+        let low: i32 = halves[0].iter().map(|&code| i32::from(code)).sum();
+        Self {
+            pairs: Pairs::pack(codes),
+            codes: store_i32(load_codes(&halves[0]), load_codes(&halves[1])),
+            scale,
+            offset,
+            half_sums: [low, sum - low],
         }
-        for j in 0..4 {
-            for i in 0..TILES {
-                let (vectors, _) = tiles[i][8..].as_chunks::<16>();
-                let bytes = load_bytes(&vectors[j]);
-                let low = v128_and(bytes, nibble);
-                let high = u8x16_shr(bytes, 4);
-                for t in 0..ROWS {
-                    let first = i32x4_splat(rows[t].codes[j]);
-                    let second = i32x4_splat(rows[t].codes[4 + j]);
-                    let sum = i32x4_relaxed_dot_i8x16_i7x16_add(first, low, acc[i][t]);
-                    acc[i][t] = i32x4_relaxed_dot_i8x16_i7x16_add(second, high, sum);
-                }
+    }
+}
+
+/// `i16x8.relaxed_dot_i8x16_i7x16_s` kernels.
+pub struct Sum;
+
+/// Adds the products of group `g` of four columns to sums in 16 bits.
+#[inline(always)]
+fn add_group<const TILES: usize, const ROWS: usize>(
+    acc: &mut Sums<TILES, ROWS>,
+    g: usize,
+    codes: [v128; TILES],
+    x: &[PackedBlock; ROWS],
+) {
+    for t in 0..ROWS {
+        let x = i32x4_splat(x[t].codes[g]);
+        for i in 0..TILES {
+            let pairs = i16x8_relaxed_dot_i8x16_i7x16(x, codes[i]);
+            acc[i][t] = i16x8_add(acc[i][t], pairs);
+        }
+    }
+}
+
+/// The low and the high half of each byte.
+#[inline(always)]
+fn nibbles(bytes: v128, is_high: bool) -> v128 {
+    let moved = if is_high { u16x8_shr(bytes, 4) } else { bytes };
+    v128_and(moved, u8x16_splat(15))
+}
+
+/// Bits of every byte moved from place `from` to place 4.
+#[inline(always)]
+fn to_bit_4(bytes: v128, from: u32, mask: u8) -> v128 {
+    let moved = if from < 4 {
+        u16x8_shl(bytes, 4 - from)
+    } else {
+        u16x8_shr(bytes, from - 4)
+    };
+    v128_and(moved, u8x16_splat(mask))
+}
+
+impl NibbleSums for Sum {
+    #[inline(always)]
+    fn nibble_sums<const TILES: usize, const ROWS: usize>(
+        codes: [&[u8; 64]; TILES],
+        x: &[PackedBlock; ROWS],
+    ) -> Sums<TILES, ROWS> {
+        let mut acc = [[i16x8_splat(0); ROWS]; TILES];
+        for g in 0..4 {
+            let bytes = codes.map(|codes| load_bytes(&codes.as_chunks().0[g]));
+            add_group(&mut acc, g, bytes.map(|bytes| nibbles(bytes, false)), x);
+            add_group(&mut acc, 4 + g, bytes.map(|bytes| nibbles(bytes, true)), x);
+        }
+        acc.map(|tile| tile.map(|pairs| i32x4_extadd_pairwise_i16x8(pairs)))
+    }
+}
+
+impl BlockSums<128> for Sum {
+    #[inline(always)]
+    fn block_sums<const TILES: usize, const ROWS: usize>(
+        codes: [&[u8; 128]; TILES],
+        x: &[PackedBlock; ROWS],
+    ) -> Sums<TILES, ROWS> {
+        pairs::q8_0_sums(codes, x)
+    }
+}
+
+impl BlockSums<64> for Sum {
+    #[inline(always)]
+    fn block_sums<const TILES: usize, const ROWS: usize>(
+        codes: [&[u8; 64]; TILES],
+        x: &[PackedBlock; ROWS],
+    ) -> Sums<TILES, ROWS> {
+        let mut acc = Self::nibble_sums(codes, x);
+        for t in 0..ROWS {
+            let zero = i32x4_splat(8 * (x[t].half_sums[0] + x[t].half_sums[1]));
+            for tile in &mut acc {
+                tile[t] = i32x4_sub(tile[t], zero);
             }
         }
         acc
     }
 }
 
-/// See [`super::scalar::matmul_q8_0`].
-pub fn matmul_q8_0(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
-    tiles::matmul::<Q8_0_TILE_BLOCK_BYTES, Relaxed>(out, w, x);
+impl BlockSums<80> for Sum {
+    #[inline(always)]
+    fn block_sums<const TILES: usize, const ROWS: usize>(
+        codes: [&[u8; 80]; TILES],
+        x: &[PackedBlock; ROWS],
+    ) -> Sums<TILES, ROWS> {
+        let mut total = [[i32x4_splat(0); ROWS]; TILES];
+        for half in 0..2 {
+            let mut acc = [[i16x8_splat(0); ROWS]; TILES];
+            for g in 0..4 {
+                let codes = codes.map(|codes| {
+                    let (vectors, _) = codes.as_chunks();
+                    let low = nibbles(load_bytes(&vectors[g]), half == 1);
+                    let bit = to_bit_4(load_bytes(&vectors[4]), (4 * half + g) as u32, 16);
+                    v128_or(low, bit)
+                });
+                add_group(&mut acc, 4 * half + g, codes, x);
+            }
+            for t in 0..ROWS {
+                let zero = i32x4_splat(16 * x[t].half_sums[half]);
+                for i in 0..TILES {
+                    let sum = i32x4_sub(i32x4_extadd_pairwise_i16x8(acc[i][t]), zero);
+                    total[i][t] = i32x4_add(total[i][t], sum);
+                }
+            }
+        }
+        total
+    }
 }
 
-/// See [`super::scalar::matmul_q4_0`].
-pub fn matmul_q4_0(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
-    tiles::matmul::<Q4_0_TILE_BLOCK_BYTES, Relaxed>(out, w, x);
+impl HalfSums for Sum {
+    #[inline(always)]
+    fn half_sums<const TILES: usize, const ROWS: usize, const HALF: usize>(
+        codes: [&[u8; 96]; TILES],
+        x: &[PackedBlock; ROWS],
+    ) -> Sums<TILES, ROWS> {
+        let mut sums: Sums<TILES, ROWS> = core::array::from_fn(|_| {
+            core::array::from_fn(|t| i32x4_splat(-32 * x[t].half_sums[HALF]))
+        });
+        for pair in 0..2 {
+            let mut acc = [[i16x8_splat(0); ROWS]; TILES];
+            for g in [2 * pair, 2 * pair + 1] {
+                let codes = codes.map(|codes| {
+                    let (vectors, _) = codes.as_chunks();
+                    let low = nibbles(load_bytes(&vectors[g]), HALF == 1);
+                    let bits = to_bit_4(load_bytes(&vectors[4 + HALF]), 2 * g as u32, 48);
+                    v128_or(low, bits)
+                });
+                add_group(&mut acc, 4 * HALF + g, codes, x);
+            }
+            for i in 0..TILES {
+                for t in 0..ROWS {
+                    let wide = i32x4_extadd_pairwise_i16x8(acc[i][t]);
+                    sums[i][t] = i32x4_add(sums[i][t], wide);
+                }
+            }
+        }
+        sums
+    }
 }

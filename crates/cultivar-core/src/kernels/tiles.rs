@@ -1,131 +1,129 @@
-//! The walk over Tile4 weights that both SIMD backends share: blocks in order, one tile row per
-//! lane, several tiles or several activation rows in flight to hide latency.
+//! The walk over Tile4 weights that both SIMD backends share: one tile row per lane, several tiles
+//! and several activation rows in flight to hide latency and to share loads.
 //!
-//! A backend supplies the exact integer sums of one block; the scaling and the f32 order of
-//! summation are here once, so the backends cannot differ in them.
+//! A backend supplies exact integer sums of one block; scaling and the f32 order of summation are
+//! here and in `super_tiles.rs` once, so the backends cannot differ in them.
 
+use super::Activations;
+use super::activations::GROUP_ROWS;
 use super::backend::fast::PackedBlock;
 use super::lanes::{load_half, store_f32};
 use super::scalar::TILE_ROWS;
-use super::{Activations, BLOCK_LEN};
 use crate::tensor::TensorRef;
 use core::arch::wasm32::*;
 
-/// Integer block sums of one weight format on one backend.
-pub trait BlockSums<const TILE_BLOCK_BYTES: usize> {
-    /// Activation rows handled together when there are many.
-    const MANY_ROWS: usize;
+/// Tiles in flight for one activation row, and the tiles of a group.
+pub const GROUP_TILES: usize = 4;
+/// Tiles in flight for a group of activation rows.
+const MANY_TILES: usize = 2;
 
-    /// Lane `r` of `result[i][t]`: the sum over 32 columns of the codes of row `r` of tile `i`
-    /// times those of activation row `t`; `sums[t]` is the sum of the activation codes.
-    fn block_sums<const TILES: usize, const ROWS: usize>(
-        tiles: [&[u8; TILE_BLOCK_BYTES]; TILES],
-        rows: [&PackedBlock; ROWS],
-        sums: [i32; ROWS],
-    ) -> [[v128; ROWS]; TILES];
+/// Lane `r` of element `[i][t]` belongs to row `r` of tile `i` and to activation row `t`.
+pub type Sums<const TILES: usize, const ROWS: usize> = [[v128; ROWS]; TILES];
+
+/// The product of some tiles, given by their bytes, with some activation rows: one format's.
+pub trait Product {
+    /// `x` are the packed blocks of the rows, block by block.
+    fn run<const TILES: usize, const ROWS: usize>(
+        tiles: [&[u8]; TILES],
+        x: &[[PackedBlock; ROWS]],
+    ) -> Sums<TILES, ROWS>;
 }
 
-/// Four f16 scales, known finite, as f32; no subnormal arithmetic, which is slow on many CPUs.
-#[inline(always)]
-fn load_scales(b: &[u8; 8]) -> v128 {
-    let half = u32x4_extend_low_u16x8(load_half(b));
-    let sign = u32x4_shl(v128_and(half, u32x4_splat(0x8000)), 16);
-    let magnitude = u32x4_shl(v128_and(half, u32x4_splat(0x7fff)), 13);
-    let normal = i32x4_add(magnitude, u32x4_splat(112 << 23));
-    let tiny = f32x4_sub(
-        i32x4_add(magnitude, u32x4_splat(113 << 23)),
-        f32x4_splat(f32::from_bits(113 << 23)),
-    );
-    let is_tiny = u32x4_lt(magnitude, u32x4_splat(1 << 23));
-    v128_or(v128_bitselect(tiny, normal, is_tiny), sign)
-}
-
-/// `out[t][r] = sum over blocks of isum * (w_scale * x_scale)` for all tiles and rows.
-#[inline(always)]
-pub fn matmul<const BYTES: usize, K: BlockSums<BYTES>>(
-    out: &mut [f32],
-    w: TensorRef<'_>,
-    x: &Activations,
-) {
-    let n_blocks = w.d_in / BLOCK_LEN;
-    let (blocks, _) = w.bytes.as_chunks::<BYTES>();
-    let n_rows = x.n_rows();
-    if n_rows == 1 {
-        let mut row_idx = 0;
-        for group in blocks.chunks(4 * n_blocks) {
-            let mut tiles = group.chunks_exact(n_blocks);
-            if group.len() == 4 * n_blocks {
-                let four = core::array::from_fn(|_| tiles.next().unwrap_or(&[]));
-                run::<BYTES, 4, 1, K>(out, w.d_out, row_idx, four, x, 0);
-            } else {
-                for (i, tile) in tiles.enumerate() {
-                    run::<BYTES, 1, 1, K>(out, w.d_out, row_idx + i * TILE_ROWS, [tile], x, 0);
+/// `out[t][r]` for all tiles and rows, group by group, so that a group of tiles stays in the
+/// fastest cache while all rows pass over it.
+pub fn matmul<P: Product>(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
+    let n_tiles = w.d_out.div_ceil(TILE_ROWS);
+    let tile_bytes = w.bytes.len() / n_tiles;
+    for first in (0..n_tiles).step_by(GROUP_TILES) {
+        // Behind the last tile it stands in for those that lack; their results are dropped.
+        let tiles: [&[u8]; GROUP_TILES] = core::array::from_fn(|i| {
+            let tile = (first + i).min(n_tiles - 1);
+            &w.bytes[tile * tile_bytes..][..tile_bytes]
+        });
+        let mut put = |tile: usize, t: usize, lanes: v128| {
+            let row_idx = (first + tile) * TILE_ROWS;
+            if row_idx < w.d_out {
+                let n = TILE_ROWS.min(w.d_out - row_idx);
+                let start = t * w.d_out + row_idx;
+                out[start..start + n].copy_from_slice(&store_f32(lanes)[..n]);
+            }
+        };
+        let n_grouped = x.n_rows() / GROUP_ROWS * GROUP_ROWS;
+        for t in (0..n_grouped).step_by(GROUP_ROWS) {
+            for (pair, tiles) in tiles.as_chunks::<MANY_TILES>().0.iter().enumerate() {
+                let sums = P::run::<MANY_TILES, GROUP_ROWS>(*tiles, x.packed_group(t));
+                for (i, rows) in sums.iter().enumerate() {
+                    for (r, lanes) in rows.iter().enumerate() {
+                        put(MANY_TILES * pair + i, t + r, *lanes);
+                    }
                 }
             }
-            row_idx += 4 * TILE_ROWS;
         }
-        return;
-    }
-    for (tile_idx, tile) in blocks.chunks_exact(n_blocks).enumerate() {
-        let row_idx = tile_idx * TILE_ROWS;
-        let mut t = 0;
-        while K::MANY_ROWS == 8 && t + 8 <= n_rows {
-            run::<BYTES, 1, 8, K>(out, w.d_out, row_idx, [tile], x, t);
-            t += 8;
-        }
-        while t + 4 <= n_rows {
-            run::<BYTES, 1, 4, K>(out, w.d_out, row_idx, [tile], x, t);
-            t += 4;
-        }
-        if t + 2 <= n_rows {
-            run::<BYTES, 1, 2, K>(out, w.d_out, row_idx, [tile], x, t);
-            t += 2;
-        }
-        if t < n_rows {
-            run::<BYTES, 1, 1, K>(out, w.d_out, row_idx, [tile], x, t);
+        for t in n_grouped..x.n_rows() {
+            let (row, _) = x.packed_row(t).as_chunks::<1>();
+            let sums = P::run::<GROUP_TILES, 1>(tiles, row);
+            for (i, [lanes]) in sums.iter().enumerate() {
+                put(i, t, *lanes);
+            }
         }
     }
 }
 
-/// One group of tiles times one group of activation rows.
+/// Exact sums of one block of a format whose blocks each have a scale, on one backend.
+pub trait BlockSums<const CODES: usize> {
+    /// The sums over 32 columns of codes times activation codes.
+    fn block_sums<const TILES: usize, const ROWS: usize>(
+        codes: [&[u8; CODES]; TILES],
+        x: &[PackedBlock; ROWS],
+    ) -> Sums<TILES, ROWS>;
+}
+
+/// Bytes of the scales of a block.
+const SCALES: usize = 2 * TILE_ROWS;
+
+/// `acc = acc + isum * (w_scale * x_scale)` over the blocks, in order.
 #[inline(always)]
-fn run<const BYTES: usize, const TILES: usize, const ROWS: usize, K: BlockSums<BYTES>>(
-    out: &mut [f32],
-    d_out: usize,
-    row_idx: usize,
-    tiles: [&[[u8; BYTES]]; TILES],
-    x: &Activations,
-    t: usize,
-) {
-    let n_blocks = tiles[0].len();
-    // Equal lengths, said once, spare the loop its bounds checks.
-    let tiles = tiles.map(|tile| &tile[..n_blocks]);
-    let packed: [_; ROWS] = core::array::from_fn(|i| &x.packed(t + i)[..n_blocks]);
-    let scales: [_; ROWS] = core::array::from_fn(|i| &x.scales(t + i)[..n_blocks]);
-    let sums: [_; ROWS] = core::array::from_fn(|i| &x.sums(t + i)[..n_blocks]);
+pub fn run_flat<const TILES: usize, const ROWS: usize, const CODES: usize, K: BlockSums<CODES>>(
+    tiles: [&[u8]; TILES],
+    x: &[[PackedBlock; ROWS]],
+) -> Sums<TILES, ROWS> {
     let mut acc = [[f32x4_splat(0.0); ROWS]; TILES];
-    for b in 0..n_blocks {
-        let isums = K::block_sums(
-            tiles.map(|tile| &tile[b]),
-            packed.map(|row| &row[b]),
-            sums.map(|row| row[b]),
-        );
+    let mut at = 0;
+    for x in x {
+        let blocks = tiles.map(|tile| &tile[at..at + SCALES + CODES]);
+        at += SCALES + CODES;
+        let codes = blocks.map(|block| first_chunk::<CODES>(&block[SCALES..]));
+        let isums = K::block_sums(codes, x);
         for i in 0..TILES {
-            let (scale_bytes, _) = tiles[i][b].as_chunks::<8>();
-            let w_scale = load_scales(&scale_bytes[0]);
+            let w_scale = widen_scales(load_half(first_chunk(blocks[i])));
             for r in 0..ROWS {
-                let scale = f32x4_mul(w_scale, f32x4_splat(scales[r][b]));
+                let scale = f32x4_mul(w_scale, f32x4_splat(x[r].scale));
                 let product = f32x4_mul(f32x4_convert_i32x4(isums[i][r]), scale);
                 acc[i][r] = f32x4_add(acc[i][r], product);
             }
         }
     }
-    for (i, rows) in acc.iter().enumerate() {
-        let first = row_idx + i * TILE_ROWS;
-        let n = TILE_ROWS.min(d_out - first);
-        for (r, lanes) in rows.iter().enumerate() {
-            let start = (t + r) * d_out + first;
-            out[start..start + n].copy_from_slice(&store_f32(*lanes)[..n]);
-        }
-    }
+    acc
+}
+
+/// The first `N` bytes; a length known in advance spares later checks.
+#[inline(always)]
+pub fn first_chunk<const N: usize>(bytes: &[u8]) -> &[u8; N] {
+    &bytes.as_chunks::<N>().0[0]
+}
+
+/// Four f16 in the low half, known finite, as f32; no subnormal arithmetic, which is slow on many
+/// CPUs. Of the two ways to widen a magnitude, the right one gives the smaller number; bits of such
+/// compare as the numbers do. (`f32x4.pmin` would become a relaxed instruction.)
+#[inline(always)]
+pub fn widen_scales(halves: v128) -> v128 {
+    let wide = i32x4_extend_low_i16x8(halves);
+    let magnitude = i32x4_shl(v128_and(wide, i32x4_splat(0x7fff)), 13);
+    let normal = i32x4_add(magnitude, i32x4_splat(112 << 23));
+    let tiny = f32x4_sub(
+        i32x4_add(magnitude, i32x4_splat(113 << 23)),
+        f32x4_splat(f32::from_bits(113 << 23)),
+    );
+    let sign = v128_and(wide, i32x4_splat(i32::MIN));
+    v128_or(i32x4_min(normal, tiny), sign)
 }

@@ -87,27 +87,25 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// Four f16 in the low lanes as f32, infinities and NaN included.
 #[inline(always)]
 fn widen_f16(low: v128) -> v128 {
-    let half = u32x4_extend_low_u16x8(low);
-    let sign = u32x4_shl(v128_and(half, u32x4_splat(0x8000)), 16);
-    let magnitude = u32x4_shl(v128_and(half, u32x4_splat(0x7fff)), 13);
-    let is_special = u32x4_ge(magnitude, u32x4_splat(0x7c00 << 13));
-    let rebias = i32x4_add(
-        u32x4_splat(112 << 23),
-        v128_and(is_special, u32x4_splat(112 << 23)),
-    );
-    let normal = i32x4_add(magnitude, rebias);
+    let wide = i32x4_extend_low_i16x8(low);
+    let magnitude = i32x4_shl(v128_and(wide, i32x4_splat(0x7fff)), 13);
+    let is_special = i32x4_gt(magnitude, i32x4_splat((0x7c00 << 13) - 1));
+    let rebias = v128_and(is_special, i32x4_splat(112 << 23));
+    let normal = i32x4_add(magnitude, i32x4_splat(112 << 23));
     let tiny = f32x4_sub(
-        i32x4_add(magnitude, u32x4_splat(113 << 23)),
+        i32x4_add(magnitude, i32x4_splat(113 << 23)),
         f32x4_splat(f32::from_bits(113 << 23)),
     );
-    let is_tiny = u32x4_lt(magnitude, u32x4_splat(1 << 23));
-    v128_or(v128_bitselect(tiny, normal, is_tiny), sign)
+    // Of the two ways, the right one gives the smaller number; infinities and NaN keep their
+    // mantissas and take the largest exponent.
+    let widened = i32x4_add(i32x4_min(normal, tiny), rebias);
+    v128_or(widened, v128_and(wide, i32x4_splat(i32::MIN)))
 }
 
 /// The high four of eight 16-bit lanes, moved down.
 #[inline(always)]
 fn high_half(v: v128) -> v128 {
-    i64x2_shuffle::<1, 1>(v, v)
+    i32x4_shuffle::<2, 3, 2, 3>(v, v)
 }
 
 /// See [`scalar::dot_f16`].

@@ -1,0 +1,150 @@
+//! Tiles of super-blocks (q4_k, q6_k) for both SIMD backends: integer sums of a block are scaled by
+//! its sub-scales, the blocks of a super-block added, and their sum scaled once.
+//!
+//! As `tiles.rs` it holds every f32 step; backends supply exact integer sums only.
+
+use super::backend::fast::PackedBlock;
+use super::lanes::load_half;
+use super::tiles::{Sums, first_chunk, widen_scales};
+use crate::tensor::unpacked::SUPER_BLOCKS;
+use core::arch::wasm32::*;
+
+/// Bytes of q4_k's head, of one block's sub-scales, and of its codes.
+const Q4_K_HEAD: usize = 16;
+const Q4_K_SCALES: usize = 6;
+const Q4_K_CODES: usize = 64;
+/// The same of q6_k.
+const Q6_K_HEAD: usize = 8;
+const Q6_K_SCALES: usize = 8;
+const Q6_K_CODES: usize = 96;
+
+/// Exact sums of one block of q4_k: unsigned nibbles times activation codes.
+pub trait NibbleSums {
+    /// The sums over 32 columns.
+    fn nibble_sums<const TILES: usize, const ROWS: usize>(
+        codes: [&[u8; Q4_K_CODES]; TILES],
+        x: &[PackedBlock; ROWS],
+    ) -> Sums<TILES, ROWS>;
+}
+
+/// Exact sums of half a block of q6_k: codes less 32 times activation codes.
+pub trait HalfSums {
+    /// The sums over columns 0 to 15 (`HALF` 0) or 16 to 31 (`HALF` 1).
+    fn half_sums<const TILES: usize, const ROWS: usize, const HALF: usize>(
+        codes: [&[u8; Q6_K_CODES]; TILES],
+        x: &[PackedBlock; ROWS],
+    ) -> Sums<TILES, ROWS>;
+}
+
+/// Scales and minimums of a block of q4_k as f32, from four bytes and two.
+#[inline(always)]
+fn q4_k_scales(low: &[u8; 4], high: &[u8; 2]) -> (v128, v128) {
+    let bytes = u16x8_extend_low_u8x16(u32x4_splat(u32::from_le_bytes(*low)));
+    let lanes = u32x4_extend_low_u16x8(bytes);
+    let scales = v128_and(lanes, u32x4_splat(63));
+    // A half-byte for each row: moved to the top of each lane's lower 16 bits, then down.
+    let moved = i16x8_mul(
+        u16x8_splat(u16::from_le_bytes(*high)),
+        i16x8(4096, 0, 256, 0, 16, 0, 1, 0),
+    );
+    let upper = u16x8_shr(moved, 12);
+    let mins = v128_or(u32x4_shr(lanes, 6), u32x4_shl(upper, 2));
+    (f32x4_convert_i32x4(scales), f32x4_convert_i32x4(mins))
+}
+
+/// `acc = acc + (d * S - dm * M)` over the super-blocks of q4_k, in order.
+#[inline(always)]
+pub fn run_q4_k<const TILES: usize, const ROWS: usize, K: NibbleSums>(
+    tiles: [&[u8]; TILES],
+    x: &[[PackedBlock; ROWS]],
+) -> Sums<TILES, ROWS> {
+    let mut acc = [[f32x4_splat(0.0); ROWS]; TILES];
+    let mut at = 0;
+    for x in x.chunks(SUPER_BLOCKS) {
+        let n = x.len();
+        let bytes = Q4_K_HEAD + n * (Q4_K_SCALES + Q4_K_CODES);
+        let blocks = tiles.map(|tile| &tile[at..at + bytes]);
+        at += bytes;
+        let scales = blocks.map(|block| &block[Q4_K_HEAD..][..n * Q4_K_SCALES]);
+        let codes = blocks.map(|block| {
+            let codes = &block[Q4_K_HEAD + n * Q4_K_SCALES..];
+            &codes.as_chunks::<Q4_K_CODES>().0[..n]
+        });
+        let mut scaled = [[f32x4_splat(0.0); ROWS]; TILES];
+        let mut least = [[f32x4_splat(0.0); ROWS]; TILES];
+        for (j, x) in x.iter().enumerate() {
+            let isums = K::nibble_sums(codes.map(|codes| &codes[j]), x);
+            for i in 0..TILES {
+                let low = first_chunk(&scales[i][4 * j..]);
+                let high = first_chunk(&scales[i][4 * n + 2 * j..]);
+                let (sub_scale, sub_min) = q4_k_scales(low, high);
+                for r in 0..ROWS {
+                    // Both factors and their product are whole numbers below 2^24.
+                    let isum = f32x4_mul(f32x4_convert_i32x4(isums[i][r]), sub_scale);
+                    let product = f32x4_mul(isum, f32x4_splat(x[r].scale));
+                    scaled[i][r] = f32x4_add(scaled[i][r], product);
+                    let product = f32x4_mul(sub_min, f32x4_splat(x[r].offset));
+                    least[i][r] = f32x4_add(least[i][r], product);
+                }
+            }
+        }
+        for i in 0..TILES {
+            let scale = widen_scales(load_half(first_chunk(blocks[i])));
+            let min = widen_scales(load_half(first_chunk(&blocks[i][8..])));
+            for r in 0..ROWS {
+                let (scaled, least) = (scaled[i][r], least[i][r]);
+                let term = f32x4_sub(f32x4_mul(scale, scaled), f32x4_mul(min, least));
+                acc[i][r] = f32x4_add(acc[i][r], term);
+            }
+        }
+    }
+    acc
+}
+
+/// `acc = acc + d * S` over the super-blocks of q6_k, in order.
+#[inline(always)]
+pub fn run_q6_k<const TILES: usize, const ROWS: usize, K: HalfSums>(
+    tiles: [&[u8]; TILES],
+    x: &[[PackedBlock; ROWS]],
+) -> Sums<TILES, ROWS> {
+    let mut acc = [[f32x4_splat(0.0); ROWS]; TILES];
+    let mut at = 0;
+    for x in x.chunks(SUPER_BLOCKS) {
+        let n = x.len();
+        let bytes = Q6_K_HEAD + n * (Q6_K_SCALES + Q6_K_CODES);
+        let blocks = tiles.map(|tile| &tile[at..at + bytes]);
+        at += bytes;
+        let scales = blocks.map(|block| &block[Q6_K_HEAD..].as_chunks::<Q6_K_SCALES>().0[..n]);
+        let codes = blocks.map(|block| {
+            let codes = &block[Q6_K_HEAD + n * Q6_K_SCALES..];
+            &codes.as_chunks::<Q6_K_CODES>().0[..n]
+        });
+        let mut scaled = [[f32x4_splat(0.0); ROWS]; TILES];
+        for (j, x) in x.iter().enumerate() {
+            let codes = codes.map(|codes| &codes[j]);
+            let low = K::half_sums::<TILES, ROWS, 0>(codes, x);
+            let high = K::half_sums::<TILES, ROWS, 1>(codes, x);
+            for i in 0..TILES {
+                let wide = i16x8_extend_low_i8x16(load_half(&scales[i][j]));
+                let low_scale = f32x4_convert_i32x4(i32x4_extend_low_i16x8(wide));
+                let high_scale = f32x4_convert_i32x4(i32x4_extend_high_i16x8(wide));
+                for r in 0..ROWS {
+                    // Whole numbers below 2^24, and so their sums.
+                    let isum = f32x4_add(
+                        f32x4_mul(f32x4_convert_i32x4(low[i][r]), low_scale),
+                        f32x4_mul(f32x4_convert_i32x4(high[i][r]), high_scale),
+                    );
+                    let product = f32x4_mul(isum, f32x4_splat(x[r].scale));
+                    scaled[i][r] = f32x4_add(scaled[i][r], product);
+                }
+            }
+        }
+        for i in 0..TILES {
+            let scale = widen_scales(load_half(first_chunk(blocks[i])));
+            for r in 0..ROWS {
+                acc[i][r] = f32x4_add(acc[i][r], f32x4_mul(scale, scaled[i][r]));
+            }
+        }
+    }
+    acc
+}
