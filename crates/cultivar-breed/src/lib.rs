@@ -19,5 +19,5 @@ mod step;
 pub use bake::{BakeOptions, BakedTensor, Baker};
 pub use error::{BreedError, BreedRule};
 pub use extract::{Extraction, Extractor};
-pub use merge::{Loss, MERGE_METHODS, Merge, MergeMethod, Merged, merge};
+pub use merge::{Loss, MERGE_METHODS, Merge, MergeMethod, MergeOptions, Merged, merge};
 pub use step::BreedStep;

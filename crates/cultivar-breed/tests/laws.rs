@@ -1,7 +1,8 @@
 //! The laws of merging, baking and extracting.
 
 use cultivar_breed::{
-    BakeOptions, Baker, BreedError, BreedRule, Extraction, Extractor, MERGE_METHODS, Merge, merge,
+    BakeOptions, Baker, BreedError, BreedRule, Extraction, Extractor, MERGE_METHODS, Merge,
+    MergeOptions, merge,
 };
 use cultivar_core::adapter::Stack;
 use cultivar_core::json::{self, JsonValue};
@@ -120,6 +121,45 @@ fn singular_values_keep_all_or_the_best() {
     let merged = merge(&base, &mixed, method, "").unwrap();
     let own = stack(&[(&loaded(&base, &merged.bytes), 1.0)]);
     assert!(relative_difference(&base, &mixed, &own) < 1e-5);
+}
+
+#[test]
+fn factors_may_be_stored_smaller_at_a_known_price() {
+    let model = ModelSpec::tiny("f32").build();
+    let base = head(&model);
+    let adapter = loaded(&base, &low_rank(&model, LOW_RANKS[0]));
+    let live = stack(&[(&adapter, 1.0)]);
+    let exact = merge(&base, &live, Merge::Concatenate, "").unwrap();
+    let mut last = exact.bytes.len();
+    for (factors, ceiling) in [("f16", 1e-3), ("q8_0", 2e-2)] {
+        let options = MergeOptions {
+            name: "",
+            factors: Some(factors),
+        };
+        let merged = merge(&base, &live, Merge::Concatenate, options).unwrap();
+        assert!(merged.bytes.len() < last, "{factors}");
+        last = merged.bytes.len();
+        let own = stack(&[(&loaded(&base, &merged.bytes), 1.0)]);
+        let found = relative_difference(&base, &live, &own);
+        assert!(
+            (found - merged.loss.relative()).abs() < 1e-6,
+            "{factors}: {found}"
+        );
+        assert!(found > 0.0 && found < ceiling, "{factors}: {found}");
+        // What is stored as codes is applied as it is stored: saved once more, the same bits.
+        let again = merge(&base, &own, Merge::Concatenate, "").unwrap();
+        let again = stack(&[(&loaded(&base, &again.bytes), 1.0)]);
+        assert_eq!(
+            bits(&run(&model, Some(again))),
+            bits(&run(&model, Some(own)))
+        );
+    }
+    let options = MergeOptions {
+        name: "",
+        factors: Some("q4_0"),
+    };
+    let refused = merge(&base, &live, Merge::Sum, options);
+    assert_eq!(rule(refused), BreedRule::Format.code());
 }
 
 #[test]

@@ -89,6 +89,7 @@ fn the_deltas_are_what_was_put() {
     let low_rank = DeltaKind::LowRank {
         lora_a: 3,
         lora_b: 4,
+        is_transposed: false,
         scales: 5,
         rank: 2,
     };

@@ -1,13 +1,15 @@
 //! The delta of one tensor of a new adapter, and how it becomes parts of a package.
 
+use super::truncate::Loss;
 use crate::error::{BreedError, BreedRule};
+use crate::linear_algebra::{Matrix, qr};
 use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::adapter::Part;
 use cultivar_core::memory::{filled, reserved};
 use cultivar_core::package::TensorPlan;
 use cultivar_core::package::limits::RANK_MAX;
-use cultivar_core::tensor::{Format, codec};
+use cultivar_core::tensor::{Format, TensorRef, codec};
 
 /// What is added to one tensor of the base.
 #[derive(Clone, Debug)]
@@ -20,7 +22,8 @@ pub enum NewDelta {
         b: Vec<f32>,
         /// One per component.
         scales: Vec<f32>,
-        /// How both factors are stored: `f16` only where every value is one.
+        /// How both factors are stored: `f16` only where every value is one, or chosen. With
+        /// `q8_0`, `lora_b` is stored with rows and columns exchanged.
         formats: [&'static str; 2],
     },
     /// Every element, row after row.
@@ -40,6 +43,56 @@ impl NewDelta {
             NewDelta::Raw(values) => values.iter().all(|value| *value == 0.0),
             NewDelta::Sparse(indices, _) => indices.is_empty(),
         }
+    }
+
+    /// Stores low-rank factors in another format, f16 where rows are no whole blocks, and says
+    /// what that loses; nothing of the other kinds.
+    pub fn store_as(
+        &mut self,
+        format: &'static str,
+        d_out: usize,
+        d_in: usize,
+    ) -> Result<Loss, BreedError> {
+        let NewDelta::LowRank {
+            a,
+            b,
+            scales,
+            formats,
+        } = self
+        else {
+            return Ok(Loss::default());
+        };
+        let memory = || BreedError::memory("factors");
+        let rank = scales.len();
+        let fits = |n: usize| format_of(format).map(|f| n.is_multiple_of(f.block_len));
+        let of_a = if fits(d_in)? { format } else { "f16" };
+        let of_b = if fits(d_out)? { format } else { "f16" };
+        *formats = [of_a, of_b];
+        let (rounded_a, columns) = (rounded(a, of_a, d_in)?, transposed(b, rank));
+        let rounded_b = rounded(&columns, of_b, d_out)?;
+        // Difference and whole as products of factors, so that their norms need no dense matrix.
+        let scale = |j: usize| f64::from(scales.get(j % rank.max(1)).copied().unwrap_or(0.0));
+        let left = |row: usize, j: usize| match j < rank {
+            true => scale(j) * f64::from(columns[j * d_out + row]),
+            false => -scale(j) * f64::from(rounded_b[(j - rank) * d_out + row]),
+        };
+        let right = |row: usize, j: usize| match j < rank {
+            true => f64::from(a[j * d_in + row]),
+            false => f64::from(rounded_a[(j - rank) * d_in + row]),
+        };
+        let norm = |n: usize| {
+            let left = qr(&Matrix::from_fn(d_out, n, left)?)?.r;
+            let right = qr(&Matrix::from_fn(d_in, n, right)?)?.r;
+            Some(left.times_transposed(&right)?.norm())
+        };
+        let (whole, lost) = (
+            norm(rank).ok_or_else(memory)?,
+            norm(2 * rank).ok_or_else(memory)?,
+        );
+        Ok(Loss {
+            norm_squared: whole * whole,
+            lost_squared: lost * lost,
+        })
     }
 
     /// Appends the parts of this delta of `target`, whose shape is `shape`.
@@ -69,7 +122,13 @@ impl NewDelta {
                 }
                 let [a_format, b_format] = formats;
                 put(Part::LoraA, a_format, &[rank, d_in], &a)?;
-                put(Part::LoraB, b_format, &[d_out, rank], &b)?;
+                match b_format {
+                    "q8_0" => {
+                        let columns = transposed(&b, scales.len());
+                        put(Part::LoraBt, b_format, &[rank, d_out], &columns)?;
+                    }
+                    _ => put(Part::LoraB, b_format, &[d_out, rank], &b)?,
+                }
                 put(Part::Scales, "f32", &[rank], &scales)
             }
             NewDelta::Raw(values) => put(Part::Delta, "f32", shape, &values),
@@ -89,9 +148,33 @@ impl NewDelta {
     }
 }
 
+/// Rows of `n_columns` turned into columns.
+fn transposed(values: &[f32], n_columns: usize) -> Vec<f32> {
+    let column = |j: usize| values.iter().skip(j).step_by(n_columns.max(1)).copied();
+    (0..n_columns).flat_map(column).collect()
+}
+
 /// The format of this name.
 pub fn format_of(name: &str) -> Result<&'static Format, BreedError> {
     Format::by_name(name).ok_or_else(|| BreedError::new(BreedRule::Format, name))
+}
+
+/// Rows of `width` values as this format gives them back.
+fn rounded(values: &[f32], format: &str, width: usize) -> Result<Vec<f32>, BreedError> {
+    let n_rows = values.len() / width.max(1);
+    let shape = [n_rows as u64, width as u64];
+    let (plan, bytes) = stored(String::from("factors"), format, &shape, values)?;
+    let view = TensorRef {
+        format: plan.format,
+        d_out: n_rows,
+        d_in: width,
+        bytes: &bytes,
+    };
+    let mut back = filled(0.0, values.len()).ok_or_else(|| BreedError::memory("factors"))?;
+    for (row, out) in back.chunks_exact_mut(width.max(1)).enumerate() {
+        codec::decode_row(out, view, row);
+    }
+    Ok(back)
 }
 
 /// Values as a tensor of this format and shape.

@@ -136,10 +136,38 @@ pub struct Merged {
     pub losses: Vec<(String, Loss)>,
 }
 
+/// What a merge is told besides its method.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MergeOptions<'a> {
+    /// Name in the metadata; empty for none.
+    pub name: &'a str,
+    /// How low-rank factors are stored: f32, f16, bf16 or q8_0; `None` keeps every value.
+    pub factors: Option<&'static str>,
+}
+
+impl<'a> From<&'a str> for MergeOptions<'a> {
+    /// This name, factors as they come.
+    fn from(name: &'a str) -> Self {
+        let factors = None;
+        Self { name, factors }
+    }
+}
+
 /// Merges the adapters of a stack with their weights into one adapter for `base`.
 ///
-/// `name` goes to the metadata; empty for none. Adapters of weight 0 take no part.
-pub fn merge(base: &Head, stack: &Stack, method: Merge, name: &str) -> Result<Merged, BreedError> {
+/// Adapters of weight 0 take no part.
+pub fn merge<'a>(
+    base: &Head,
+    stack: &Stack,
+    method: Merge,
+    options: impl Into<MergeOptions<'a>>,
+) -> Result<Merged, BreedError> {
+    let options: MergeOptions<'a> = options.into();
+    if let Some(factors) = options.factors
+        && !["f32", "f16", "bf16", "q8_0"].contains(&factors)
+    {
+        return Err(BreedError::new(BreedRule::Format, factors));
+    }
     let weighted = match method {
         Merge::Blend { alpha, .. } => {
             method.check(stack.entries().len())?;
@@ -163,7 +191,17 @@ pub fn merge(base: &Head, stack: &Stack, method: Merge, name: &str) -> Result<Me
     let (mut loss, mut losses) = (Loss::default(), Vec::new());
     for (idx, first) in targets.iter().enumerate() {
         let operands = operands_of(&weighted, first);
-        let (delta, own) = merged_delta(&operands, method, idx as u64)?;
+        let (mut delta, mut own) = merged_delta(&operands, method, idx as u64)?;
+        if let Some(factors) = options.factors {
+            let rounding = delta.store_as(factors, first.d_out, first.d_in)?;
+            own = match own.norm_squared > 0.0 {
+                true => Loss {
+                    lost_squared: own.lost_squared + rounding.lost_squared,
+                    ..own
+                },
+                false => rounding,
+            };
+        }
         let shape = base
             .directory
             .get(&first.target)
@@ -174,7 +212,7 @@ pub fn merge(base: &Head, stack: &Stack, method: Merge, name: &str) -> Result<Me
         loss.add(own);
         losses.push((first.target.clone(), own));
     }
-    let bytes = write(base, stack, method, name, &tensors, &loss)?;
+    let bytes = write(base, stack, method, options, &tensors, &loss)?;
     Ok(Merged {
         bytes,
         loss,
@@ -247,7 +285,7 @@ fn write(
     base: &Head,
     stack: &Stack,
     method: Merge,
-    name: &str,
+    options: MergeOptions<'_>,
     tensors: &NewTensors,
     loss: &Loss,
 ) -> Result<Vec<u8>, BreedError> {
@@ -267,9 +305,12 @@ fn write(
     let mut json = genome::begin("merge_adapters", parents);
     json.field_str("method", method.name());
     method.put_parameters(&mut json);
+    if let Some(factors) = options.factors {
+        json.field_str("factors", factors);
+    }
     put_lists(&mut json, stack);
     json.field_f64("relative_error", loss.relative());
-    write_new_adapter(base, name, tensors, genome::finish(json))
+    write_new_adapter(base, options.name, tensors, genome::finish(json))
 }
 
 /// The weight of every delta of adapters whose weight is refined by layer or module.

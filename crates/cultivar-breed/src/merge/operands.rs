@@ -4,7 +4,7 @@ use super::delta::{NewDelta, sparse_sum};
 use crate::error::BreedError;
 use crate::linear_algebra::Matrix;
 use alloc::vec::Vec;
-use cultivar_core::adapter::{ActiveDelta, DeltaValues, SparseDelta, Values};
+use cultivar_core::adapter::{ActiveDelta, DeltaValues, SparseDelta};
 use cultivar_core::kernels::low_rank::panel_at;
 use cultivar_core::memory::{filled, reserved};
 
@@ -46,21 +46,16 @@ impl<'a> Operands<'a> {
                 continue;
             };
             let first = scales.len();
-            let (own_a, own_b) = (low_rank.a.view(), low_rank.b.view());
-            a.extend((0..own_a.len()).map(|i| own_a.get(i)));
+            a.extend_from_slice(&low_rank.a);
             for (row, out) in b.chunks_exact_mut(rank.max(1)).enumerate() {
-                for (j, out) in out
-                    .iter_mut()
-                    .skip(first)
-                    .take(active.scales.len())
-                    .enumerate()
-                {
-                    *out = own_b.get(panel_at(row, j, active.scales.len()));
+                let own = out.iter_mut().skip(first).take(active.scales.len());
+                for (j, out) in own.enumerate() {
+                    *out = low_rank.b[panel_at(row, j, active.scales.len())];
                 }
             }
             scales.extend_from_slice(active.scales);
-            for (format, values) in formats.iter_mut().zip([&low_rank.a, &low_rank.b]) {
-                if matches!(values, Values::F32(_)) {
+            for (format, own) in formats.iter_mut().zip(low_rank.formats) {
+                if own.name != "f16" {
                     *format = "f32";
                 }
             }

@@ -3,7 +3,8 @@
 //! raw      `#delta` of the target's shape
 //! sparse   `#indices` u32 `[n]` (flat, strictly ascending) and `#values` `[n]`
 //! low_rank `#lora_a` `[rank, d_in]`, `#lora_b` `[d_out, rank]`, `#scales` f32 `[rank]`: the delta
-//!          is `sum over j of scales[j] * b[:, j] a[j, :]` (Hu et al., 2021, with one scale each)
+//!          is `sum over j of scales[j] * b[:, j] a[j, :]` (Hu et al., 2021, with one scale each);
+//!          8-bit codes of `lora_b` stand the other way, as `#lora_bt` `[rank, d_out]`
 //!
 //! Parts of a target are neighbours in the directory, because `#` sorts before all that a name
 //! may continue with.
@@ -26,6 +27,8 @@ pub enum Part {
     LoraA,
     /// Low-rank factor that writes the output, `[d_out, rank]`.
     LoraB,
+    /// The same with rows and columns exchanged, `[rank, d_out]`: for formats of blocks.
+    LoraBt,
     /// DoRA magnitudes `[d_out]`: reserved, refused by name.
     Magnitude,
     /// One factor per component, `[rank]`.
@@ -36,11 +39,12 @@ pub enum Part {
 
 impl Part {
     /// Every part, ascending by name.
-    pub const ALL: [Part; 7] = [
+    pub const ALL: [Part; 8] = [
         Part::Delta,
         Part::Indices,
         Part::LoraA,
         Part::LoraB,
+        Part::LoraBt,
         Part::Magnitude,
         Part::Scales,
         Part::Values,
@@ -53,6 +57,7 @@ impl Part {
             Part::Indices => "indices",
             Part::LoraA => "lora_a",
             Part::LoraB => "lora_b",
+            Part::LoraBt => "lora_bt",
             Part::Magnitude => "magnitude",
             Part::Scales => "scales",
             Part::Values => "values",
@@ -64,14 +69,19 @@ impl Part {
         alloc::format!("{target}#{}", self.name())
     }
 
-    /// Indices are integers and scales f32; factors and values are plain floats, so that no
-    /// component is quantized together with another; a dense delta may have any format of weights.
+    /// Indices are integers and scales f32; values are plain floats, and so are factors, or q8_0
+    /// with a component in each row, so that none is quantized together with another; a dense
+    /// delta may have any format of weights.
     fn allows(self, dtype: Dtype) -> bool {
         match self {
             Part::Indices => dtype == Dtype::U32,
             Part::Scales => dtype == Dtype::F32,
             Part::Delta => dtype != Dtype::U32,
-            Part::LoraA | Part::LoraB | Part::Magnitude | Part::Values => {
+            Part::LoraBt => dtype == Dtype::Q8_0,
+            Part::LoraA => {
+                matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::Bf16 | Dtype::Q8_0)
+            }
+            Part::LoraB | Part::Magnitude | Part::Values => {
                 matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::Bf16)
             }
         }
@@ -97,8 +107,10 @@ pub enum DeltaKind {
     LowRank {
         /// The `#lora_a` part.
         lora_a: usize,
-        /// The `#lora_b` part.
+        /// The `#lora_b` or `#lora_bt` part.
         lora_b: usize,
+        /// Whether it is `#lora_bt`.
+        is_transposed: bool,
         /// The `#scales` part.
         scales: usize,
         /// How many components.
@@ -133,14 +145,18 @@ impl Delta {
             DeltaKind::Sparse { indices, .. } => {
                 shape(indices).is_some_and(|dims| dims.iter().all(|n| *n <= target.n_elements()))
             }
-            DeltaKind::LowRank { lora_a, lora_b, .. } => {
-                match (target.shape.as_slice(), shape(lora_a), shape(lora_b)) {
-                    ([d_out, d_in], Some([_, a_in]), Some([b_out, _])) => {
-                        d_out == b_out && d_in == a_in
-                    }
-                    _ => false,
+            DeltaKind::LowRank {
+                lora_a,
+                lora_b,
+                is_transposed,
+                ..
+            } => match (target.shape.as_slice(), shape(lora_a), shape(lora_b)) {
+                ([d_out, d_in], Some([_, a_in]), Some([b_rows, b_columns])) => {
+                    let b_out = if is_transposed { b_columns } else { b_rows };
+                    d_out == b_out && d_in == a_in
                 }
-            }
+                _ => false,
+            },
         };
         if fits {
             Ok(())
@@ -208,12 +224,17 @@ fn split_name(entry: &Entry) -> Result<(&str, Part), AdapterError> {
 fn delta_of(directory: &Directory, target: &str, parts: &Parts) -> Result<Delta, AdapterError> {
     let raw = parts.place(Part::Delta);
     let sparse = [Part::Indices, Part::Values].map(|part| parts.place(part));
-    let low_rank = [Part::LoraA, Part::LoraB, Part::Scales].map(|part| parts.place(part));
+    let (plain, transposed) = (parts.place(Part::LoraB), parts.place(Part::LoraBt));
+    let low_rank = [
+        parts.place(Part::LoraA),
+        plain.or(transposed),
+        parts.place(Part::Scales),
+    ];
     let n_kinds = usize::from(raw.is_some())
         + usize::from(sparse.iter().any(Option::is_some))
         + usize::from(low_rank.iter().any(Option::is_some));
     let refuse = |rule| AdapterError::rule(rule, target, 0);
-    if n_kinds > 1 {
+    if n_kinds > 1 || plain.is_some() && transposed.is_some() {
         return Err(refuse(AdapterRule::PartMix));
     }
     let kind = match (raw, sparse, low_rank) {
@@ -222,6 +243,7 @@ fn delta_of(directory: &Directory, target: &str, parts: &Parts) -> Result<Delta,
         (_, _, [Some(lora_a), Some(lora_b), Some(scales)]) => DeltaKind::LowRank {
             lora_a,
             lora_b,
+            is_transposed: plain.is_none(),
             scales,
             rank: 0,
         },
@@ -251,16 +273,20 @@ fn check_shapes(directory: &Directory, kind: DeltaKind) -> Result<DeltaKind, Ada
         DeltaKind::LowRank {
             lora_a,
             lora_b,
+            is_transposed,
             scales,
             ..
         } => match (shape(lora_a), shape(lora_b), shape(scales)) {
-            ([rank, _], [_, b_rank], [n_scales]) if rank == b_rank && rank == n_scales => {
+            ([rank, _], [b_rows, b_columns], [n_scales])
+                if rank == n_scales && rank == if is_transposed { b_rows } else { b_columns } =>
+            {
                 if *rank > RANK_MAX {
                     return Err(AdapterRule::Rank);
                 }
                 Ok(DeltaKind::LowRank {
                     lora_a,
                     lora_b,
+                    is_transposed,
                     scales,
                     rank: *rank as usize,
                 })

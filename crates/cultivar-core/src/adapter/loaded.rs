@@ -1,8 +1,9 @@
 //! An adapter in the form that is applied: verified, fitted to its base, decoded once.
 //!
 //! `lora_a` stays row by row, `lora_b` becomes panels of sixteen rows, so that both are read front
-//! to back; 16-bit floats stay as they are, all else is widened exactly. Nothing refers to the
-//! file any more, and nothing here changes once it is made.
+//! to back. Factors are widened to f32, exactly: they are small, and widening them for every token
+//! cost more than their arithmetic. Dense deltas keep 16-bit floats. Nothing refers to the file any
+//! more, and nothing here changes once it is made.
 
 use super::binding::BaseFit;
 use super::delta::{Delta, DeltaKind};
@@ -13,7 +14,7 @@ use crate::kernels::low_rank::{Factors, PANEL_ROWS, panel_at, panel_len};
 use crate::memory::{filled, reserved};
 use crate::package::schema::{TensorRole, expected_tensors};
 use crate::package::{Entry, Head, metadata_key};
-use crate::tensor::{Dtype, TensorRef, codec};
+use crate::tensor::{Dtype, Format, TensorRef, codec};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -48,11 +49,13 @@ impl Values {
 #[derive(Clone, Debug)]
 pub struct LowRankDelta {
     /// `[rank, d_in]`
-    pub a: Values,
+    pub a: Vec<f32>,
     /// `[d_out, rank]` in panels: `[d_out / 16][rank][16]`.
-    pub b: Values,
+    pub b: Vec<f32>,
     /// `[rank]`
     pub scales: Vec<f32>,
+    /// How `a` and `b` are stored in the package; q8_0 by components.
+    pub formats: [&'static Format; 2],
 }
 
 /// A sparse delta, row by row: only rows that have entries are listed.
@@ -125,11 +128,11 @@ impl LoadedDelta {
             DeltaValues::LowRank(low_rank) => {
                 let rank = low_rank.scales.len();
                 for (j, scale) in low_rank.scales.iter().enumerate() {
-                    let b = low_rank.b.view().get(panel_at(row, j, rank));
+                    let b = low_rank.b[panel_at(row, j, rank)];
                     let factor = (weight * scale) * b;
-                    let a = low_rank.a.view().part(j * self.d_in, self.d_in);
-                    for (c, out) in out.iter_mut().enumerate() {
-                        *out += factor * a.get(c);
+                    let a = &low_rank.a[j * self.d_in..(j + 1) * self.d_in];
+                    for (out, a) in out.iter_mut().zip(a) {
+                        *out += factor * a;
                     }
                 }
             }
@@ -156,7 +159,8 @@ impl LoadedDelta {
     fn bytes(&self) -> u64 {
         match &self.values {
             DeltaValues::LowRank(low_rank) => {
-                low_rank.a.bytes() + low_rank.b.bytes() + low_rank.scales.len() as u64 * 4
+                let n = low_rank.a.len() + low_rank.b.len() + low_rank.scales.len();
+                n as u64 * 4
             }
             DeltaValues::Raw(values) => values.bytes(),
             DeltaValues::Sparse(sparse) => {
@@ -214,9 +218,10 @@ impl LoadedAdapter {
 
 /// About the bytes that the decoded tensors take, before any of them is.
 fn decoded_bytes(adapter: &Adapter<'_>) -> u64 {
-    let bytes = |entry: &Entry| match entry.format.dtype {
-        Dtype::F16 => entry.n_elements().saturating_mul(2),
-        _ => entry.n_elements().saturating_mul(4),
+    let bytes = |entry: &Entry| {
+        let is_half = entry.format.dtype == Dtype::F16 && entry.name.ends_with("#delta");
+        let element_bytes = if is_half { 2 } else { 4 };
+        entry.n_elements().saturating_mul(element_bytes)
     };
     let entries = adapter.head.directory.entries();
     entries.iter().map(bytes).fold(0, u64::saturating_add)
@@ -252,18 +257,24 @@ fn load_delta(
         DeltaKind::LowRank {
             lora_a,
             lora_b,
+            is_transposed,
             scales,
             rank,
         } => {
             let n_bytes = (d_out + d_in) as u64 * rank as u64 * 4;
-            let a = decode(part(lora_a)?).ok_or(memory(n_bytes))?;
-            let b = decode(part(lora_b)?).and_then(|b| panels(&b, d_out, rank));
+            let (lora_a, lora_b) = (part(lora_a)?, part(lora_b)?);
+            let a = decode_f32(lora_a).ok_or(memory(n_bytes))?;
+            let b = decode_f32(lora_b).and_then(|b| match is_transposed {
+                true => panels(d_out, rank, |row, j| b.get(j * d_out + row).copied()),
+                false => panels(d_out, rank, |row, j| b.get(row * rank + j).copied()),
+            });
             let mut held = filled(0.0, rank).ok_or(memory(n_bytes))?;
             codec::decode_row(&mut held, part(scales)?, 0);
             DeltaValues::LowRank(LowRankDelta {
                 a,
                 b: b.ok_or(memory(n_bytes))?,
                 scales: held,
+                formats: [lora_a.format, lora_b.format],
             })
         }
     };
@@ -286,34 +297,30 @@ fn decode(tensor: TensorRef<'_>) -> Option<Values> {
         bits.extend(elements.iter().map(|element| u16::from_le_bytes(*element)));
         return Some(Values::F16(bits));
     }
-    let mut values = filled(0.0, n)?;
-    if tensor.d_in > 0 {
-        for (row, out) in values.chunks_exact_mut(tensor.d_in).enumerate() {
-            codec::decode_row(out, tensor, row);
-        }
-    }
-    Some(Values::F32(values))
+    decode_f32(tensor).map(Values::F32)
 }
 
-/// `[d_out, rank]` rearranged into `[d_out / 16][rank][16]`, zeros behind the last row.
-fn panels(b: &Values, d_out: usize, rank: usize) -> Option<Values> {
-    fn arranged<T: Copy + Default>(b: &[T], d_out: usize, rank: usize) -> Option<Vec<T>> {
-        let mut out = filled(T::default(), panel_len(d_out, rank))?;
-        for (row, components) in b.chunks_exact(rank).enumerate() {
-            let panel = out
-                .chunks_exact_mut(PANEL_ROWS * rank)
-                .nth(row / PANEL_ROWS)?;
-            let lanes = panel.chunks_exact_mut(PANEL_ROWS);
-            for (lane, value) in lanes.zip(components) {
-                *lane.get_mut(row % PANEL_ROWS)? = *value;
+/// All values of a tensor as f32, row by row.
+fn decode_f32(tensor: TensorRef<'_>) -> Option<Vec<f32>> {
+    let mut values = filled(0.0, tensor.d_out.checked_mul(tensor.d_in)?)?;
+    for (row, out) in values.chunks_exact_mut(tensor.d_in.max(1)).enumerate() {
+        codec::decode_row(out, tensor, row);
+    }
+    Some(values)
+}
+
+/// `b(row, component)` arranged as `[d_out / 16][rank][16]`, zeros behind the last row.
+fn panels(d_out: usize, rank: usize, b: impl Fn(usize, usize) -> Option<f32>) -> Option<Vec<f32>> {
+    let mut out = filled(0.0, panel_len(d_out, rank))?;
+    for (panel, out) in out.chunks_exact_mut(PANEL_ROWS * rank).enumerate() {
+        let first = panel * PANEL_ROWS;
+        for (j, lanes) in out.chunks_exact_mut(PANEL_ROWS).enumerate() {
+            for (row, lane) in (first..d_out).zip(lanes) {
+                *lane = b(row, j)?;
             }
         }
-        Some(out)
     }
-    match b {
-        Values::F32(b) => arranged(b, d_out, rank).map(Values::F32),
-        Values::F16(b) => arranged(b, d_out, rank).map(Values::F16),
-    }
+    Some(out)
 }
 
 fn decode_sparse(

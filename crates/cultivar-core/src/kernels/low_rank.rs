@@ -7,10 +7,10 @@
 use super::{Backend, dot, dot_f16, scalar};
 use crate::tensor::half::f16_to_f32;
 
-/// Output rows that stand together in a [`Factors`] of `lora_b`: one cache line of f32.
+/// Output rows that stand together in the panels of a `lora_b`: one cache line of f32.
 pub const PANEL_ROWS: usize = 16;
 
-/// Factors of a low-rank delta as they are held: widened exactly where they are used.
+/// Values of a dense delta as they are held: widened exactly where they are used.
 #[derive(Clone, Copy, Debug)]
 pub enum Factors<'a> {
     /// 32-bit floats.
@@ -74,17 +74,12 @@ impl<'a> Factors<'a> {
 ///
 /// # Panics
 /// When the lengths do not fit each other.
-pub fn component_products(
-    backend: Backend,
-    t: &mut [f32],
-    a: Factors<'_>,
-    scales: &[f32],
-    x: &[f32],
-) {
+pub fn component_products(backend: Backend, t: &mut [f32], a: &[f32], scales: &[f32], x: &[f32]) {
     assert_eq!(t.len(), scales.len(), "component_products: scales");
     assert_eq!(a.len(), t.len() * x.len(), "component_products: lora_a");
-    for (j, (t, scale)) in t.iter_mut().zip(scales).enumerate() {
-        *t = scale * a.part(j * x.len(), x.len()).dot(backend, x);
+    let rows = a.chunks_exact(x.len().max(1));
+    for ((t, scale), a) in t.iter_mut().zip(scales).zip(rows) {
+        *t = scale * dot(backend, x, a);
     }
 }
 
@@ -108,17 +103,16 @@ pub const fn panel_at(row: usize, component: usize, rank: usize) -> usize {
 pub fn add_components<'a>(
     backend: Backend,
     y: &mut [f32],
-    parts: impl Iterator<Item = (Factors<'a>, &'a [f32])> + Clone,
+    parts: impl Iterator<Item = (&'a [f32], &'a [f32])> + Clone,
 ) {
     for (panel, y) in y.chunks_mut(PANEL_ROWS).enumerate() {
         let mut acc = [0.0; PANEL_ROWS];
         for (b, t) in parts.clone() {
             let len = t.len() * PANEL_ROWS;
-            let b = b.part(panel * len, len);
-            match (b, backend) {
-                (_, Backend::Scalar) => scalar::add_panel(&mut acc, b, t),
-                (Factors::F32(b), Backend::Fast) => add_panel(&mut acc, b, t, |v| v),
-                (Factors::F16(b), Backend::Fast) => add_panel(&mut acc, b, t, f16_to_f32),
+            let b = &b[panel * len..(panel + 1) * len];
+            match backend {
+                Backend::Scalar => scalar::add_panel(&mut acc, b, t),
+                Backend::Fast => add_panel(&mut acc, b, t),
             }
         }
         for (y, acc) in y.iter_mut().zip(acc) {
@@ -129,18 +123,12 @@ pub fn add_components<'a>(
 
 /// One panel: sixteen sums side by side, which the compiler keeps in vectors.
 #[inline(always)]
-fn add_panel<T: Copy>(
-    acc: &mut [f32; PANEL_ROWS],
-    b: &[T],
-    t: &[f32],
-    widen: impl Fn(T) -> f32 + Copy,
-) {
+fn add_panel(acc: &mut [f32; PANEL_ROWS], b: &[f32], t: &[f32]) {
     let (components, _) = b.as_chunks::<PANEL_ROWS>();
     let mut sums = *acc;
     for (component, t) in components.iter().zip(t) {
-        let wide = component.map(widen);
         for i in 0..PANEL_ROWS {
-            sums[i] += wide[i] * t;
+            sums[i] += component[i] * t;
         }
     }
     *acc = sums;

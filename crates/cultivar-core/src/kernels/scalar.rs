@@ -3,7 +3,7 @@
 //! Written to be read and compared against, not to be fast; `docs/numerics.md` says the same in
 //! formulas. A backend that differs from these functions by one bit is wrong.
 
-use super::low_rank::{Factors, PANEL_ROWS};
+use super::low_rank::PANEL_ROWS;
 use super::{Activations, BLOCK_LEN, PARTIAL_SUMS};
 use crate::tensor::half::{bf16_to_f32, f16_to_f32};
 use crate::tensor::tile::{self, byte_at, fifth_bit_at, nibble_at, upper_bits_at};
@@ -88,10 +88,10 @@ pub fn dot_i8(a: &[f32], b: &[i8]) -> f32 {
 }
 
 /// One panel of `lora_b: [16, rank]` times `t: [rank]`, added to sixteen sums in the order of `t`.
-pub fn add_panel(acc: &mut [f32; PANEL_ROWS], b: Factors<'_>, t: &[f32]) {
+pub fn add_panel(acc: &mut [f32; PANEL_ROWS], b: &[f32], t: &[f32]) {
     for (r, acc) in acc.iter_mut().enumerate() {
         for (j, t) in t.iter().enumerate() {
-            *acc += b.get(j * PANEL_ROWS + r) * t;
+            *acc += b[j * PANEL_ROWS + r] * t;
         }
     }
 }

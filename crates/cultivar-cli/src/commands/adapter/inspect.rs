@@ -48,6 +48,7 @@ impl<'a> Line<'a> {
                 lora_b,
                 scales,
                 rank,
+                ..
             } => (
                 "low_rank",
                 rank as u64,

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::output::Report;
 use crate::package_file::PackageFile;
 use crate::part_file::PartFile;
-use cultivar_breed::{MERGE_METHODS, Merge, Merged, merge};
+use cultivar_breed::{MERGE_METHODS, Merge, MergeOptions, Merged, merge};
 use cultivar_core::adapter::Adapter;
 use cultivar_core::json::JsonWriter;
 use std::path::Path;
@@ -25,7 +25,16 @@ pub fn run(given: &Arguments) -> Result<Report, Failure> {
     let head = PackageFile::open(base)?.head()?;
     let stack = stack(&files, &head)?;
     let name = given.text("--name")?.map_or(name_of(out), String::from);
-    let merged = merge(&head, &stack, method, &name)?;
+    let factors = given.choice("--factors", "f32, f16, bf16, q8_0", |name| {
+        ["f32", "f16", "bf16", "q8_0"]
+            .into_iter()
+            .find(|known| *known == name)
+    })?;
+    let options = MergeOptions {
+        name: &name,
+        factors,
+    };
+    let merged = merge(&head, &stack, method, options)?;
     write(out, &merged.bytes)?;
     report(out, method.name(), &merged)
 }

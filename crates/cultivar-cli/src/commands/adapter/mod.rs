@@ -40,6 +40,11 @@ pub const COMMAND: Command = Command {
             "N",
             "bound of a blend's noise, in parts of the spread (0)",
         ),
+        Flag::with(
+            "--factors",
+            "F",
+            "store factors as f32, f16, bf16 or q8_0 (as they come)",
+        ),
         Flag::with("--seed", "S", "names noise and sketches, below 2^64 (0)"),
         Flag::with("--name", "TEXT", "name in the metadata (that of the file)"),
         Flag {
