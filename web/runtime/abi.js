@@ -108,6 +108,7 @@ export const STOP_REASONS = Object.freeze({
   context_full: 3,
   cancelled: 4,
   stop_string: 5,
+  grammar_end: 6,
 });
 
 /** What `import_step` answers. */

@@ -3,7 +3,8 @@
  * hands it on. Key names carry their units; `schema` changes when a field changes its meaning.
  */
 
-export type StopReason = "stop_token" | "stop_string" | "max_tokens" | "context_full" | "cancelled";
+export type StopReason = "stop_token" | "stop_string" | "max_tokens" | "context_full" | "cancelled"
+  | "grammar_end";
 
 /** `cultivar.card.v1` */
 export interface Card {

@@ -246,6 +246,8 @@ export interface Settings {
   stop_strings?: string | string[];
   /** What random numbers are counted by. Default: "session". */
   random_stream?: "session" | "prompt";
+  /** What the output must be a text of: any JSON object or array, a schema's, or a grammar's. */
+  constraint?: { json: true } | { json_schema: object | boolean } | { gbnf: string } | null;
 }
 
 /** One token of an output. */

@@ -28,6 +28,7 @@ pub mod package;
 
 pub mod adapter;
 
+pub mod grammar;
 pub mod model;
 pub mod sampler;
 

@@ -12,6 +12,7 @@ import { durationText, rateText, wholeText } from "../ui/quantity.js";
 const STOP_WORDS = {
   stop_token: "the model ended its text", max_tokens: "max tokens reached",
   context_full: "context full", cancelled: "stopped by you",
+  grammar_end: "the grammar is complete",
 };
 const STATUS_WORDS = { running: "writing…", stopping: "stopping…", failed: "failed" };
 

@@ -13,7 +13,7 @@ const CORE_LAYERS: &[&[&str]] = &[
     &["tensor"],
     &["kernels"],
     &["kv_cache", "tokenizer", "package", "adapter"],
-    &["model", "sampler"],
+    &["grammar", "model", "sampler"],
     &["session"],
 ];
 

@@ -1,6 +1,7 @@
 //! What can go wrong in a session, with the numbers or the field that explain it.
 
 use crate::bytes::ShortText;
+use crate::grammar::GrammarError;
 use crate::json::JsonError;
 use crate::model::ModelError;
 use core::fmt;
@@ -24,6 +25,8 @@ pub enum SessionErrorKind {
     UnknownToken(u32, u32),
     /// Rewinding to this many tokens is impossible: asked, available.
     RewindRange(u64, u64),
+    /// The grammar that constrains the output is wrong, or cannot go on.
+    Grammar(GrammarError),
     /// The model refused.
     Model(ModelError),
 }
@@ -55,6 +58,7 @@ impl SessionError {
             SessionErrorKind::UnknownToken(..) => 355,
             SessionErrorKind::RewindRange(..) => 356,
             SessionErrorKind::Json(error) => error.code(),
+            SessionErrorKind::Grammar(error) => error.code(),
             SessionErrorKind::Model(error) => error.code(),
         }
     }
@@ -102,6 +106,7 @@ impl fmt::Display for SessionError {
                     "cannot rewind to {asked} tokens: there are {available}, and at least 1"
                 )
             }
+            SessionErrorKind::Grammar(error) => error.fmt(f),
             SessionErrorKind::Model(error) => error.fmt(f),
         }
     }

@@ -4,6 +4,7 @@
 //! Steps are bounded by a budget of rows, so a host stays responsive; nothing is allocated per
 //! token; the clock belongs to the host, which notes how long each step took.
 
+mod constraint;
 mod diagnostics;
 mod error;
 mod output_text;
@@ -26,6 +27,7 @@ use crate::sampler::{Logprobs, RandomStream, Sampler};
 use crate::tokenizer::{PIECE_TEXT_BYTES_MAX, Tokenizer};
 use alloc::string::String;
 use alloc::vec::Vec;
+use constraint::Constraint;
 use run_digest::RunDigest;
 
 /// Why a session stopped.
@@ -41,6 +43,8 @@ pub enum StopReason {
     ContextFull,
     /// The host stopped it.
     Cancelled,
+    /// The output is a whole text of its grammar, and nothing can follow.
+    GrammarEnd,
 }
 
 impl StopReason {
@@ -52,6 +56,7 @@ impl StopReason {
             Self::MaxTokens => "max_tokens",
             Self::ContextFull => "context_full",
             Self::Cancelled => "cancelled",
+            Self::GrammarEnd => "grammar_end",
         }
     }
 }
@@ -86,6 +91,7 @@ pub struct Session {
     sampler: Sampler,
     logprobs: Option<Logprobs>,
     stop_watch: Option<StopWatch>,
+    constraint: Option<Constraint>,
     digest: RunDigest,
     diagnostics: Diagnostics,
     last_step: LastStep,
@@ -145,6 +151,7 @@ impl Session {
                 .ok_or(no_room(vocab_size))?,
             logprobs: room_for_logprobs(&settings)?,
             stop_watch: StopWatch::new(&settings)?,
+            constraint: Constraint::new(&settings, &engine.model.tokenizer)?,
             digest,
             diagnostics: Diagnostics::default(),
             last_step: LastStep::Nothing,
@@ -182,8 +189,7 @@ impl Session {
         self.digest.prompt(ids);
         self.diagnostics.n_prompt_tokens += ids.len() as u64;
         self.stop = None;
-        self.watch_again(&engine.model.tokenizer);
-        Ok(())
+        self.watch_again(&engine.model.tokenizer)
     }
 
     /// Does a bounded piece of work: up to `budget_rows` rows of the prompt, or one token.
@@ -200,6 +206,11 @@ impl Session {
         }
         if self.tokens.len() > self.context_len {
             return Ok(self.finish(StopReason::ContextFull));
+        }
+        let is_complete = |constraint: &Constraint| constraint.is_complete();
+        let has_output = self.tokens.len() > turn.output_start;
+        if has_output && self.constraint.as_ref().is_some_and(is_complete) {
+            return Ok(self.finish(StopReason::GrammarEnd));
         }
         let n_rows = self.compute(engine, budget_rows)?;
         let first_token = self.tokens.len() == turn.output_start;
@@ -218,7 +229,7 @@ impl Session {
             RandomStream::Session => self.tokens.len(),
             RandomStream::Prompt => self.tokens.len() - turn.output_start,
         };
-        let token = self.sampler.sample(logits, &self.tokens, index as u64);
+        let token = self.choose(&engine.model.tokenizer, logits, index as u64)?;
         self.digest.step(token, logits);
         if let Some(logprobs) = &mut self.logprobs {
             logprobs.measure(logits, token);
@@ -238,10 +249,28 @@ impl Session {
         }
     }
 
+    /// The next token: of those that the grammar allows, if there is one, by the sampler.
+    fn choose(
+        &mut self,
+        tokenizer: &Tokenizer,
+        logits: &[f32],
+        index: u64,
+    ) -> Result<u32, SessionError> {
+        let Some(constraint) = &mut self.constraint else {
+            return Ok(self.sampler.sample(logits, &self.tokens, index));
+        };
+        let settings = &self.settings;
+        let is_stop = |id| is_stop_token(settings, tokenizer, id);
+        let masked = constraint.mask(logits, is_stop)?;
+        let token = self.sampler.sample(masked, &self.tokens, index);
+        let token = constraint.chosen(token, &settings.sampling.banned_tokens, is_stop)?;
+        constraint.accept(tokenizer, token)?;
+        Ok(token)
+    }
+
     /// Whether this token, just added, ends the output.
     fn reached_stop(&mut self, tokenizer: &Tokenizer, token: u32) -> Option<StopReason> {
-        let is_stop = !self.settings.ignore_stop && tokenizer.is_stop(token);
-        if is_stop || self.settings.stop_tokens.contains(&token) {
+        if is_stop_token(&self.settings, tokenizer, token) {
             return Some(StopReason::StopToken);
         }
         let StopWatch { text, scratch } = self.stop_watch.as_mut()?;
@@ -250,8 +279,8 @@ impl Session {
         found.then_some(StopReason::StopString)
     }
 
-    /// After a prompt or a rewind: reads all tokens anew for stop strings.
-    fn watch_again(&mut self, tokenizer: &Tokenizer) {
+    /// After a prompt or a rewind: reads all tokens anew for stop strings and grammar.
+    fn watch_again(&mut self, tokenizer: &Tokenizer) -> Result<(), SessionError> {
         self.logprobs.iter_mut().for_each(Logprobs::forget);
         let turn = self.turns.last();
         if let (Some(StopWatch { text, scratch }), Some(turn)) = (&mut self.stop_watch, turn) {
@@ -261,6 +290,12 @@ impl Session {
                 scratch.clear();
                 text.push(tokenizer, id, scratch);
             }
+        }
+        match (&mut self.constraint, turn) {
+            (Some(constraint), Some(turn)) => {
+                constraint.read_again(tokenizer, &self.tokens[turn.output_start..])
+            }
+            _ => Ok(()),
         }
     }
 
@@ -333,8 +368,7 @@ impl Session {
                 });
         }
         self.stop = None;
-        self.watch_again(&engine.model.tokenizer);
-        Ok(())
+        self.watch_again(&engine.model.tokenizer)
     }
 
     /// A session that continues from here on its own; the cache's pages are shared.
@@ -354,13 +388,17 @@ impl Session {
             sampler: sampler.ok_or(no_room(vocab_size))?,
             logprobs: room_for_logprobs(&self.settings)?,
             stop_watch: StopWatch::new(&self.settings)?,
+            constraint: match &self.constraint {
+                Some(constraint) => Some(constraint.fork(&engine.model.tokenizer)?),
+                None => None,
+            },
             diagnostics: Diagnostics::default(),
             last_step: LastStep::Nothing,
             rows: Vec::with_capacity(engine.max_rows()),
             sequence: engine.fork_sequence(self.sequence)?,
             settings: self.settings.clone(),
         };
-        fork.watch_again(&engine.model.tokenizer);
+        fork.watch_again(&engine.model.tokenizer)?;
         Ok(fork)
     }
 
@@ -427,6 +465,12 @@ impl Session {
     pub fn n_sampler_fallbacks(&self) -> u64 {
         self.sampler.n_fallbacks()
     }
+}
+
+/// Whether this token ends an output.
+fn is_stop_token(settings: &Settings, tokenizer: &Tokenizer, token: u32) -> bool {
+    let is_stop = !settings.ignore_stop && tokenizer.is_stop(token);
+    is_stop || settings.stop_tokens.contains(&token)
 }
 
 impl StopWatch {

@@ -13,6 +13,9 @@ use alloc::vec::Vec;
 /// Stands before a prompt where a step has its token; no vocabulary reaches it.
 const PROMPT_MARK: u32 = u32::MAX;
 
+/// The id of the constraint among the options of a run.
+const CONSTRAINT_OPTION: u32 = 64;
+
 /// The chain, with the value after every token, so that it can be taken back.
 pub(super) struct RunDigest {
     /// The value before any prompt.
@@ -43,6 +46,14 @@ impl RunDigest {
             }
             hash.update(&option.finish().0);
         });
+        if let Some(constraint) = &settings.constraint {
+            let (kind, text) = constraint.identity();
+            let mut option = Sha256::new();
+            option.update(&CONSTRAINT_OPTION.to_le_bytes());
+            option.update(&kind.to_le_bytes());
+            option.update(text.as_bytes());
+            hash.update(&option.finish().0);
+        }
         Some(Self {
             opened: hash.finish(),
             after: reserved(max_len)?,

@@ -1,6 +1,7 @@
 //! Settings of a session: fields, defaults, ranges, and their JSON form.
 
 use super::error::SessionError;
+use crate::grammar::GrammarSource;
 use crate::json::{self, JsonValue, JsonWriter};
 use crate::kv_cache::KvFormat;
 use crate::sampler::{RandomStream, SamplerSettings, TOP_LOGPROBS_MAX};
@@ -32,6 +33,8 @@ pub struct Settings {
     pub stop_strings: Vec<String>,
     /// Whether log-probabilities are computed, and of how many alternatives: up to 20.
     pub logprobs: Option<u32>,
+    /// What the output must be a text of.
+    pub constraint: Option<GrammarSource>,
 }
 
 impl Default for Settings {
@@ -45,6 +48,7 @@ impl Default for Settings {
             stop_tokens: Vec::new(),
             stop_strings: Vec::new(),
             logprobs: None,
+            constraint: None,
         }
     }
 }
@@ -150,6 +154,11 @@ impl Settings {
             }
             "logprobs" if value.is_null() => self.logprobs = None,
             "logprobs" => self.logprobs = Some(count()?),
+            "constraint" if value.is_null() => self.constraint = None,
+            "constraint" => {
+                let source = GrammarSource::from_value(value).ok_or(wrong(CONSTRAINT_RULE))?;
+                self.constraint = Some(source);
+            }
             "random_stream" => {
                 sampling.random_stream = match value.as_str() {
                     Some("session") => RandomStream::Session,
@@ -210,9 +219,19 @@ impl Settings {
             Some(n) => json.field_u64("logprobs", u64::from(n)),
             None => json.key("logprobs").null(),
         };
+        json.key("constraint");
+        match &self.constraint {
+            Some(source) => source.write_json(json),
+            None => {
+                json.null();
+            }
+        }
         json.end_object();
     }
 }
+
+const CONSTRAINT_RULE: &str =
+    "must be {\"json\": true}, {\"json_schema\": ...} or {\"gbnf\": text}, up to 1 MiB";
 
 const BIAS_RULE: &str = "must be an object of token ids and numbers";
 
@@ -245,7 +264,8 @@ mod tests {
             "typical_p": 0.75, "min_p": 0.125, "repetition_penalty": 1.5, "logprobs": 3,
             "frequency_penalty": -0.5, "presence_penalty": 2, "penalty_window": 0,
             "logit_bias": {"9": 1, "3": -1.5, "4": 0}, "banned_tokens": [5, 2],
-            "stop_tokens": [8, 7], "stop_strings": ["a", "\n\n"], "random_stream": "prompt"}"#;
+            "stop_tokens": [8, 7], "stop_strings": ["a", "\n\n"], "random_stream": "prompt",
+            "constraint": {"json": true}}"#;
         let settings = Settings::from_json(text).unwrap();
         let expected = Settings {
             context_len: 64,
@@ -270,6 +290,7 @@ mod tests {
             stop_tokens: Vec::from([7, 8]),
             stop_strings: Vec::from(["a".into(), "\n\n".into()]),
             logprobs: Some(3),
+            constraint: Some(GrammarSource::Json),
         };
         assert_eq!(settings, expected);
         assert_eq!(Settings::from_json("{}").unwrap(), Settings::default());
@@ -307,6 +328,11 @@ mod tests {
             (
                 r#"{"logit_bias": {"1": 2000}}"#,
                 "logit_bias must be up to 1024 tokens, each once, with a bias of -1000 to 1000",
+            ),
+            (
+                r#"{"constraint": {"json": false}}"#,
+                "constraint must be {\"json\": true}, {\"json_schema\": ...} or {\"gbnf\": text}, \
+                 up to 1 MiB",
             ),
             (
                 r#"{"logit_bias": {"x": 1}}"#,

@@ -258,7 +258,7 @@ impl Tokenizer {
 
     /// The bytes an id adds to decoded text: none for markers and unused pieces; nothing at all
     /// for the unknown piece and ids outside the vocabulary.
-    fn text_bytes(&self, id: u32) -> Option<&[u8]> {
+    pub(crate) fn text_bytes(&self, id: u32) -> Option<&[u8]> {
         let (bytes, kind) = self.record.piece(id)?;
         match PieceType::from_u8(kind)? {
             PieceType::Normal | PieceType::User | PieceType::Byte => Some(bytes),

@@ -31,6 +31,8 @@ pub const REASON_CONTEXT_FULL: i32 = 3;
 pub const REASON_CANCELLED: i32 = 4;
 /// The output reached a stop string.
 pub const REASON_STOP_STRING: i32 = 5;
+/// See [`StopReason::GrammarEnd`].
+pub const REASON_GRAMMAR_END: i32 = 6;
 
 /// Bytes reserved for text that the host has not taken: several of the longest pieces (1 KiB). A
 /// host that takes the text of each token makes it no larger.
@@ -215,6 +217,7 @@ impl Host {
             Some(StopReason::ContextFull) => REASON_CONTEXT_FULL,
             Some(StopReason::Cancelled) => REASON_CANCELLED,
             Some(StopReason::StopString) => REASON_STOP_STRING,
+            Some(StopReason::GrammarEnd) => REASON_GRAMMAR_END,
         })
     }
 

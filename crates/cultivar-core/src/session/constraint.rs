@@ -1,0 +1,114 @@
+//! A session's grammar: logits of what may not come next are taken away before anything else is
+//! done with them, and each token moves the grammar on.
+
+use super::error::{SessionError, SessionErrorKind};
+use super::settings::Settings;
+use crate::grammar::{GrammarError, GrammarErrorKind, Matcher, TokenTrie};
+use crate::memory::filled;
+use crate::tokenizer::Tokenizer;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// The grammar of one output.
+pub(super) struct Constraint {
+    matcher: Matcher,
+    /// Logits of what may come next, minus infinity for the rest: `[vocab_size]`.
+    masked: Vec<f32>,
+}
+
+fn memory() -> SessionError {
+    GrammarError::new(GrammarErrorKind::OutOfMemory).into()
+}
+
+impl Constraint {
+    /// What the settings ask for, if anything.
+    pub fn new(settings: &Settings, tokenizer: &Tokenizer) -> Result<Option<Self>, SessionError> {
+        let Some(source) = &settings.constraint else {
+            return Ok(None);
+        };
+        let grammar = Arc::new(source.compile()?);
+        let trie = Arc::new(TokenTrie::new(tokenizer).ok_or_else(memory)?);
+        Self::of(Matcher::new(grammar, trie)?, tokenizer).map(Some)
+    }
+
+    fn of(matcher: Matcher, tokenizer: &Tokenizer) -> Result<Self, SessionError> {
+        let masked = filled(0.0, tokenizer.vocab_size() as usize).ok_or_else(memory)?;
+        Ok(Self { matcher, masked })
+    }
+
+    /// One for another output of the same grammar, at its beginning.
+    pub fn fork(&self, tokenizer: &Tokenizer) -> Result<Self, SessionError> {
+        Self::of(self.matcher.fork()?, tokenizer)
+    }
+
+    /// Whether the output is whole and nothing can follow.
+    pub fn is_complete(&self) -> bool {
+        self.matcher.is_complete()
+    }
+
+    /// The logits with only what may come next; `is_stop` tokens may where the output may end.
+    pub fn mask(
+        &mut self,
+        logits: &[f32],
+        is_stop: impl Fn(u32) -> bool,
+    ) -> Result<&[f32], SessionError> {
+        let may_end = self.matcher.accepts();
+        let mask = self.matcher.mask()?;
+        let groups = self.masked.chunks_mut(64).zip(logits.chunks(64));
+        for ((out, logits), bits) in groups.zip(mask) {
+            match *bits {
+                u64::MAX => out.copy_from_slice(logits),
+                0 => out.fill(f32::NEG_INFINITY),
+                bits => {
+                    for (i, (out, logit)) in out.iter_mut().zip(logits).enumerate() {
+                        let is_in = bits >> i & 1 == 1;
+                        *out = if is_in { *logit } else { f32::NEG_INFINITY };
+                    }
+                }
+            }
+        }
+        // Stop tokens add no text, so no grammar speaks of them.
+        let n = self.masked.len().min(logits.len());
+        for id in (0..n).filter(|id| may_end && is_stop(*id as u32)) {
+            self.masked[id] = logits[id];
+        }
+        Ok(&self.masked)
+    }
+
+    /// The sampler's choice, if it may come next; else (no logit of those that may is usable) the
+    /// first token that may and is not banned.
+    pub fn chosen(
+        &mut self,
+        token: u32,
+        banned: &[u32],
+        is_stop: impl Fn(u32) -> bool,
+    ) -> Result<u32, SessionError> {
+        let may_end = self.matcher.accepts();
+        let mask = self.matcher.mask()?;
+        let may = |id: u32| {
+            let is_in = mask[id as usize / 64] >> (id % 64) & 1 == 1;
+            (is_in || may_end && is_stop(id)) && banned.binary_search(&id).is_err()
+        };
+        let mut ids = core::iter::once(token).chain(0..self.masked.len() as u32);
+        let none = GrammarError::new(GrammarErrorKind::NoToken);
+        Ok(ids.find(|id| may(*id)).ok_or(none)?)
+    }
+
+    /// Takes a token of the output into account.
+    pub fn accept(&mut self, tokenizer: &Tokenizer, token: u32) -> Result<(), SessionError> {
+        self.matcher.accept(tokenizer, token)?;
+        Ok(())
+    }
+
+    /// Begins anew and reads these tokens.
+    pub fn read_again(&mut self, tokenizer: &Tokenizer, ids: &[u32]) -> Result<(), SessionError> {
+        self.matcher.reset()?;
+        ids.iter().try_for_each(|id| self.accept(tokenizer, *id))
+    }
+}
+
+impl From<GrammarError> for SessionError {
+    fn from(error: GrammarError) -> Self {
+        Self::new(SessionErrorKind::Grammar(error))
+    }
+}
