@@ -3,8 +3,11 @@
 //! Here because an allocator is unsafe code, which only this crate may hold.
 #![allow(unsafe_code)]
 
-use cultivar_core::model::EngineOptions;
+use cultivar_core::adapter::{Adapter, StackLimits};
+use cultivar_core::kv_cache::KvFormat;
+use cultivar_core::model::{EngineOptions, Row};
 use cultivar_core::session::{Session, Settings, Step};
+use cultivar_testdata::adapters::{DeltaSpec, adapter_for};
 use cultivar_testdata::loading::load_engine;
 use cultivar_testdata::models::ModelSpec;
 use cultivar_testdata::variants::variants;
@@ -87,6 +90,45 @@ fn no_option_of_a_model_allocates() {
         assert_eq!(N_ALLOCATIONS.with(Cell::get), before, "{}", spec.name);
         assert_eq!(session.output_ids().len(), 60);
     }
+}
+
+#[test]
+fn adapters_and_their_weights_allocate_nothing() {
+    let model = ModelSpec::tiny("q8_0").build();
+    let options = EngineOptions {
+        max_rows: 16,
+        ..Default::default()
+    };
+    let mut engine = load_engine(&model, options);
+    let mut stack = engine.new_stack(StackLimits::default());
+    for (seed, delta) in [
+        (1, DeltaSpec::LowRank(16, "f16")),
+        (2, DeltaSpec::Raw("f32")),
+        (3, DeltaSpec::Sparse(5)),
+    ] {
+        let file = adapter_for(&model, seed, delta, |_| true);
+        let adapter = Adapter::parse(&file).unwrap();
+        let adapter = engine.load_adapter(&adapter, StackLimits::default());
+        stack.push(adapter.unwrap(), 0.5).unwrap();
+    }
+    let id = engine.add_stack(stack).unwrap();
+    let sequence = engine.open_sequence(64, KvFormat::F32).unwrap();
+    engine.use_stack(sequence, Some(id)).unwrap();
+    let before = N_ALLOCATIONS.with(Cell::get);
+    for position in 0..64 {
+        let weight = 0.5 - position as f32 / 40.0;
+        engine
+            .set_adapter_weight(id, position as usize % 3, weight)
+            .unwrap();
+        let row = Row {
+            sequence,
+            position,
+            token: position * 3,
+            wants_logits: true,
+        };
+        engine.forward(&[row]).unwrap();
+    }
+    assert_eq!(N_ALLOCATIONS.with(Cell::get), before);
 }
 
 #[test]
