@@ -12,7 +12,7 @@ use crate::llama2c;
 use crate::plan::ImportPlan;
 use crate::safetensors::{Safetensors, ShardIndex};
 use crate::source::SourceKind;
-use crate::tokenizers::{self, ForeignTokenizer};
+use crate::tokenizers::{self, ForeignTokenizer, chat_section};
 use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::json::{self, JsonValue};
@@ -207,8 +207,8 @@ fn gguf_plan(
     }
     Ok(ImportPlan {
         config,
+        chat_template: chat_section(foreign.chat_template.as_deref(), &tokenizer),
         tokenizer,
-        chat_template: foreign.chat_template.unwrap_or_default(),
         metadata,
         tensors,
     })
@@ -288,8 +288,8 @@ fn of_safetensors(files: &[SourceFile<'_>]) -> Result<ImportPlan, ImportError> {
         .unwrap_or(stem(weights));
     Ok(ImportPlan {
         config,
+        chat_template: chat_section(foreign.chat_template.as_deref(), &tokenizer),
         tokenizer,
-        chat_template: foreign.chat_template.unwrap_or_default(),
         metadata: alloc::vec![(metadata_key::NAME, String::from(name))],
         tensors,
     })

@@ -52,6 +52,10 @@ pub enum TokenizerErrorKind {
     MergeRepeated,
     /// What a merge joins is not a piece that text can become; the id is the merge's place.
     MergeUnknown,
+    /// A message has a role that the chat format does not take at its place; the id is the place.
+    ChatRoles,
+    /// A stored chat format is not one that this version writes.
+    ChatFormat,
 }
 
 /// A broken rule and the id (piece, byte or special id) where it was met; 0 where no id applies.
@@ -94,6 +98,8 @@ impl TokenizerError {
             TokenizerErrorKind::MergePart => 319,
             TokenizerErrorKind::MergeRepeated => 320,
             TokenizerErrorKind::MergeUnknown => 321,
+            TokenizerErrorKind::ChatRoles => 322,
+            TokenizerErrorKind::ChatFormat => 323,
         }
     }
 }
@@ -214,6 +220,16 @@ impl fmt::Display for TokenizerError {
                 write!(
                     f,
                     "tokenizer: what merge {id} joins is no piece of the vocabulary"
+                )
+            }
+            TokenizerErrorKind::ChatRoles => write!(
+                f,
+                "chat: message {id} has a role that this model's format does not take there"
+            ),
+            TokenizerErrorKind::ChatFormat => {
+                write!(
+                    f,
+                    "chat: the stored format is not one that this version knows"
                 )
             }
         }

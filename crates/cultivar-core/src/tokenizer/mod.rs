@@ -5,6 +5,8 @@
 //! unless the caller asks for them. It must never look at a model or a package.
 
 mod bytes_kind;
+mod chat;
+mod chat_record;
 mod error;
 mod merge_bpe;
 mod merge_span;
@@ -23,6 +25,8 @@ mod vocabulary;
 mod word_memory;
 mod word_rules;
 
+pub use chat::ChatRole;
+pub use chat_record::{ChatFormat, ChatTurn, SystemPlace};
 pub use error::{TokenizerError, TokenizerErrorKind};
 pub use normalizer::is_normalizer_step;
 pub use pre_tokenizer::is_pre_tokenizer_step;
@@ -33,11 +37,12 @@ pub use vocabulary::Vocabulary;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 use merge_bpe::MergeBpe;
 use normalizer::Normalizer;
 use pre_tokenizer::PreTokenizer;
 use sentencepiece::SentencePiece;
-use special_pieces::{Found, SpecialPieces};
+use special_pieces::{Found, Search, SpecialPieces};
 use unigram::Unigram;
 
 /// Most ids of a vocabulary: four times the largest in use (262,144).
@@ -152,6 +157,25 @@ impl Tokenizer {
         options: EncodeOptions,
         out: &mut Vec<u32>,
     ) -> Result<(), TokenizerError> {
+        let text = self.with_plain_spaces(text);
+        let everywhere = 0..text.len();
+        let marked = if options.parse_special {
+            core::slice::from_ref(&everywhere)
+        } else {
+            &[]
+        };
+        self.encode_marked(&text, marked, options, out)
+    }
+
+    /// The same where markers are parsed in some ranges of the text alone, ascending and apart;
+    /// of the options, only the begin marker's counts.
+    fn encode_marked(
+        &self,
+        text: &str,
+        marked: &[Range<usize>],
+        options: EncodeOptions,
+        out: &mut Vec<u32>,
+    ) -> Result<(), TokenizerError> {
         if text.len() > TEXT_BYTES_MAX {
             return Err(TokenizerError::new(TokenizerErrorKind::TextTooLong, 0));
         }
@@ -165,12 +189,10 @@ impl Tokenizer {
             };
             out.push(bos_id);
         }
-        let text = self.with_plain_spaces(text);
+        let mut search = Search::new(&self.special, &self.record, text, marked);
         let mut at = 0;
         loop {
-            let found = self
-                .special
-                .find(&self.record, text.as_bytes(), at, options.parse_special);
+            let found = search.next_from(at);
             let end = found.map_or(text.len(), |found| found.start);
             let stretch = self.stripped(text.get(at..end).unwrap_or(""), found);
             if let Err(error) = self.encode_plain(stretch, at == 0, out) {

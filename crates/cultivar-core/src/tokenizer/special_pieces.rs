@@ -6,6 +6,7 @@
 use super::error::{TokenizerError, TokenizerErrorKind};
 use super::record::{PieceType, TokenizerRecord};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// Ids of special pieces in ascending order of their bytes, once with and once without markers.
 #[derive(Clone, Debug)]
@@ -71,6 +72,72 @@ impl SpecialPieces {
             }
         }
         None
+    }
+}
+
+/// Finds special pieces front to back, markers in some ranges of the text alone. Each kind is
+/// searched for once per place, however often the other is found.
+pub(super) struct Search<'a> {
+    special: &'a SpecialPieces,
+    record: &'a TokenizerRecord,
+    text: &'a str,
+    /// Ranges that are not passed yet.
+    marked: &'a [Range<usize>],
+    /// The next piece found anywhere, once it was looked for.
+    user: Option<Option<Found>>,
+}
+
+impl<'a> Search<'a> {
+    /// At the beginning of a text; `marked` ascends, ranges apart.
+    pub(super) fn new(
+        special: &'a SpecialPieces,
+        record: &'a TokenizerRecord,
+        text: &'a str,
+        marked: &'a [Range<usize>],
+    ) -> Search<'a> {
+        Search {
+            special,
+            record,
+            text,
+            marked,
+            user: None,
+        }
+    }
+
+    /// The first piece at or after byte `at`, the longest there; `at` never goes back.
+    pub(super) fn next_from(&mut self, at: usize) -> Option<Found> {
+        let bytes = self.text.as_bytes();
+        let is_passed = |found: &Option<Found>| found.is_some_and(|found| found.start < at);
+        if self.user.as_ref().is_none_or(is_passed) {
+            self.user = Some(self.special.find(self.record, bytes, at, false));
+        }
+        let user = self.user.flatten();
+        while let Some((range, later)) = self.marked.split_first() {
+            let from = range.start.max(at);
+            // Beyond the next piece that is found anyway, nothing counts.
+            if user.is_some_and(|user| user.start < from) {
+                break;
+            }
+            let within = bytes.get(..range.end).unwrap_or(bytes);
+            let found = if from < range.end {
+                self.special.find(self.record, within, from, true)
+            } else {
+                None
+            };
+            let Some(found) = found else {
+                self.marked = later;
+                continue;
+            };
+            let goes_first = |user: Found| {
+                found.start < user.start || found.start == user.start && found.end >= user.end
+            };
+            return if user.is_none_or(goes_first) {
+                Some(found)
+            } else {
+                user
+            };
+        }
+        user
     }
 }
 

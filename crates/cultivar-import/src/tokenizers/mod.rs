@@ -6,6 +6,7 @@
 //! and this version lacks is refused by its name, never left out.
 
 mod byte_alphabet;
+mod chat_families;
 mod families;
 mod from_gguf;
 mod from_json;
@@ -19,6 +20,7 @@ mod protobuf;
 mod sentences;
 mod special_ids;
 
+pub use chat_families::{chat_section, recognise_chat};
 pub use from_gguf::from_gguf;
 pub use from_json::{from_json, from_vocab_and_merges};
 pub use from_sentencepiece::{from_sentencepiece, is_sentencepiece};
