@@ -96,7 +96,9 @@ impl Unigram {
             last = bytes;
         }
         let scores = record.scores.iter().copied();
-        let lowest = scores.fold(f32::INFINITY, f32::min);
+        // By comparison: of `f32::min` a compiler may make a relaxed instruction.
+        let smaller = |low, score| if score < low { score } else { low };
+        let lowest = scores.fold(f32::INFINITY, smaller);
         Ok(Unigram {
             index: PairIndex::new(&edges, TokenizerErrorKind::PieceIndex)?,
             edges,
