@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::output::Report;
 use crate::package_file::PackageFile;
 use crate::part_file::PartFile;
+use cultivar_core::digest::Digest;
 use cultivar_core::json::JsonWriter;
 use cultivar_core::model::{Engine, EngineOptions, Row};
 use std::fmt::Write;
@@ -68,6 +69,7 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     let stack = adapter_files::put(given, &mut engine)?;
     let sequence = engine.open_sequence(ids.len(), kv)?;
     engine.use_stack(sequence, stack)?;
+    let assembly = engine.assembly(stack);
     let mut rows = (0u32..).zip(&ids).map(|(position, &token)| Row {
         sequence,
         position,
@@ -95,21 +97,22 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         sink.finish()?;
     }
     Ok(match out {
-        Some(out) => all_report(&engine, &ids, out, n_written),
-        None => top_report(&engine, &ids, n_top.unwrap_or(10)),
+        Some(out) => all_report(&engine, &ids, assembly, out, n_written),
+        None => top_report(&engine, &ids, assembly, n_top.unwrap_or(10)),
     })
 }
 
-fn begin(json: &mut JsonWriter, engine: &Engine, ids: &[u32]) {
+fn begin(json: &mut JsonWriter, engine: &Engine, ids: &[u32], assembly: Digest) {
     json.begin_object();
     json.field_str("schema", "cultivar.logits.v1");
+    json.field_display("assembly", assembly);
     json.field_u32s("prompt_ids", ids);
     json.field_u64("vocab_size", engine.model.dims.vocab_size as u64);
 }
 
-fn all_report(engine: &Engine, ids: &[u32], out: &Path, n_bytes: u64) -> Report {
+fn all_report(engine: &Engine, ids: &[u32], assembly: Digest, out: &Path, n_bytes: u64) -> Report {
     let mut json = JsonWriter::new();
-    begin(&mut json, engine, ids);
+    begin(&mut json, engine, ids, assembly);
     json.field_u64("n_prompt", ids.len() as u64);
     json.field_str("out", &out.to_string_lossy());
     json.field_u64("bytes", n_bytes);
@@ -122,12 +125,12 @@ fn all_report(engine: &Engine, ids: &[u32], out: &Path, n_bytes: u64) -> Report 
 }
 
 /// The greatest logits, equal ones in order of ids.
-fn top_report(engine: &Engine, ids: &[u32], n_top: usize) -> Report {
+fn top_report(engine: &Engine, ids: &[u32], assembly: Digest, n_top: usize) -> Report {
     let mut top: Vec<(u32, f32)> = (0u32..).zip(engine.logits(0).iter().copied()).collect();
     top.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     top.truncate(n_top);
     let mut json = JsonWriter::new();
-    begin(&mut json, engine, ids);
+    begin(&mut json, engine, ids, assembly);
     json.key("top").begin_array();
     let mut text = String::new();
     for (id, logit) in top {
