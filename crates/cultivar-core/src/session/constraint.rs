@@ -46,11 +46,11 @@ impl Constraint {
         self.matcher.is_complete()
     }
 
-    /// The logits with only what may come next; `is_stop` tokens may where the output may end.
+    /// The logits with only what may come next; `stops` may where the output may end.
     pub fn mask(
         &mut self,
         logits: &[f32],
-        is_stop: impl Fn(u32) -> bool,
+        stops: impl Iterator<Item = u32>,
     ) -> Result<&[f32], SessionError> {
         let may_end = self.matcher.accepts();
         let mask = self.matcher.mask()?;
@@ -68,9 +68,11 @@ impl Constraint {
             }
         }
         // Stop tokens add no text, so no grammar speaks of them.
-        let n = self.masked.len().min(logits.len());
-        for id in (0..n).filter(|id| may_end && is_stop(*id as u32)) {
-            self.masked[id] = logits[id];
+        for id in stops.filter(|_| may_end) {
+            let id = id as usize;
+            if let (Some(out), Some(logit)) = (self.masked.get_mut(id), logits.get(id)) {
+                *out = *logit;
+            }
         }
         Ok(&self.masked)
     }

@@ -261,7 +261,9 @@ impl Session {
         };
         let settings = &self.settings;
         let is_stop = |id| is_stop_token(settings, tokenizer, id);
-        let masked = constraint.mask(logits, is_stop)?;
+        let own = &tokenizer.record().eos_ids;
+        let own = own.iter().filter(|_| !settings.ignore_stop);
+        let masked = constraint.mask(logits, own.chain(&settings.stop_tokens).copied())?;
         let token = self.sampler.sample(masked, &self.tokens, index);
         let token = constraint.chosen(token, &settings.sampling.banned_tokens, is_stop)?;
         constraint.accept(tokenizer, token)?;
