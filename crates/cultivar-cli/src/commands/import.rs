@@ -8,6 +8,7 @@ use crate::package_file::PackageFile;
 use crate::part_file::PartFile;
 use cultivar_core::json::JsonWriter;
 use cultivar_core::package::{Head, Tail};
+use cultivar_core::tokenizer::ChatFormat;
 use cultivar_import::{ImportOptions, ImportStep, Importer, Requantize, SourceInfo, TargetFormat};
 use std::fs::File;
 use std::io::{IsTerminal, Read, Seek, SeekFrom};
@@ -224,6 +225,10 @@ fn report(
     json.field_u64("file_bytes", importer.file_bytes());
     json.field_u64("n_parameters", head.directory.n_parameters());
     json.field_u64("n_tensors", head.directory.entries().len() as u64);
+    let chat = chat_family(head);
+    if let Some(family) = &chat {
+        json.field_str("chat_format", family);
+    }
     json.key("identities").begin_object();
     json.field_display("content", tail.content);
     json.field_display("weights", head.identities.weights);
@@ -233,12 +238,27 @@ fn report(
     json.end_object();
     json.key("conversion_record").raw(importer.record_json());
     json.end_object();
-    let text = format!(
+    let mut text = format!(
         "{}: {} parameters, {}, content {}\n",
         out.display(),
         head.directory.n_parameters(),
         human_bytes(importer.file_bytes()),
         tail.content,
     );
+    match chat.as_deref() {
+        Some("plain") => text.push_str(
+            "chat template of no known family, kept as text; chats use the plain format \
+             (User: … Assistant: …)\n",
+        ),
+        Some(family) => text += &format!("chat format: {family}\n"),
+        None => {}
+    }
     Report::new(json.finish(), text)
+}
+
+/// The family of the package's chat format, `plain` for a template of none; nothing without one.
+fn chat_family(head: &Head) -> Option<String> {
+    let stored = head.chat_template.as_deref()?;
+    let known = ChatFormat::from_stored(stored).ok().flatten();
+    Some(known.unwrap_or_else(ChatFormat::plain).family)
 }
