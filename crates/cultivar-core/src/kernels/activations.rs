@@ -3,13 +3,10 @@
 //! One row is quantized once and read by every matrix that takes it (q, k and v share one; gate
 //! and up share one). Buffers are sized when the workspace is made; loading never allocates.
 
-use super::backend::fast::{self, PackedBlock};
+use super::backend::fast::{self, GROUP_ROWS, PackedBlock};
 use super::{BLOCK_LEN, Backend, scalar};
 use crate::memory::filled;
 use alloc::vec::Vec;
-
-/// Rows that the fast kernels take together.
-pub const GROUP_ROWS: usize = 4;
 
 /// Rows of activations in the forms that the kernels read.
 pub struct Activations {
@@ -137,14 +134,6 @@ impl Activations {
         &self.offsets[self.block_range(t)]
     }
 
-    /// Block `b` of row `t`, packed.
-    #[cfg(not(target_feature = "simd128"))]
-    #[inline]
-    pub(super) fn packed_block(&self, t: usize, b: usize) -> &PackedBlock {
-        let n_blocks = self.d_in / BLOCK_LEN;
-        &self.packed[place(self.n_rows, n_blocks, t * n_blocks + b)]
-    }
-
     /// The packed blocks of rows `t..t + 4`, block by block; `t` begins a group.
     #[cfg(target_feature = "simd128")]
     #[inline]
@@ -154,8 +143,7 @@ impl Activations {
         &groups[t / GROUP_ROWS * n_blocks..][..n_blocks]
     }
 
-    /// The packed blocks of row `t`, which is in no group.
-    #[cfg(target_feature = "simd128")]
+    /// The packed blocks of row `t`, which is in no group of more than one.
     #[inline]
     pub(super) fn packed_row(&self, t: usize) -> &[PackedBlock] {
         &self.packed[self.block_range(t)]

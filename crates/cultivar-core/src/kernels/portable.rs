@@ -1,122 +1,285 @@
 //! Kernels for targets without wasm SIMD, written in loops that the compiler vectorizes itself.
 //!
-//! The same orders of summation as `scalar.rs`, with the work arranged for registers: a tile-block
-//! is unpacked to 16-bit rows once and used by all activation rows; f32 dots keep their 16
-//! partial sums as an array. On wasm without simd128 this is what the measurements call scalar.
+//! The same orders of summation as `scalar.rs`. Codes are taken apart so that their products with
+//! activations add up in 16 bits, one lane for each row of a tile and parity of columns: loops over
+//! eight such lanes become vectors on every CPU, also where a compiler may assume little (x86-64's
+//! baseline). f32 dots keep their 16 partial sums as an array. On wasm without simd128 this is what
+//! the measurements call scalar.
 
 use super::scalar::{self, TILE_ROWS};
 use super::{Activations, BLOCK_LEN, PARTIAL_SUMS};
 use crate::tensor::half::{bf16_to_f32, f16_to_f32};
+use crate::tensor::tile::super_blocks;
 use crate::tensor::{Dtype, TensorRef};
 
 pub use super::scalar::quantize_block;
 
 /// This backend's name.
 pub const NAME: &str = "portable";
+/// Rows that are packed together.
+pub const GROUP_ROWS: usize = 1;
 
-/// Codes of 32 activations widened to 16 bits, the form that pairs into 32-bit products.
+/// One 16-bit lane for each row of a tile and parity of columns: lane `2 r + p`.
+type Lanes = [i16; 8];
+
+/// 32 activations, each for the lanes that meet it.
 #[derive(Clone, Copy)]
 pub struct PackedBlock {
-    codes: [i16; BLOCK_LEN],
+    /// `[2 h + odd][g]`: of group `g` of half `h`, columns 0 and 2, or 1 and 3, four times over.
+    planes: [[Lanes; 4]; 4],
     scale: f32,
+    offset: f32,
+    /// Sums of the codes of either half.
+    half_sums: [i32; 2],
 }
 
 impl PackedBlock {
     /// All zero.
     pub const EMPTY: Self = Self {
-        codes: [0; BLOCK_LEN],
+        planes: [[[0; 8]; 4]; 4],
         scale: 0.0,
+        offset: 0.0,
+        half_sums: [0; 2],
     };
 
-    /// Packs a block with its scale; sums are not used here.
-    pub fn pack(codes: &[i8; BLOCK_LEN], (scale, _, _): (f32, i32, f32)) -> Self {
+    /// Packs a block with its scale, sum of codes and the product of those.
+    pub fn pack(codes: &[i8; BLOCK_LEN], (scale, sum, offset): (f32, i32, f32)) -> Self {
+        let low: i32 = codes[..16].iter().map(|&code| i32::from(code)).sum();
+        let plane = |p: usize| {
+            core::array::from_fn(|g| {
+                core::array::from_fn(|l| i16::from(codes[16 * (p / 2) + 4 * g + p % 2 + l % 2 * 2]))
+            })
+        };
         Self {
-            codes: codes.map(i16::from),
+            planes: core::array::from_fn(plane),
             scale,
+            offset,
+            half_sums: [low, sum - low],
         }
     }
 }
-
-/// Codes of four rows, 32 columns each.
-type UnpackedTile = [[i16; BLOCK_LEN]; TILE_ROWS];
 
 /// See [`scalar::matmul_tiles`].
 pub fn matmul_tiles(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
     match w.format.dtype {
-        Dtype::Q8_0 => matmul_q8_0(out, w, x),
-        Dtype::Q4_0 => matmul_q4_0(out, w, x),
-        _ => scalar::matmul_tiles(out, w, x),
+        Dtype::Q4_0 => walk(
+            out,
+            w,
+            x,
+            flat::<64>(|codes, x| less(q4_sums(codes, x), 8, x)),
+        ),
+        Dtype::Q5_0 => walk(
+            out,
+            w,
+            x,
+            flat::<80>(|codes, x| less(q5_sums(codes, x), 16, x)),
+        ),
+        Dtype::Q4K => walk(out, w, x, super_q4_k),
+        Dtype::Q6K => walk(out, w, x, super_q6_k),
+        _ => walk(out, w, x, flat::<128>(q8_sums)),
     }
 }
 
-/// 128 bytes of codes.
-fn matmul_q8_0(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
-    matmul_flat::<136>(out, w, x, |rows, block| {
-        let (groups, _) = block[8..].as_chunks::<16>();
-        for (g, group) in groups.iter().enumerate() {
-            for r in 0..TILE_ROWS {
-                for c in 0..4 {
-                    rows[r][4 * g + c] = i16::from(group[4 * r + c] as i8);
-                }
-            }
-        }
-    });
-}
-
-/// 64 bytes of codes.
-fn matmul_q4_0(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
-    matmul_flat::<72>(out, w, x, |rows, block| {
-        let (groups, _) = block[8..].as_chunks::<16>();
-        for (j, group) in groups.iter().enumerate() {
-            for r in 0..TILE_ROWS {
-                for c in 0..4 {
-                    let byte = group[4 * r + c];
-                    rows[r][4 * j + c] = i16::from(byte & 15) - 8;
-                    rows[r][16 + 4 * j + c] = i16::from(byte >> 4) - 8;
-                }
-            }
-        }
-    });
-}
-
-/// Exact integer sum of 32 products.
+/// Super-blocks in order for each tile and row; `term` is what one adds to the four rows.
 #[inline(always)]
-fn block_sum(a: &[i16; BLOCK_LEN], b: &[i16; BLOCK_LEN]) -> i32 {
-    a.iter()
-        .zip(b)
-        .map(|(&a, &b)| i32::from(a) * i32::from(b))
-        .sum()
-}
-
-/// Blocks in order for each tile; accumulators live in `out` while a tile is walked.
-#[inline(always)]
-fn matmul_flat<const TILE_BLOCK_BYTES: usize>(
+fn walk(
     out: &mut [f32],
     w: TensorRef<'_>,
     x: &Activations,
-    unpack: impl Fn(&mut UnpackedTile, &[u8; TILE_BLOCK_BYTES]),
+    term: impl Fn(&[u8], &[PackedBlock]) -> [f32; TILE_ROWS],
 ) {
     let n_blocks = w.d_in / BLOCK_LEN;
-    let (blocks, _) = w.bytes.as_chunks::<TILE_BLOCK_BYTES>();
-    out.fill(0.0);
-    let mut rows: UnpackedTile = [[0; BLOCK_LEN]; TILE_ROWS];
-    for (tile_idx, tile) in blocks.chunks_exact(n_blocks).enumerate() {
+    let tile_bytes = w.bytes.len() / w.d_out.div_ceil(TILE_ROWS).max(1);
+    for (tile_idx, tile) in w.bytes.chunks_exact(tile_bytes).enumerate() {
         let first = tile_idx * TILE_ROWS;
-        let n = TILE_ROWS.min(w.d_out - first);
-        for (b, block) in tile.iter().enumerate() {
-            unpack(&mut rows, block);
-            let w_scales: [f32; TILE_ROWS] = core::array::from_fn(|r| {
-                f16_to_f32(u16::from_le_bytes([block[2 * r], block[2 * r + 1]]))
-            });
-            for t in 0..x.n_rows() {
-                let PackedBlock { codes, scale } = x.packed_block(t, b);
-                let acc = &mut out[t * w.d_out + first..][..n];
-                for (r, acc) in acc.iter_mut().enumerate() {
-                    *acc += block_sum(&rows[r], codes) as f32 * (w_scales[r] * scale);
+        let n_rows = TILE_ROWS.min(w.d_out - first);
+        for t in 0..x.n_rows() {
+            let mut x = x.packed_row(t);
+            let mut acc = [0.0f32; TILE_ROWS];
+            for (start, n) in super_blocks(w.format, n_blocks) {
+                let (blocks, rest) = x.split_at(n);
+                x = rest;
+                let term = term(&tile[start..start + w.format.parts.bytes(n)], blocks);
+                for r in 0..TILE_ROWS {
+                    acc[r] += term[r];
                 }
             }
+            out[t * w.d_out + first..][..n_rows].copy_from_slice(&acc[..n_rows]);
         }
     }
+}
+
+/// Four f16, known finite, as f32, without a branch: of the two ways to widen a magnitude, the
+/// right one gives the smaller number.
+#[inline(always)]
+fn widen_scales(bytes: &[u8]) -> [f32; TILE_ROWS] {
+    let (halves, _) = bytes.as_chunks::<2>();
+    core::array::from_fn(|r| {
+        let half = u32::from(u16::from_le_bytes(halves[r]));
+        let magnitude = (half & 0x7fff) << 13;
+        let normal = magnitude + (112 << 23);
+        let tiny = f32::from_bits(magnitude + (113 << 23)) - f32::from_bits(113 << 23);
+        f32::from_bits(normal.min(tiny.to_bits()) | (half & 0x8000) << 16)
+    })
+}
+
+/// A format whose blocks each have a scale and `CODES` bytes of codes.
+#[inline(always)]
+fn flat<const CODES: usize>(
+    sums: impl Fn(&[u8; CODES], &PackedBlock) -> [i32; TILE_ROWS],
+) -> impl Fn(&[u8], &[PackedBlock]) -> [f32; TILE_ROWS] {
+    move |bytes, x| {
+        let scales = widen_scales(&bytes[..8]);
+        let isums = sums(&bytes[8..].as_chunks().0[0], &x[0]);
+        core::array::from_fn(|r| isums[r] as f32 * (scales[r] * x[0].scale))
+    }
+}
+
+/// Sums of codes that stand for `zero` less.
+#[inline(always)]
+fn less(isums: [i32; TILE_ROWS], zero: i32, x: &PackedBlock) -> [i32; TILE_ROWS] {
+    let off = zero * (x.half_sums[0] + x.half_sums[1]);
+    isums.map(|isum| isum - off)
+}
+
+/// The 16-bit lanes of a group of 16 bytes.
+#[inline(always)]
+fn lanes<const GROUPS: usize>(bytes: &[u8]) -> [[u16; 8]; GROUPS] {
+    let (groups, _) = bytes.as_chunks::<16>();
+    core::array::from_fn(|g| {
+        let (pairs, _) = groups[g].as_chunks::<2>();
+        core::array::from_fn(|l| u16::from_le_bytes(pairs[l]))
+    })
+}
+
+/// Of each row both parities, the second part being worth 16 times the first.
+#[inline(always)]
+fn join(low: &Lanes, high: &Lanes) -> [i32; TILE_ROWS] {
+    let pair = |lanes: &Lanes, r: usize| i32::from(lanes[2 * r]) + i32::from(lanes[2 * r + 1]);
+    core::array::from_fn(|r| pair(low, r) + 16 * pair(high, r))
+}
+
+/// A product that fits 16 bits.
+#[inline(always)]
+fn product(code: u16, x: i16) -> i16 {
+    code.cast_signed().wrapping_mul(x)
+}
+
+/// 8-bit codes as 16 times their upper half, signed, and their lower one.
+#[inline(always)]
+fn q8_sums(codes: &[u8; 128], x: &PackedBlock) -> [i32; TILE_ROWS] {
+    let w: [[u16; 8]; 8] = lanes(codes);
+    let (mut low, mut high) = ([0i16; 8], [0i16; 8]);
+    for l in 0..8 {
+        let (mut a, mut b) = (0i16, 0i16);
+        for g in 0..8 {
+            let even = (w[g][l] << 8).cast_signed() >> 8;
+            let odd = w[g][l].cast_signed() >> 8;
+            let [x_even, x_odd] = [0, 1].map(|odd| x.planes[g / 4 * 2 + odd][g % 4][l]);
+            a = a.wrapping_add((even & 15).wrapping_mul(x_even));
+            a = a.wrapping_add((odd & 15).wrapping_mul(x_odd));
+            b = b.wrapping_add((even >> 4).wrapping_mul(x_even));
+            b = b.wrapping_add((odd >> 4).wrapping_mul(x_odd));
+        }
+        (low[l], high[l]) = (a, b);
+    }
+    join(&low, &high)
+}
+
+/// Unsigned 4-bit codes: sixteen products of a lane are within 16 · 15 · 127 < 2^15.
+#[inline(always)]
+fn q4_sums(codes: &[u8; 64], x: &PackedBlock) -> [i32; TILE_ROWS] {
+    let w: [[u16; 8]; 4] = lanes(codes);
+    let mut low = [0i16; 8];
+    for l in 0..8 {
+        let mut a = 0i16;
+        for g in 0..4 {
+            let v = w[g][l];
+            a = a.wrapping_add(product(v & 15, x.planes[0][g][l]));
+            a = a.wrapping_add(product(v >> 8 & 15, x.planes[1][g][l]));
+            a = a.wrapping_add(product(v >> 4 & 15, x.planes[2][g][l]));
+            a = a.wrapping_add(product(v >> 12, x.planes[3][g][l]));
+        }
+        low[l] = a;
+    }
+    join(&low, &[0; 8])
+}
+
+/// Unsigned 5-bit codes: nibbles, and 16 times the fifth bits.
+#[inline(always)]
+fn q5_sums(codes: &[u8; 80], x: &PackedBlock) -> [i32; TILE_ROWS] {
+    let [fifth]: [[u16; 8]; 1] = lanes(&codes[64..]);
+    let mut high = [0i16; 8];
+    for l in 0..8 {
+        let mut b = 0i16;
+        for g in 0..4 {
+            let v = fifth[l] >> g;
+            b = b.wrapping_add(product(v & 1, x.planes[0][g][l]));
+            b = b.wrapping_add(product(v >> 8 & 1, x.planes[1][g][l]));
+            b = b.wrapping_add(product(v >> 4 & 1, x.planes[2][g][l]));
+            b = b.wrapping_add(product(v >> 12 & 1, x.planes[3][g][l]));
+        }
+        high[l] = b;
+    }
+    let low = q4_sums(&codes.as_chunks().0[0], x);
+    let high = join(&[0; 8], &high);
+    core::array::from_fn(|r| low[r] + high[r])
+}
+
+/// Unsigned 6-bit codes of half a block: nibbles, and 16 times the upper two bits.
+#[inline(always)]
+fn q6_half_sums(codes: &[u8; 96], x: &PackedBlock, half: usize) -> [i32; TILE_ROWS] {
+    let w: [[u16; 8]; 4] = lanes(codes);
+    let [upper]: [[u16; 8]; 1] = lanes(&codes[64 + 16 * half..]);
+    let (x_even, x_odd) = (&x.planes[2 * half], &x.planes[2 * half + 1]);
+    let (mut low, mut high) = ([0i16; 8], [0i16; 8]);
+    for l in 0..8 {
+        let (mut a, mut b) = (0i16, 0i16);
+        for g in 0..4 {
+            let (v, u) = (w[g][l] >> (4 * half), upper[l] >> (2 * g));
+            a = a.wrapping_add(product(v & 15, x_even[g][l]));
+            a = a.wrapping_add(product(v >> 8 & 15, x_odd[g][l]));
+            b = b.wrapping_add(product(u & 3, x_even[g][l]));
+            b = b.wrapping_add(product(u >> 8 & 3, x_odd[g][l]));
+        }
+        (low[l], high[l]) = (a, b);
+    }
+    let off = 32 * x.half_sums[half];
+    join(&low, &high).map(|isum| isum - off)
+}
+
+fn super_q4_k(bytes: &[u8], x: &[PackedBlock]) -> [f32; TILE_ROWS] {
+    let n = x.len();
+    let (head, rest) = bytes.split_at(16);
+    let (subs, codes) = rest.split_at(6 * n);
+    let (mut scaled, mut least) = ([0.0f32; TILE_ROWS], [0.0f32; TILE_ROWS]);
+    for (j, (x, codes)) in x.iter().zip(codes.as_chunks::<64>().0).enumerate() {
+        let isums = q4_sums(codes, x);
+        for r in 0..TILE_ROWS {
+            let sub = subs[4 * j + r];
+            let upper = subs[4 * n + 2 * j + r / 2] >> (4 * (r % 2)) & 15;
+            scaled[r] += (i32::from(sub & 63) * isums[r]) as f32 * x.scale;
+            least[r] += f32::from(sub >> 6 | upper << 2) * x.offset;
+        }
+    }
+    let (scales, mins) = (widen_scales(head), widen_scales(&head[8..]));
+    core::array::from_fn(|r| scales[r] * scaled[r] - mins[r] * least[r])
+}
+
+fn super_q6_k(bytes: &[u8], x: &[PackedBlock]) -> [f32; TILE_ROWS] {
+    let (head, rest) = bytes.split_at(8);
+    let (subs, codes) = rest.split_at(8 * x.len());
+    let mut scaled = [0.0f32; TILE_ROWS];
+    for (j, (x, codes)) in x.iter().zip(codes.as_chunks::<96>().0).enumerate() {
+        let halves = [0, 1].map(|half| q6_half_sums(codes, x, half));
+        for r in 0..TILE_ROWS {
+            let sub = |half: usize| i32::from(subs[8 * j + 4 * half + r].cast_signed());
+            let isum = sub(0) * halves[0][r] + sub(1) * halves[1][r];
+            scaled[r] += isum as f32 * x.scale;
+        }
+    }
+    let scales = widen_scales(head);
+    core::array::from_fn(|r| scales[r] * scaled[r])
 }
 
 /// 16 partial sums over whole groups of 16, then the tail, then the tree.

@@ -23,6 +23,9 @@ use core::arch::wasm32::*;
 /// This backend's name.
 pub const NAME: &str = "relaxed";
 
+/// Rows that are packed together.
+pub const GROUP_ROWS: usize = 4;
+
 /// 32 activations, for both kinds of dot.
 #[derive(Clone, Copy)]
 pub struct PackedBlock {

@@ -18,6 +18,9 @@ pub use super::vectors::{
 pub const NAME: &str = "simd128";
 use core::arch::wasm32::*;
 
+/// Rows that are packed together.
+pub const GROUP_ROWS: usize = 4;
+
 /// 32 activations in the order of the kernels below.
 #[derive(Clone, Copy)]
 pub struct PackedBlock {

@@ -5,8 +5,7 @@
 //! here and in `super_tiles.rs` once, so the backends cannot differ in them.
 
 use super::Activations;
-use super::activations::GROUP_ROWS;
-use super::backend::fast::PackedBlock;
+use super::backend::fast::{GROUP_ROWS, PackedBlock};
 use super::lanes::{load_half, store_f32};
 use super::scalar::TILE_ROWS;
 use crate::tensor::TensorRef;
