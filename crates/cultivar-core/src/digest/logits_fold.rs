@@ -27,11 +27,21 @@ pub const fn canonical_bits(value: f32) -> u32 {
 /// `logits: [vocab_size]`; indices ascend; no logits give the starting values.
 pub fn fold_logits(logits: &[f32]) -> [u32; 4] {
     let mut lanes = FOLD_START;
-    for group in logits.chunks(4) {
-        for (lane, logit) in lanes.iter_mut().zip(group) {
-            *lane = (lane.rotate_left(9) ^ canonical_bits(*logit)).wrapping_add(FOLD_STEP);
-        }
+    let step = |lane: &mut u32, logit: &f32| {
+        *lane = (lane.rotate_left(9) ^ canonical_bits(*logit)).wrapping_add(FOLD_STEP);
+    };
+    // Whole groups apart from the rest, so that a compiler keeps the lanes in one vector.
+    let (groups, rest) = logits.as_chunks::<4>();
+    for group in groups {
+        lanes
+            .iter_mut()
+            .zip(group)
+            .for_each(|(lane, logit)| step(lane, logit));
     }
+    lanes
+        .iter_mut()
+        .zip(rest)
+        .for_each(|(lane, logit)| step(lane, logit));
     lanes
 }
 

@@ -130,8 +130,9 @@ pub fn dot_i8(a: &[f32], b: &[i8]) -> f32 {
     dot_with(
         a.len(),
         |g, q| {
-            let four = qb[4 * g + q].map(f32::from);
-            f32x4_mul(load_f32(&qa[4 * g + q]), load_f32(&four))
+            let four = i32::from_le_bytes(qb[4 * g + q].map(i8::cast_unsigned));
+            let wide = i32x4_extend_low_i16x8(i16x8_extend_low_i8x16(i32x4_splat(four)));
+            f32x4_mul(load_f32(&qa[4 * g + q]), f32x4_convert_i32x4(wide))
         },
         |i| a[i] * f32::from(b[i]),
     )
