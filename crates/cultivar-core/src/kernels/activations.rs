@@ -85,7 +85,7 @@ impl Activations {
             *sum = codes.iter().map(|&code| i32::from(code)).sum();
             *offset = *scale * *sum as f32;
             if backend == Backend::Fast {
-                let at = place(self.n_rows, n_blocks, i);
+                let at = place(GROUP_ROWS, self.n_rows, n_blocks, i);
                 self.packed[at] = PackedBlock::pack(codes, (*scale, *sum, *offset));
             }
         }
@@ -156,11 +156,11 @@ impl Activations {
     }
 }
 
-/// Where the packed form of block `i` of all rows' blocks stands.
-fn place(n_rows: usize, n_blocks: usize, i: usize) -> usize {
+/// Where the packed form of block `i` of all rows' blocks stands, rows in groups of `group`.
+fn place(group: usize, n_rows: usize, n_blocks: usize, i: usize) -> usize {
     let (t, b) = (i / n_blocks, i % n_blocks);
-    if t < n_rows / GROUP_ROWS * GROUP_ROWS {
-        (t / GROUP_ROWS * n_blocks + b) * GROUP_ROWS + t % GROUP_ROWS
+    if t < n_rows / group * group {
+        (t / group * n_blocks + b) * group + t % group
     } else {
         i
     }

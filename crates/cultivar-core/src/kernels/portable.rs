@@ -6,6 +6,9 @@
 //! baseline). f32 dots keep their 16 partial sums as an array. On wasm without simd128 this is what
 //! the measurements call scalar.
 
+// One index runs through several arrays at once.
+#![allow(clippy::needless_range_loop)]
+
 use super::scalar::{self, TILE_ROWS};
 use super::{Activations, BLOCK_LEN, PARTIAL_SUMS};
 use crate::tensor::half::{bf16_to_f32, f16_to_f32};
