@@ -88,6 +88,8 @@ pub enum ImportErrorKind {
     TensorBytes,
     /// Two tensors of the same name (named).
     DuplicateTensor,
+    /// An option (named) that no family of the other format has: an export cannot say it.
+    ExportUnsupported,
     /// A tokenizer's model (named) is not supported.
     TokenizerModel,
     /// A pre-tokenizer (named) is not known.
@@ -249,6 +251,7 @@ impl ImportError {
             ImportErrorKind::WeightsTwice => 549,
             ImportErrorKind::RequantizeUnknown => 550,
             ImportErrorKind::TensorTypeUnread(_) => 551,
+            ImportErrorKind::ExportUnsupported => 552,
             ImportErrorKind::Package(error) => error.code(),
             ImportErrorKind::Config(error) => error.code(),
             ImportErrorKind::Tokenizer(error) => error.code(),

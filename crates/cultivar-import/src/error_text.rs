@@ -159,6 +159,10 @@ const SENTENCES: &[(i32, &str)] = &[
         551,
         "tensor {field} has elements of type {type}, which cannot be imported",
     ),
+    (
+        552,
+        "{field} cannot be expressed in the format of the export",
+    ),
 ];
 
 impl fmt::Display for ImportError {

@@ -13,6 +13,7 @@ mod conversion;
 mod conversion_record;
 mod error;
 mod error_text;
+mod export;
 pub mod ggml;
 pub mod gguf;
 mod importer;
@@ -27,6 +28,7 @@ mod tensor_job;
 pub mod tokenizers;
 
 pub use error::{ImportError, ImportErrorDetail, ImportErrorKind};
+pub use export::{ExportKind, ExportStep, Exporter};
 pub use importer::{ImportStep, Importer};
 pub use lora::{LoraError, LoraFault, LoraFile, LoraOptions, LoraRule, import_adapter};
 pub use options::{ImportOptions, Requantize, TargetFormat};

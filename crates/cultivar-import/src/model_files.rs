@@ -12,7 +12,7 @@ use crate::llama2c;
 use crate::plan::ImportPlan;
 use crate::safetensors::{Safetensors, ShardIndex};
 use crate::source::SourceKind;
-use crate::tokenizers::{self, ForeignTokenizer, chat_section};
+use crate::tokenizers::{self, ForeignTokenizer, SideFiles, chat_section};
 use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::json::{self, JsonValue};
@@ -279,7 +279,7 @@ fn of_safetensors(files: &[SourceFile<'_>]) -> Result<ImportPlan, ImportError> {
         _ => error,
     };
     let tensors = locate(&config, &names_of_hf(family), tensors).map_err(in_weights)?;
-    let foreign = tokenizer_of(files)?;
+    let foreign = tokenizer_of(files, &value)?;
     let tokenizer = checked_tokenizer(foreign.record, &config)?;
     let path = value.get("_name_or_path").and_then(JsonValue::as_str);
     let name = path.and_then(|path| path.trim_end_matches('/').rsplit('/').next());
@@ -295,21 +295,48 @@ fn of_safetensors(files: &[SourceFile<'_>]) -> Result<ImportPlan, ImportError> {
     })
 }
 
-/// The tokenizer of a Hugging Face folder.
-fn tokenizer_of(files: &[SourceFile<'_>]) -> Result<ForeignTokenizer, ImportError> {
-    let known = |file: &&SourceFile<'_>| {
-        matches!(
-            file.kind,
-            SourceKind::TokenizerJson | SourceKind::SentencePieceModel | SourceKind::Vocabulary
-        )
+/// The tokenizer of a Hugging Face folder: `tokenizer.json`, else `tokenizer.model`, else
+/// `vocab.json` with `merges.txt`, and what stands beside it.
+fn tokenizer_of(
+    files: &[SourceFile<'_>],
+    config: &JsonValue,
+) -> Result<ForeignTokenizer, ImportError> {
+    let of_kind = |kind: SourceKind| files.iter().find(move |file| file.kind == kind);
+    let json_of = |kind: SourceKind| of_kind(kind).map(parsed).transpose();
+    let tokenizer_config = json_of(SourceKind::TokenizerConfig)?;
+    let generation_config = json_of(SourceKind::GenerationConfig)?;
+    let beside = SideFiles {
+        tokenizer_config: tokenizer_config.as_ref(),
+        generation_config: generation_config.as_ref(),
+        model_config: Some(config),
     };
-    match files.iter().find(known) {
-        Some(file) => {
-            let error = ImportError::new(ImportErrorKind::KindLater);
-            Err(error.field(file.kind.name()).file(file.name))
-        }
-        None => Err(part_missing("tokenizer.json or tokenizer.model")),
+    let named = |file: &SourceFile<'_>, read: Result<ForeignTokenizer, ImportError>| {
+        read.map_err(|error| error.file(file.name))
+    };
+    let mut foreign = if let Some(file) = of_kind(SourceKind::TokenizerJson) {
+        named(file, tokenizers::from_json(&parsed(file)?, &beside))?
+    } else if let Some(file) = of_kind(SourceKind::SentencePieceModel) {
+        named(file, tokenizers::from_sentencepiece(file.kept, &beside))?
+    } else if let Some(file) = of_kind(SourceKind::Vocabulary) {
+        let merges = of_kind(SourceKind::Merges).ok_or_else(|| part_missing("merges.txt"))?;
+        let text = core::str::from_utf8(merges.kept);
+        let bad = |_| {
+            ImportError::new(ImportErrorKind::FieldValue)
+                .field("merges")
+                .file(merges.name)
+        };
+        let vocabulary = parsed(file)?;
+        let read = tokenizers::from_vocab_and_merges(&vocabulary, text.map_err(bad)?, &beside);
+        named(file, read)?
+    } else {
+        return Err(part_missing("tokenizer.json or tokenizer.model"));
+    };
+    if let Some(file) = of_kind(SourceKind::ChatTemplate)
+        && let Ok(text) = core::str::from_utf8(file.kept)
+    {
+        foreign.chat_template = Some(String::from(text));
     }
+    Ok(foreign)
 }
 
 /// Several files need an index, and hold just what it says.

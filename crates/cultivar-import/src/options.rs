@@ -79,9 +79,15 @@ impl TargetFormat {
 
     /// The name of the stored format of a matrix of a model of `n_layers`, some tied.
     fn of_matrix(self, tensor: &TensorSource, n_layers: usize, is_tied: bool) -> &'static str {
-        let is_mix = matches!(self, TargetFormat::Q4KM | TargetFormat::Q4KL);
-        if !is_mix {
-            return self.name();
+        let is_wide_part = matches!(tensor.role, TensorRole::WGate | TensorRole::WUp);
+        let q4_k = match is_wide_part && tensor.d_in() < SHORT_ROW_LEN {
+            true => "q4_0",
+            false => "q4_k",
+        };
+        match self {
+            TargetFormat::Q4K => return q4_k,
+            TargetFormat::Q4KM | TargetFormat::Q4KL => {}
+            _ => return self.name(),
         }
         let is_output = match tensor.role {
             TensorRole::Output => true,
@@ -97,7 +103,7 @@ impl TargetFormat {
             _ if tensor.role.name() == "position_embedding" => "f16",
             TargetFormat::Q4KL if is_end => "q8_0",
             _ if is_output || is_sensitive => "q6_k",
-            _ => "q4_k",
+            _ => q4_k,
         }
     }
 
@@ -122,6 +128,10 @@ impl TargetFormat {
         Format::by_name("f16")
     }
 }
+
+/// Rows shorter than this have super-blocks so short that q4_k takes more than 3 % more bytes than
+/// q4_0; there a layer's two widest matrices stay q4_0, so that a model takes no more than that.
+const SHORT_ROW_LEN: usize = 128;
 
 /// Which layers get more bits in a mix. Source: llama.cpp `llama-quant.cpp`, `use_more_bits`.
 fn has_more_bits(layer: usize, n_layers: usize) -> bool {

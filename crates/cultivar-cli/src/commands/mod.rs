@@ -3,6 +3,7 @@
 mod adapter;
 mod bake;
 mod detokenize;
+mod export;
 mod import;
 mod import_adapter;
 mod inspect;
@@ -36,6 +37,7 @@ pub struct Command {
 /// Every subcommand, in the order of help.
 pub const COMMANDS: &[Command] = &[
     import::COMMAND,
+    export::COMMAND,
     inspect::COMMAND,
     verify::COMMAND,
     run::COMMAND,

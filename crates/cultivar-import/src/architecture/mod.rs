@@ -83,6 +83,19 @@ impl Family {
         row.map(|row| row.family).ok_or_else(unknown)
     }
 
+    /// The name in GGUF, which `model_type` has too for the families that are exported.
+    pub(crate) fn gguf_name(self) -> &'static str {
+        let row = FAMILIES.iter().find(|row| row.family == self);
+        row.map_or("", |row| row.gguf)
+    }
+
+    /// The class that `config.json` names first.
+    pub(crate) fn class_name(self) -> &'static str {
+        let row = FAMILIES.iter().find(|row| row.family == self);
+        row.and_then(|row| row.classes.first().copied())
+            .unwrap_or("")
+    }
+
     /// Whether norms are stored as differences from 1 in Hugging Face's files.
     pub(crate) fn stores_norms_less_one(self) -> bool {
         matches!(self, Family::Gemma2 | Family::Gemma3)

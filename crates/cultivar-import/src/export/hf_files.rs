@@ -1,0 +1,171 @@
+//! A Hugging Face folder: `model.safetensors`, `config.json`, and `tokenizer.model` for
+//! SentencePiece's kind. Floats keep their bits; blocks become the f32 that they stand for.
+
+use super::Exporter;
+use super::family::family_of;
+use super::sentencepiece_model::model_file;
+use super::tensor_rows::OutTensor;
+use crate::architecture::{Family, names_of_hf};
+use crate::error::{ImportError, ImportErrorKind};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use cultivar_core::json::JsonWriter;
+use cultivar_core::package::schema::expected_tensors;
+use cultivar_core::package::{Head, ModelConfig, RopeScalingKind};
+use cultivar_core::tensor::{Dtype, Format, Layout};
+use cultivar_core::tokenizer::TokenizerKind;
+
+/// Everything but the tensors' bytes.
+pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
+    let family = family_of(&head.config)?;
+    let mut tensors = out_tensors(head, family)?;
+    let mut json = JsonWriter::new();
+    json.begin_object();
+    json.key("__metadata__").begin_object();
+    json.field_str("format", "pt").end_object();
+    let mut place = 0;
+    for tensor in &mut tensors {
+        tensor.offset = place;
+        place = tensor.padded_end();
+        json.key(&tensor.name).begin_object();
+        json.field_str("dtype", dtype_name(tensor.format));
+        json.key("shape").begin_array();
+        tensor.shape.iter().for_each(|dim| {
+            json.u64(*dim);
+        });
+        json.end_array();
+        json.key("data_offsets").begin_array();
+        json.u64(tensor.offset).u64(place);
+        json.end_array().end_object();
+    }
+    json.end_object();
+    let mut text = json.finish().into_bytes();
+    while !text.len().is_multiple_of(8) {
+        text.push(b' ');
+    }
+    let mut header = (text.len() as u64).to_le_bytes().to_vec();
+    header.append(&mut text);
+    let data_offset = header.len() as u64;
+    tensors
+        .iter_mut()
+        .for_each(|tensor| tensor.offset += data_offset);
+    let mut names = vec![
+        String::from("model.safetensors"),
+        String::from("config.json"),
+    ];
+    let mut whole = vec![(0, header), (1, config_json(head, family)?.into_bytes())];
+    let mut notes = Vec::new();
+    if head.tokenizer.kind == TokenizerKind::SentencePieceBpe {
+        names.push(String::from("tokenizer.model"));
+        whole.push((2, model_file(&head.tokenizer)));
+    } else {
+        let kind = head.tokenizer.kind.name();
+        notes.push(format!("no tokenizer file is made for the kind {kind}"));
+    }
+    Ok(Exporter::of(names, whole, tensors, notes))
+}
+
+fn dtype_name(format: &Format) -> &'static str {
+    match format.dtype {
+        Dtype::F16 => "F16",
+        Dtype::Bf16 => "BF16",
+        _ => "F32",
+    }
+}
+
+fn unsupported(field: &str) -> ImportError {
+    ImportError::new(ImportErrorKind::ExportUnsupported).field(field)
+}
+
+fn out_tensors(head: &Head, family: Family) -> Result<Vec<OutTensor>, ImportError> {
+    let names = names_of_hf(family);
+    let f32 = Format::by_name("f32").ok_or_else(|| unsupported("f32"))?;
+    let mut tensors = Vec::new();
+    for expected in expected_tensors(&head.config) {
+        let role = expected.role.name();
+        let entry = head.directory.get(expected.name.as_str());
+        let located = names.locate(&head.config, role, expected.layer, 0);
+        let (Some(entry), Some(located)) = (entry, located) else {
+            return Err(unsupported(expected.name.as_str()));
+        };
+        let is_plain = entry.format.layout == Layout::Rows;
+        let format = if is_plain { entry.format } else { f32 };
+        tensors.push(OutTensor::new(entry, located.name, format));
+    }
+    Ok(tensors)
+}
+
+fn config_json(head: &Head, family: Family) -> Result<String, ImportError> {
+    let config = &head.config;
+    let mut json = JsonWriter::new();
+    json.begin_object();
+    json.key("architectures").begin_array();
+    json.string(family.class_name()).end_array();
+    json.field_str("model_type", family.gguf_name());
+    for (key, value) in [
+        ("hidden_size", config.d_model),
+        ("intermediate_size", config.d_ff),
+        ("num_hidden_layers", config.n_layers),
+        ("num_attention_heads", config.n_heads),
+        ("num_key_value_heads", config.n_kv_heads),
+        ("head_dim", config.head_dim),
+        ("vocab_size", config.vocab_size),
+        ("max_position_embeddings", config.context_len),
+    ] {
+        json.field_u64(key, value as u64);
+    }
+    json.field_str("hidden_act", "silu");
+    json.field_f64("rms_norm_eps", config.norm_eps);
+    json.field_f64("rope_theta", config.rope_theta);
+    json.key("rope_scaling");
+    put_scaling(&mut json, config);
+    let has_bias = config.qkv_bias && family != Family::Qwen2;
+    json.field_bool("attention_bias", has_bias);
+    json.field_bool("mlp_bias", config.ffn_bias);
+    json.field_bool("tie_word_embeddings", config.tied_output);
+    for (key, id) in [
+        ("bos_token_id", head.tokenizer.bos_id),
+        ("eos_token_id", head.tokenizer.eos_ids.last().copied()),
+    ] {
+        if let Some(id) = id {
+            json.field_u64(key, u64::from(id));
+        }
+    }
+    json.end_object();
+    Ok(json.finish())
+}
+
+fn put_scaling(json: &mut JsonWriter, config: &ModelConfig) {
+    if config.rope_scaling_kind == RopeScalingKind::None {
+        json.null();
+        return;
+    }
+    json.begin_object();
+    json.field_str("rope_type", config.rope_scaling_kind.name());
+    json.field_f64("factor", config.rope_scaling_factor);
+    let names: &[&str] = match config.rope_scaling_kind {
+        RopeScalingKind::Llama3 => &[
+            "low_freq_factor",
+            "high_freq_factor",
+            "original_max_position_embeddings",
+        ],
+        RopeScalingKind::Yarn => &[
+            "beta_fast",
+            "beta_slow",
+            "original_max_position_embeddings",
+            "attention_factor",
+        ],
+        _ => &[],
+    };
+    for (name, value) in names.iter().zip(&config.rope_scaling_params) {
+        json.field_f64(name, *value);
+    }
+    if let (RopeScalingKind::Yarn, Some(is_whole)) =
+        (config.rope_scaling_kind, config.rope_scaling_params.get(4))
+    {
+        json.field_bool("truncate", *is_whole != 0.0);
+    }
+    json.end_object();
+}
