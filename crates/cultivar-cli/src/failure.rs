@@ -5,7 +5,7 @@
 
 use cultivar_breed::{BreedError, BreedRule};
 use cultivar_core::adapter::{AdapterError, StackError, StackRule};
-use cultivar_core::kv_cache::KvErrorKind;
+use cultivar_core::kv_cache::{KvError, KvErrorKind};
 use cultivar_core::model::{ModelError, ModelErrorKind, OpenError};
 use cultivar_core::package::PackageError;
 use cultivar_core::session::{SessionError, SessionErrorKind};
@@ -159,7 +159,10 @@ impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Failure {
         let exit = match error.kind {
             ModelErrorKind::OutOfMemory(_) => Exit::OutOfSpace,
-            ModelErrorKind::Kv(kv) if kv.kind == KvErrorKind::OutOfMemory => Exit::OutOfSpace,
+            ModelErrorKind::Kv(KvError {
+                kind: KvErrorKind::OutOfMemory | KvErrorKind::OverBudget,
+                ..
+            }) => Exit::OutOfSpace,
             ModelErrorKind::UnknownToken(..) => Exit::Usage,
             _ => Exit::BadInput,
         };

@@ -541,3 +541,124 @@ fn sampling_flags_are_settings_of_the_same_name() {
         assert!(answer.err.contains(message), "{}", answer.err);
     }
 }
+
+#[test]
+fn a_recorded_run_replays_to_the_same_bits_or_names_the_step() {
+    let folder = folder_with_model("replays", "q8_0");
+    let run = |more: &[&str]| {
+        let base = [
+            "run",
+            "tiny.slm",
+            "--prompt",
+            "a tale",
+            "--max-tokens",
+            "12",
+        ];
+        let sampled = ["--temperature", "0.9", "--seed", "3", "--ignore-stop"];
+        asked(&folder, 0, &[&base[..], &sampled, more].concat())
+    };
+    let report = run(&["--record", "run.json", "--record-steps"]);
+    let replayed = asked(&folder, 0, &["replay", "run.json", "--model", "tiny.slm"]);
+    assert_eq!(text(&replayed, "run_digest"), text(&report, "run_digest"));
+    let lookup = run(&["--prompt-lookup", "4"]);
+    assert_eq!(text(&lookup, "run_digest"), text(&report, "run_digest"));
+    let answer = cultivar(
+        &folder,
+        &["replay", "run.json", "--model=tiny.slm", "--backend=scalar"],
+    );
+    assert_eq!(answer.exit, 0);
+    assert!(
+        answer.out.starts_with("same bits: run digest "),
+        "{}",
+        answer.out
+    );
+
+    let record = std::fs::read_to_string(folder.join("run.json")).unwrap();
+    let third = ids(&report, "output_ids")[2];
+    let first = ids(&report, "output_ids")
+        .iter()
+        .map(u32::to_string)
+        .collect::<Vec<_>>();
+    let mut changed = first.clone();
+    changed[2] = (third ^ 1).to_string();
+    let changed = record.replace(&first.join(","), &changed.join(","));
+    std::fs::write(folder.join("changed.json"), changed).unwrap();
+    let answer = asked(
+        &folder,
+        1,
+        &["replay", "changed.json", "--model", "tiny.slm"],
+    );
+    let difference = answer.get("first_difference").unwrap();
+    assert_eq!(difference.get("step").unwrap().as_u64(), Some(2));
+    assert_eq!(difference.get("token").unwrap().as_u32(), Some(third));
+    let answer = cultivar(&folder, &["replay", "changed.json", "--model", "tiny.slm"]);
+    assert_eq!(answer.exit, 1);
+    assert!(
+        answer.out.starts_with("step 2 differs: token "),
+        "{}",
+        answer.out
+    );
+
+    run(&["--record", "secret.json", "--redact-prompt"]);
+    let answer = cultivar(&folder, &["replay", "secret.json", "--model", "tiny.slm"]);
+    assert!(
+        answer.exit == 3 && answer.err.contains("leaves out prompt 1"),
+        "{}",
+        answer.err
+    );
+    let replay = ["replay", "secret.json", "--model", "tiny.slm", "--prompt"];
+    asked(&folder, 0, &[&replay[..], &["a tale"]].concat());
+    assert_eq!(
+        cultivar(&folder, &[&replay[..], &["a tail"]].concat()).exit,
+        3
+    );
+    assert_eq!(cultivar(&folder, &["replay", "run.json"]).exit, 2);
+    std::fs::write(folder.join("no.json"), "{}").unwrap();
+    assert_eq!(
+        cultivar(&folder, &["replay", "no.json", "--model", "tiny.slm"]).exit,
+        3
+    );
+}
+
+#[test]
+fn reports_tell_memory_pages_energy_and_profile_on_request() {
+    let folder = folder_with_model("figures", "q8_0");
+    let flags = [
+        "--max-tokens=8",
+        "--watts=20",
+        "--profile",
+        "--kv-budget-mib=8",
+    ];
+    let base = ["run", "tiny.slm", "--prompt", "a tale of two figures"];
+    let report = asked(
+        &folder,
+        0,
+        &[&base[..], &flags, &["--without-text"]].concat(),
+    );
+    assert!(report.get("text").is_none() && report.get("output_ids").is_none());
+    let diagnostics = report.get("diagnostics").unwrap();
+    let part = |key: &str| diagnostics.get(key).unwrap();
+    assert!(
+        part("profile")
+            .get("attention")
+            .unwrap()
+            .get("ms")
+            .is_some()
+    );
+    assert_eq!(
+        part("energy_estimate")
+            .get("stated_watts")
+            .unwrap()
+            .as_f64(),
+        Some(20.0)
+    );
+    assert!(part("memory").get("kv_peak_bytes").unwrap().as_u64() > Some(0));
+    assert_eq!(part("n_pages_hit").as_u64(), Some(0));
+    let answer = cultivar(&folder, &[&base[..], &["--kv-budget-mib=0"]].concat());
+    assert_eq!(answer.exit, 4);
+    assert!(answer.err.contains("budget of 0"), "{}", answer.err);
+    assert_eq!(
+        cultivar(&folder, &[&base[..], &["--watts=0"]].concat()).exit,
+        2
+    );
+}

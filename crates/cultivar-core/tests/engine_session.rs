@@ -3,7 +3,7 @@
 use cultivar_core::digest::Digest;
 use cultivar_core::model::{Engine, EngineOptions};
 use cultivar_core::session::{
-    LoadTimes, Session, SessionErrorKind, Settings, Step, StopReason, report_json,
+    LoadTimes, ReportOptions, Session, SessionErrorKind, Settings, Step, StopReason, report_json,
 };
 use cultivar_testdata::loading::load_engine;
 use cultivar_testdata::models::ModelSpec;
@@ -191,7 +191,9 @@ fn forks_continue_alike_and_apart() {
     for session in [session, fork, other] {
         session.close(&mut engine);
     }
-    assert_eq!(engine.kv().allocated_bytes(), 0);
+    assert_eq!(engine.kv().used_bytes(), 0);
+    let retained = engine.kv().retained_bytes();
+    assert_eq!(engine.kv().allocated_bytes(), retained);
 }
 
 #[test]
@@ -228,7 +230,15 @@ fn the_report_says_what_was_done() {
     while !matches!(session.step(&mut engine, 3).unwrap(), Step::Done(_)) {
         session.note_ms(2.0);
     }
-    let text = report_json(&session, &engine, "text", LoadTimes { load_ms: 12.5 });
+    let text = report_json(
+        &session,
+        &engine,
+        ReportOptions {
+            text: Some("text"),
+            load: LoadTimes { load_ms: 12.5 },
+            watts: Some(10.0),
+        },
+    );
     let report = cultivar_core::json::parse(text.as_bytes()).unwrap();
     let field = |key: &str| report.get(key).unwrap().clone();
     assert_eq!(field("schema").as_str(), Some("cultivar.run.v1"));
@@ -245,6 +255,11 @@ fn the_report_says_what_was_done() {
     assert_eq!(number("decode_ms_p50"), 2.0);
     assert_eq!(number("decode_tokens_per_s"), 500.0);
     assert_eq!(number("load_ms"), 12.5);
+    let energy = diagnostics.get("energy_estimate").unwrap();
+    assert_eq!(energy.get("joules_per_token").unwrap().as_f64(), Some(0.02));
+    let without = report_json(&session, &engine, ReportOptions::default());
+    assert!(!without.contains("\"text\"") && !without.contains("_ids\""));
+    assert!(!without.contains("energy"));
     assert!(
         diagnostics
             .get("memory")

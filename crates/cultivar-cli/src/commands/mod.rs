@@ -8,6 +8,7 @@ mod import;
 mod import_adapter;
 mod inspect;
 mod logits;
+mod replay;
 mod run;
 mod tokenize;
 mod verify;
@@ -41,6 +42,7 @@ pub const COMMANDS: &[Command] = &[
     inspect::COMMAND,
     verify::COMMAND,
     run::COMMAND,
+    replay::COMMAND,
     logits::COMMAND,
     tokenize::COMMAND,
     detokenize::COMMAND,

@@ -6,9 +6,14 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, Report};
 use crate::package_file::PackageFile;
 use cultivar_core::json::{self, JsonValue};
+use cultivar_core::kv_cache::KvBudget;
 use cultivar_core::model::{Engine, EngineOptions};
-use cultivar_core::session::{LoadTimes, OutputText, Session, Settings, Step, report_json};
+use cultivar_core::session::{
+    LoadTimes, OutputText, RecordOptions, ReportOptions, Session, Settings, Step, record_json,
+    report_json,
+};
 use cultivar_core::tokenizer::{EncodeOptions, Tokenizer};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 pub const COMMAND: Command = Command {
@@ -99,6 +104,36 @@ pub const COMMAND: Command = Command {
             "session|prompt",
             "count random numbers from here (session)",
         ),
+        Flag::with(
+            "--context-shift",
+            "N",
+            "when the context is full, keep the first N tokens and go on",
+        ),
+        Flag::with(
+            "--prompt-lookup",
+            "N",
+            "verify drafts of N tokens found in the text, to 16; same bits (0)",
+        ),
+        Flag::with("--kv-budget-mib", "N", "most memory for keys and values"),
+        Flag::with("--record", "FILE", "write a record for cultivar replay"),
+        Flag::switch(
+            "--record-steps",
+            "with a digest after each token, to name a first difference",
+        ),
+        Flag::switch(
+            "--redact-prompt",
+            "leave the prompt out of the record but for its SHA-256",
+        ),
+        Flag::with(
+            "--watts",
+            "W",
+            "with --json: estimate the energy per token from this",
+        ),
+        Flag::switch("--profile", "with --json: where the time went"),
+        Flag::switch(
+            "--without-text",
+            "with --json: leave out text and token ids",
+        ),
         BACKEND_FLAG,
     ],
     run,
@@ -109,8 +144,13 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     let settings = settings(given)?;
     let options = EngineOptions {
         backend: backend(given)?,
+        max_logit_rows: 1 + settings.prompt_lookup as usize,
         ..EngineOptions::default()
     };
+    let watts: Option<f64> = given.number("--watts")?;
+    if watts.is_some_and(|watts| !(watts > 0.0 && watts < 1e6)) {
+        return Err(Failure::usage("--watts must be above 0, below 1000000"));
+    }
     let prompt = Prompt::of(given)?;
     let started = Instant::now();
     let mut file = PackageFile::open(path)?;
@@ -119,11 +159,34 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         load_ms: elapsed_ms(started),
     };
 
+    if let Some(mib) = given.number::<u32>("--kv-budget-mib")? {
+        engine.set_kv_budget(KvBudget {
+            total_bytes: u64::from(mib) << 20,
+            ..KvBudget::default()
+        });
+    }
+    if given.has("--profile") {
+        clock_ms();
+        engine.start_profile(clock_ms);
+    }
     let ids = prompt.ids(&engine.model.tokenizer)?;
     let mut session = Session::new(&mut engine, settings)?;
     session.prompt(&engine, &ids)?;
     let text = generate(&mut session, &mut engine, &ids, !given.has("--json"))?;
-    let json = report_json(&session, &engine, &text, load);
+    if let Some(path) = given.path("--record") {
+        let options = RecordOptions {
+            redacts_prompts: given.has("--redact-prompt"),
+            has_steps: given.has("--record-steps"),
+        };
+        let record = record_json(&session, &engine, options) + "\n";
+        std::fs::write(path, record).map_err(|error| Failure::writing(path, &error))?;
+    }
+    let report = ReportOptions {
+        text: Some(&*text).filter(|_| !given.has("--without-text")),
+        load,
+        watts,
+    };
+    let json = report_json(&session, &engine, report);
     if !given.has("--json") {
         output::print("\n")?;
         print_figures(&session);
@@ -160,7 +223,7 @@ impl<'a> Prompt<'a> {
 }
 
 /// Flags that are settings of the same name, read as JSON where they are that, else as text.
-const SETTING_FLAGS: [&str; 11] = [
+const SETTING_FLAGS: [&str; 13] = [
     "--min-p",
     "--typical-p",
     "--repetition-penalty",
@@ -172,6 +235,8 @@ const SETTING_FLAGS: [&str; 11] = [
     "--stop-tokens",
     "--stop-strings",
     "--random-stream",
+    "--context-shift",
+    "--prompt-lookup",
 ];
 
 fn settings(given: &Arguments) -> Result<Settings, Failure> {
@@ -248,6 +313,12 @@ fn print_figures(session: &Session) {
         session.output_ids().len(),
         session.run_digest(),
     ));
+}
+
+/// Milliseconds since the first call.
+fn clock_ms() -> f64 {
+    static STARTED: OnceLock<Instant> = OnceLock::new();
+    elapsed_ms(*STARTED.get_or_init(Instant::now))
 }
 
 fn elapsed_ms(started: Instant) -> f64 {

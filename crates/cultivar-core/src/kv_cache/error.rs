@@ -15,6 +15,8 @@ pub enum KvErrorKind {
     RewindForward,
     /// Memory for the pages could not be had.
     OutOfMemory,
+    /// The pages would exceed the budget, even with nothing retained: bytes, budget.
+    OverBudget,
 }
 
 /// An error of the cache: kind, the number that was given and the limit it met.
@@ -45,6 +47,7 @@ impl KvError {
             KvErrorKind::NotPrepared => 402,
             KvErrorKind::RewindForward => 403,
             KvErrorKind::OutOfMemory => 404,
+            KvErrorKind::OverBudget => 405,
         }
     }
 }
@@ -72,6 +75,11 @@ impl fmt::Display for KvError {
                     "cannot rewind to {given} tokens: the sequence has only {limit}"
                 )
             }
+            KvErrorKind::OverBudget => write!(
+                f,
+                "the key/value cache would take {given} bytes of a budget of {limit}: choose a \
+                 shorter context, close sessions or raise the budget"
+            ),
             KvErrorKind::OutOfMemory => f.write_str(
                 "out of memory for the key/value cache: choose a shorter context or close sessions",
             ),

@@ -3,16 +3,24 @@
 //! A sequence is a list of pages and a committed length. Fork shares pages; the first write to a
 //! shared page copies it; rewind gives pages back. New positions become visible only by `commit`,
 //! so a token is in the cache wholly or not at all. Pages are allocated when a sequence is opened,
-//! forked or rewound, never while tokens are computed.
+//! forked or rewound, never while tokens are computed. Whole pages are named by their content and
+//! found again by whoever comes to the same tokens, also when nobody holds them any more.
 
 mod error;
 mod page;
+mod page_key;
 mod pool;
+mod reuse;
+mod stored;
 
 pub use error::{KvError, KvErrorKind};
 pub use page::{KvFormat, KvShape, PAGE_LEN};
+pub use page_key::{AssemblyChange, Content, root_key};
+pub use reuse::{KvBudget, PageCounts};
 
+use crate::digest::Digest;
 use crate::kernels::{Backend, elementwise};
+use crate::memory::reserved;
 use alloc::vec::Vec;
 use pool::PagePool;
 
@@ -25,6 +33,8 @@ struct Sequence {
     id: SequenceId,
     format: KvFormat,
     pages: Vec<u32>,
+    /// Names of the first pages, which are whole.
+    keys: Vec<Digest>,
     len: usize,
     max_len: usize,
 }
@@ -65,6 +75,10 @@ pub struct KvCache {
     pools: [PagePool; KvFormat::ALL.len()],
     sequences: Vec<Sequence>,
     next_id: u64,
+    budget: KvBudget,
+    peak_bytes: u64,
+    /// Counts releases, to tell which came first.
+    now: u64,
 }
 
 impl KvCache {
@@ -74,10 +88,13 @@ impl KvCache {
             pools: KvFormat::ALL.map(|format| PagePool::new(shape, format)),
             sequences: Vec::new(),
             next_id: 1,
+            budget: KvBudget::default(),
+            peak_bytes: 0,
+            now: 0,
         }
     }
 
-    /// Bytes of the pages now allocated, in use or waiting.
+    /// Bytes of the pages now allocated: in use, waiting, or retained for their content.
     pub fn allocated_bytes(&self) -> u64 {
         self.pools.iter().map(PagePool::allocated_bytes).sum()
     }
@@ -89,7 +106,7 @@ impl KvCache {
 
     /// Opens an empty sequence with room for `max_len` positions, stored in `format`.
     pub fn open(&mut self, max_len: usize, format: KvFormat) -> Result<SequenceId, KvError> {
-        let id = self.insert(Vec::new(), 0, max_len, format)?;
+        let id = self.insert((Vec::new(), Vec::new()), 0, max_len, format)?;
         self.balance_or_undo(id)
     }
 
@@ -97,25 +114,29 @@ impl KvCache {
     pub fn fork(&mut self, source: SequenceId) -> Result<SequenceId, KvError> {
         let original = self.get(source)?;
         let (len, max_len, format) = (original.len, original.max_len, original.format);
-        let mut pages = Vec::new();
-        let used = &original.pages[..len.div_ceil(PAGE_LEN)];
-        pages
-            .try_reserve_exact(max_len.div_ceil(PAGE_LEN))
-            .map_err(|_| KvError::memory())?;
-        pages.extend_from_slice(used);
+        let n_pages = max_len.div_ceil(PAGE_LEN);
+        let (pages, keys) = (reserved(n_pages), reserved(n_pages));
+        let (Some(mut pages), Some(mut keys)) = (pages, keys) else {
+            return Err(KvError::memory());
+        };
+        pages.extend_from_slice(&original.pages[..len.div_ceil(PAGE_LEN)]);
+        keys.extend_from_slice(&original.keys);
         for &page in &pages {
             self.pools[format.index()].share(page);
         }
-        let id = self.insert(pages, len, max_len, format)?;
+        let id = self.insert((pages, keys), len, max_len, format)?;
         self.balance_or_undo(id)
     }
 
-    /// Forgets a sequence; pages that no other sequence shares are freed.
+    /// Forgets a sequence; pages that no other sequence shares are freed, or retained within the
+    /// budget if their content has a name.
     pub fn close(&mut self, id: SequenceId) {
         if let Some(index) = self.sequences.iter().position(|s| s.id == id) {
             let sequence = self.sequences.swap_remove(index);
-            for page in sequence.pages {
-                self.pools[sequence.format.index()].release(page);
+            // From the end on, so that a beginning is retained longer than what follows it.
+            for page in sequence.pages.into_iter().rev() {
+                self.now += 1;
+                self.pools[sequence.format.index()].release(page, self.now);
             }
             // Only gives memory back: nothing new is needed, so this cannot fail.
             let _ = self.balance();
@@ -144,16 +165,20 @@ impl KvCache {
         }
         let index = self.index_of(id)?;
         let Sequence { pages, format, .. } = &self.sequences[index];
-        let (n_kept, pool) = (len.div_ceil(PAGE_LEN), &mut self.pools[format.index()]);
+        let (n_kept, format_idx) = (len.div_ceil(PAGE_LEN), format.index());
+        let pool = &self.pools[format_idx];
         let dropped = pages.get(n_kept..).unwrap_or(&[]);
         let n_shared = dropped.iter().filter(|page| pool.is_shared(**page)).count();
         // What may be needed more than before is had first, so that a refusal changes nothing:
         // pages that others go on holding, and a copy of the page that is now the last.
-        pool.reserve(n_shared + 1)?;
+        self.reserve(format_idx, n_shared + 1)?;
         let sequence = &mut self.sequences[index];
         sequence.len = len;
-        for page in sequence.pages.drain(n_kept.min(sequence.pages.len())..) {
-            self.pools[sequence.format.index()].release(page);
+        sequence.keys.truncate(len / PAGE_LEN);
+        let n_kept = n_kept.min(sequence.pages.len());
+        for page in sequence.pages.drain(n_kept..).rev() {
+            self.now += 1;
+            self.pools[format_idx].release(page, self.now);
         }
         self.balance()
     }
@@ -172,7 +197,8 @@ impl KvCache {
         if n > 0
             && let Some(last) = sequence.pages.get_mut(sequence.len / PAGE_LEN)
         {
-            *last = pool.make_own(*last)?;
+            self.now += 1;
+            *last = pool.make_own(*last, self.now)?;
         }
         while sequence.pages.len() < end.div_ceil(PAGE_LEN) {
             sequence.pages.push(pool.take()?);
@@ -214,6 +240,19 @@ impl KvCache {
             ));
         }
         sequence.len = end;
+        Ok(())
+    }
+
+    /// Takes back the last `n` committed positions without giving anything away: pages stay for
+    /// the positions that come instead. Does not allocate.
+    pub fn uncommit(&mut self, id: SequenceId, n: usize) -> Result<(), KvError> {
+        let sequence = self.get_mut(id)?;
+        let Some(len) = sequence.len.checked_sub(n) else {
+            let kind = KvErrorKind::RewindForward;
+            return Err(KvError::new(kind, n as u64, sequence.len as u64));
+        };
+        sequence.len = len;
+        sequence.keys.truncate(len / PAGE_LEN);
         Ok(())
     }
 
@@ -272,7 +311,7 @@ impl KvCache {
 
     fn insert(
         &mut self,
-        mut pages: Vec<u32>,
+        (mut pages, mut keys): (Vec<u32>, Vec<Digest>),
         len: usize,
         max_len: usize,
         format: KvFormat,
@@ -281,10 +320,11 @@ impl KvCache {
         let room = max_len.div_ceil(PAGE_LEN).saturating_sub(pages.len());
         let reserved = pages
             .try_reserve_exact(room)
+            .and(keys.try_reserve_exact(max_len.div_ceil(PAGE_LEN) - keys.len()))
             .and(self.sequences.try_reserve(1));
         if reserved.is_err() {
             for page in pages {
-                self.pools[format.index()].release(page);
+                self.pools[format.index()].release(page, self.now);
             }
             return Err(KvError::memory());
         }
@@ -293,6 +333,7 @@ impl KvCache {
             id,
             format,
             pages,
+            keys,
             len,
             max_len,
         });
@@ -307,36 +348,6 @@ impl KvCache {
                 Err(error)
             }
         }
-    }
-
-    /// Brings the free pages to what all sequences may still ask for: every page up to their
-    /// limits, and the copies of shared pages that are not full.
-    fn balance(&mut self) -> Result<(), KvError> {
-        let mut needed = [0; KvFormat::ALL.len()];
-        for (i, sequence) in self.sequences.iter().enumerate() {
-            let index = sequence.format.index();
-            needed[index] += sequence.max_len.div_ceil(PAGE_LEN) - sequence.pages.len();
-            // Counted once per page, at the first of the sequences that would write to it.
-            let format = sequence.format;
-            let writes_to = |other: &Sequence| other.next_page().filter(|_| other.format == format);
-            if let Some(page) = sequence.next_page()
-                && self.sequences[..i]
-                    .iter()
-                    .all(|other| writes_to(other) != Some(page))
-            {
-                let later = &self.sequences[i..];
-                let n_writers = later
-                    .iter()
-                    .filter(|other| writes_to(other) == Some(page))
-                    .count();
-                // The last holder writes to the page itself.
-                needed[index] += n_writers.min(self.pools[index].n_holders(page) - 1);
-            }
-        }
-        self.pools
-            .iter_mut()
-            .zip(needed)
-            .try_for_each(|(pool, n)| pool.balance(n))
     }
 
     fn index_of(&self, id: SequenceId) -> Result<usize, KvError> {

@@ -1,7 +1,9 @@
-//! The pages of a cache: which are in use, how many sequences share each, which wait.
+//! The pages of a cache: which are in use, how many sequences share each, which wait, and which
+//! are kept for whoever comes to the same content. A page with a key is never written again.
 
 use super::error::{KvError, KvErrorKind};
 use super::page::{KvFormat, KvShape, Page, Run};
+use crate::digest::Digest;
 use crate::kernels::Backend;
 use alloc::vec::Vec;
 
@@ -9,6 +11,17 @@ use alloc::vec::Vec;
 struct Slot {
     page: Option<Page>,
     n_holders: u32,
+    /// What it holds, once that is whole.
+    key: Option<Digest>,
+    /// When it was last let go: the larger, the later.
+    released_at: u64,
+}
+
+impl Slot {
+    /// Held by nobody, kept for its content.
+    fn is_retained(&self) -> bool {
+        self.n_holders == 0 && self.key.is_some()
+    }
 }
 
 /// All pages of one storage format.
@@ -20,6 +33,7 @@ pub(super) struct PagePool {
     free: Vec<u32>,
     /// Slots without storage.
     empty: Vec<u32>,
+    n_retained: usize,
 }
 
 impl PagePool {
@@ -30,6 +44,7 @@ impl PagePool {
             slots: Vec::new(),
             free: Vec::new(),
             empty: Vec::new(),
+            n_retained: 0,
         }
     }
 
@@ -41,13 +56,72 @@ impl PagePool {
 
     /// Bytes of the pages that a sequence holds.
     pub fn used_bytes(&self) -> u64 {
-        self.allocated_bytes() - self.free.len() as u64 * self.shape.page_bytes(self.format)
+        let n_idle = (self.free.len() + self.n_retained) as u64;
+        self.allocated_bytes() - n_idle * self.page_bytes()
     }
 
-    /// Allocates or frees storage until exactly `n` pages wait.
-    pub fn balance(&mut self, n: usize) -> Result<(), KvError> {
-        self.shrink(n);
-        self.reserve(n.saturating_sub(self.free.len()))
+    /// Bytes of the pages that are kept for their content alone.
+    pub fn retained_bytes(&self) -> u64 {
+        self.n_retained as u64 * self.page_bytes()
+    }
+
+    pub fn shape(&self) -> KvShape {
+        self.shape
+    }
+
+    /// The storage of a page.
+    pub fn page(&self, index: u32) -> Option<&Page> {
+        self.slots[index as usize].page.as_ref()
+    }
+
+    /// The same, to be written to.
+    pub fn page_mut(&mut self, index: u32) -> Option<&mut Page> {
+        self.slots[index as usize].page.as_mut()
+    }
+
+    pub fn page_bytes(&self) -> u64 {
+        self.shape.page_bytes(self.format)
+    }
+
+    /// Pages that wait.
+    pub fn n_free(&self) -> usize {
+        self.free.len()
+    }
+
+    /// The page of this content, if there is one.
+    pub fn find(&self, key: &Digest) -> Option<u32> {
+        let found = self
+            .slots
+            .iter()
+            .position(|slot| slot.key.as_ref() == Some(key));
+        found.map(|index| index as u32)
+    }
+
+    /// Names the content of a page, which is whole and will not change.
+    pub fn set_key(&mut self, index: u32, key: Digest) {
+        self.slots[index as usize].key = Some(key);
+    }
+
+    pub fn has_key(&self, index: u32) -> bool {
+        self.slots[index as usize].key.is_some()
+    }
+
+    /// The retained page that was let go longest ago: when, and which.
+    pub fn oldest_retained(&self) -> Option<(u64, u32)> {
+        let slots = self.slots.iter().enumerate();
+        let retained = slots.filter(|(_, slot)| slot.is_retained());
+        retained.map(|(i, slot)| (slot.released_at, i as u32)).min()
+    }
+
+    /// Frees the storage of a retained page.
+    pub fn evict(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        if slot.is_retained() {
+            slot.key = None;
+            slot.page = None;
+            self.n_retained -= 1;
+            self.empty.push(index);
+        }
     }
 
     /// Adds `n` pages to those that wait, all or none.
@@ -79,7 +153,7 @@ impl PagePool {
     }
 
     /// Frees the storage of waiting pages beyond `n`.
-    fn shrink(&mut self, n: usize) {
+    pub fn shrink(&mut self, n: usize) {
         while self.free.len() > n {
             if let Some(index) = self.free.pop() {
                 self.slots[index as usize].page = None;
@@ -101,6 +175,8 @@ impl PagePool {
         self.slots.push(Slot {
             page: None,
             n_holders: 0,
+            key: None,
+            released_at: 0,
         });
         Ok(index)
     }
@@ -116,27 +192,34 @@ impl PagePool {
     }
 
     pub fn share(&mut self, index: u32) {
-        self.slots[index as usize].n_holders += 1;
+        let slot = &mut self.slots[index as usize];
+        self.n_retained -= usize::from(slot.is_retained());
+        slot.n_holders += 1;
     }
 
+    /// Whether writing needs a copy: others hold the page too, or its content has a name.
     pub fn is_shared(&self, index: u32) -> bool {
-        self.n_holders(index) > 1
+        self.n_holders(index) > 1 || self.has_key(index)
     }
 
     pub fn n_holders(&self, index: u32) -> usize {
         self.slots[index as usize].n_holders as usize
     }
 
-    pub fn release(&mut self, index: u32) {
+    /// Lets a page go at this time; the last holder's is free again, or retained if it has a key.
+    pub fn release(&mut self, index: u32, now: u64) {
         let slot = &mut self.slots[index as usize];
         slot.n_holders -= 1;
-        if slot.n_holders == 0 {
+        slot.released_at = now;
+        if slot.is_retained() {
+            self.n_retained += 1;
+        } else if slot.n_holders == 0 {
             self.free.push(index);
         }
     }
 
-    /// The page itself if nobody else holds it, else a copy.
-    pub fn make_own(&mut self, index: u32) -> Result<u32, KvError> {
+    /// The page itself if it may be written to, else a copy.
+    pub fn make_own(&mut self, index: u32, now: u64) -> Result<u32, KvError> {
         if !self.is_shared(index) {
             return Ok(index);
         }
@@ -147,7 +230,7 @@ impl PagePool {
             }
             self.slots[copy as usize].page = Some(page);
         }
-        self.release(index);
+        self.release(index, now);
         Ok(copy)
     }
 

@@ -270,3 +270,213 @@ fn a_window_is_what_a_shorter_sequence_sees() {
         }
     }
 }
+
+/// Tokens as ids, with the root that their pages are named from.
+fn content(tokens: &[u32]) -> Content<'_> {
+    Content {
+        root: root_key(&Digest::ZERO, KvFormat::F32),
+        tokens,
+        changes: &[],
+    }
+}
+
+fn ids(tokens: &[usize]) -> alloc::vec::Vec<u32> {
+    tokens.iter().map(|token| *token as u32).collect()
+}
+
+#[test]
+fn whole_pages_are_found_by_their_content_after_their_holder_is_gone() {
+    let mut kv = KvCache::new(SHAPE);
+    let page_bytes = SHAPE.page_bytes(KvFormat::F32);
+    let tokens = range(0, 100);
+    let all = ids(&tokens);
+    let a = kv.open(128, KvFormat::F32).unwrap();
+    append(&mut kv, a, &tokens);
+    kv.publish(a, &content(&all)).unwrap();
+    // Held by two, and by one more when nobody else is left.
+    let b = kv.open(128, KvFormat::F32).unwrap();
+    let counts = kv.adopt(b, &content(&all)).unwrap();
+    assert_eq!((counts.n_hits, counts.n_misses), (3, 0));
+    check(&kv, b, &range(0, 96), 1e-5);
+    assert_eq!(kv.used_bytes(), 4 * page_bytes);
+    kv.close(a);
+    kv.close(b);
+    assert_eq!(kv.retained_bytes(), 3 * page_bytes);
+    assert_eq!(kv.allocated_bytes(), 3 * page_bytes);
+    // Up to the last token but one; what comes after it goes to a copy.
+    let c = kv.open(128, KvFormat::F32).unwrap();
+    kv.adopt(c, &content(&all[..64])).unwrap();
+    check(&kv, c, &range(0, 63), 1e-5);
+    append(&mut kv, c, &[700, 701]);
+    let mut expected = range(0, 63);
+    expected.extend([700, 701]);
+    check(&kv, c, &expected, 1e-5);
+    let d = kv.open(128, KvFormat::F32).unwrap();
+    assert_eq!(kv.adopt(d, &content(&all)).unwrap().n_hits, 3);
+    check(&kv, d, &range(0, 96), 1e-5);
+    // Another beginning, assembly or storage: nothing is found.
+    let mut other = all.clone();
+    other[5] = 999;
+    let e = kv.open(128, KvFormat::F32).unwrap();
+    let counts = kv.adopt(e, &content(&other)).unwrap();
+    assert_eq!((counts.n_hits, counts.n_misses), (0, 3));
+    let foreign = Content {
+        root: root_key(&Digest([1; 32]), KvFormat::F32),
+        ..content(&all)
+    };
+    assert_eq!(kv.adopt(e, &foreign).unwrap().n_hits, 0);
+    let assembly = Digest([2; 32]);
+    let changes = [AssemblyChange {
+        position: 40,
+        assembly,
+    }];
+    let changed = Content {
+        changes: &changes,
+        ..content(&all)
+    };
+    assert_eq!(
+        kv.adopt(e, &changed).unwrap().n_hits,
+        1,
+        "only what stands before the change"
+    );
+    let f = kv.open(128, KvFormat::F16).unwrap();
+    assert_eq!(kv.adopt(f, &content(&all)).unwrap().n_hits, 0);
+}
+
+#[test]
+fn twins_that_were_computed_apart_become_one() {
+    let mut kv = KvCache::new(SHAPE);
+    let tokens = range(0, 64);
+    let all = ids(&tokens);
+    let sequences: alloc::vec::Vec<_> = (0..4)
+        .map(|_| {
+            let id = kv.open(96, KvFormat::F32).unwrap();
+            append(&mut kv, id, &tokens);
+            id
+        })
+        .collect();
+    let page_bytes = SHAPE.page_bytes(KvFormat::F32);
+    assert_eq!(kv.used_bytes(), 8 * page_bytes);
+    for id in &sequences {
+        kv.publish(*id, &content(&all)).unwrap();
+    }
+    assert_eq!(kv.used_bytes(), 2 * page_bytes);
+    for id in &sequences {
+        kv.rewind(*id, 40).unwrap();
+        append(&mut kv, *id, &range(40, 70));
+        check(&kv, *id, &range(0, 70), 1e-5);
+    }
+}
+
+#[test]
+fn what_was_let_go_longest_ago_is_evicted_first() {
+    let mut kv = KvCache::new(SHAPE);
+    let page_bytes = SHAPE.page_bytes(KvFormat::F32);
+    let run = |kv: &mut KvCache, from: usize| {
+        let tokens = range(from, from + 64);
+        let id = kv.open(64, KvFormat::F32).unwrap();
+        let counts = kv.adopt(id, &content(&ids(&tokens))).unwrap();
+        let len = kv.len(id).unwrap();
+        append(kv, id, &tokens[len..]);
+        kv.publish(id, &content(&ids(&tokens))).unwrap();
+        kv.close(id);
+        counts.n_hits
+    };
+    kv.set_budget(KvBudget {
+        retained_bytes: 4 * page_bytes,
+        ..KvBudget::default()
+    });
+    assert_eq!((run(&mut kv, 0), run(&mut kv, 1000)), (0, 0));
+    assert_eq!(kv.retained_bytes(), 4 * page_bytes);
+    assert_eq!(run(&mut kv, 0), 2);
+    // Of the older run the end goes first, so its beginning still serves.
+    assert_eq!(run(&mut kv, 2000), 0);
+    assert_eq!((kv.retained_bytes(), run(&mut kv, 0)), (4 * page_bytes, 2));
+    assert_eq!(run(&mut kv, 1000), 0);
+    kv.set_budget(KvBudget {
+        retained_bytes: 0,
+        ..KvBudget::default()
+    });
+    assert_eq!(kv.allocated_bytes(), 0);
+}
+
+#[test]
+fn a_budget_evicts_then_refuses_and_sequences_live() {
+    let mut kv = KvCache::new(SHAPE);
+    let page_bytes = SHAPE.page_bytes(KvFormat::F32);
+    kv.set_budget(KvBudget {
+        total_bytes: 4 * page_bytes,
+        ..KvBudget::default()
+    });
+    let a = kv.open(96, KvFormat::F32).unwrap();
+    append(&mut kv, a, &range(0, 70));
+    kv.publish(a, &content(&ids(&range(0, 70)))).unwrap();
+    let error = kv.open(64, KvFormat::F32).unwrap_err();
+    assert_eq!(
+        (error.kind, error.given, error.limit),
+        (KvErrorKind::OverBudget, 5 * page_bytes, 4 * page_bytes)
+    );
+    check(&kv, a, &range(0, 70), 1e-5);
+    kv.close(a);
+    assert_eq!(kv.retained_bytes(), 2 * page_bytes);
+    let b = kv.open(128, KvFormat::F32).unwrap();
+    assert_eq!(
+        (kv.retained_bytes(), kv.allocated_bytes()),
+        (0, 4 * page_bytes)
+    );
+    append(&mut kv, b, &range(0, 128));
+    assert_eq!(kv.peak_bytes(), 4 * page_bytes);
+}
+
+#[test]
+fn taken_back_positions_are_written_again() {
+    let mut kv = KvCache::new(SHAPE);
+    let id = kv.open(80, KvFormat::F32).unwrap();
+    append(&mut kv, id, &range(0, 30));
+    append(&mut kv, id, &range(100, 110));
+    kv.uncommit(id, 7).unwrap();
+    append(&mut kv, id, &range(200, 240));
+    let mut expected = range(0, 30);
+    expected.extend([100, 101, 102]);
+    expected.extend(range(200, 240));
+    check(&kv, id, &expected, 1e-5);
+    assert_eq!(
+        kv.uncommit(id, 74).unwrap_err().kind,
+        KvErrorKind::RewindForward
+    );
+}
+
+#[test]
+fn pages_as_bytes_and_back() {
+    for format in KvFormat::ALL {
+        let mut kv = KvCache::new(SHAPE);
+        let id = kv.open(80, format).unwrap();
+        append(&mut kv, id, &range(0, 70));
+        let mut bytes = alloc::vec::Vec::new();
+        kv.write_pages(id, 50, &mut bytes).unwrap();
+        assert_eq!(bytes.len() as u64, SHAPE.bytes_for(50, format));
+        let copy = kv.open(80, format).unwrap();
+        kv.read_pages(copy, 50, &bytes).unwrap();
+        append(&mut kv, copy, &range(50, 70));
+        let query = [0.3, -0.2, 0.5, 0.1];
+        let outs = [id, copy].map(|sequence| {
+            let at = HeadAddress {
+                sequence,
+                layer: 1,
+                kv_head: 1,
+            };
+            let mut out = [0.0; 4];
+            let view = View {
+                first: 0,
+                scale: 1.0,
+                softcap: 0.0,
+            };
+            kv.attend(Backend::Fast, &mut out, &query, at, &mut [0.0; 70], view)
+                .unwrap();
+            out.map(f32::to_bits)
+        });
+        assert_eq!(outs[0], outs[1]);
+        let refused = kv.write_pages(id, 71, &mut bytes).unwrap_err();
+        assert_eq!(refused.kind, KvErrorKind::NotPrepared);
+    }
+}

@@ -4,10 +4,12 @@ use super::dims::Dims;
 use super::error::ModelError;
 use super::mixes::Mixes;
 use super::options::{LayerOptions, Options};
+use super::profile::{Profile, Profiler};
 use super::weights::Model;
 use super::workspace::Workspace;
 use crate::kernels::Backend;
-use crate::kv_cache::{KvCache, KvFormat, SequenceId};
+use crate::kv_cache::{Content, KvBudget, KvCache, KvFormat, PageCounts, SequenceId};
+use alloc::vec::Vec;
 
 /// How much an engine can do at once, and with which kernels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,6 +76,7 @@ pub struct Engine {
     pub(super) backend: Backend,
     pub(super) options: Options,
     pub(super) n_logit_rows: usize,
+    pub(super) profiler: Option<Profiler>,
 }
 
 impl Engine {
@@ -98,6 +101,7 @@ impl Engine {
             backend,
             options: resolved.ok_or(ModelError::out_of_memory(n_bytes as u64))?,
             n_logit_rows: 0,
+            profiler: None,
             model,
         })
     }
@@ -176,6 +180,60 @@ impl Engine {
     /// Goes back to the first `len` positions of a sequence.
     pub fn rewind_sequence(&mut self, id: SequenceId, len: usize) -> Result<(), ModelError> {
         Ok(self.kv.rewind(id, len)?)
+    }
+
+    /// Takes back the last `n` positions that a batch committed. Does not allocate.
+    pub fn uncommit_rows(&mut self, id: SequenceId, n: usize) -> Result<(), ModelError> {
+        Ok(self.kv.uncommit(id, n)?)
+    }
+
+    /// Takes pages that hold a sequence's next tokens already; see [`KvCache::adopt`].
+    pub fn adopt_pages(
+        &mut self,
+        id: SequenceId,
+        content: &Content<'_>,
+    ) -> Result<PageCounts, ModelError> {
+        Ok(self.kv.adopt(id, content)?)
+    }
+
+    /// Lets others find a sequence's whole pages; see [`KvCache::publish`].
+    pub fn publish_pages(
+        &mut self,
+        id: SequenceId,
+        content: &Content<'_>,
+    ) -> Result<(), ModelError> {
+        Ok(self.kv.publish(id, content)?)
+    }
+
+    /// Appends the stored pages of a sequence's first `n` positions; see
+    /// [`KvCache::write_pages`].
+    pub fn write_pages(
+        &self,
+        id: SequenceId,
+        n: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ModelError> {
+        Ok(self.kv.write_pages(id, n, out)?)
+    }
+
+    /// Fills the first `n` positions of an empty sequence; see [`KvCache::read_pages`].
+    pub fn read_pages(&mut self, id: SequenceId, n: usize, bytes: &[u8]) -> Result<(), ModelError> {
+        Ok(self.kv.read_pages(id, n, bytes)?)
+    }
+
+    /// Begins to note where time goes, by the host's clock in milliseconds.
+    pub fn start_profile(&mut self, clock_ms: fn() -> f64) {
+        self.profiler = Some(Profiler::new(clock_ms));
+    }
+
+    /// Where time went since [`Engine::start_profile`].
+    pub fn profile(&self) -> Option<Profile> {
+        self.profiler.as_ref().map(Profiler::profile)
+    }
+
+    /// Sets how many bytes the cache's pages may take.
+    pub fn set_kv_budget(&mut self, budget: KvBudget) {
+        self.kv.set_budget(budget);
     }
 
     /// Closes a sequence and frees its pages.

@@ -33,20 +33,33 @@ impl Engine {
     pub fn forward(&mut self, rows: &[Row]) -> Result<(), ModelError> {
         self.check(rows)?;
         for_each_run(rows, |sequence, n| self.kv.prepare(sequence, n))?;
+        if let Some(profiler) = &mut self.profiler {
+            profiler.begin(rows.len());
+        }
         self.mixes.select(rows.iter());
         self.embed(rows)?;
         self.workspace
             .rope
             .prepare(rows.iter().map(|row| row.position));
+        self.note_part(0);
         for layer_idx in 0..self.model.dims.n_layers {
             self.keep_ffn_input(layer_idx, rows.len());
             self.attention(layer_idx, rows)?;
+            self.note_part(1);
             self.feed_forward(layer_idx, rows.len());
+            self.note_part(2);
         }
         self.compute_logits(rows);
+        self.note_part(3);
         Ok(for_each_run(rows, |sequence, n| {
             self.kv.commit(sequence, n)
         })?)
+    }
+
+    fn note_part(&mut self, part: usize) {
+        if let Some(profiler) = &mut self.profiler {
+            profiler.note(part);
+        }
     }
 
     fn check(&self, rows: &[Row]) -> Result<(), ModelError> {

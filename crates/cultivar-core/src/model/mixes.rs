@@ -21,6 +21,8 @@ pub(super) struct Mixes {
     stacks: Vec<(StackId, Stack)>,
     next_id: u32,
     of_sequences: Vec<(SequenceId, StackId)>,
+    /// Counts changes, so that nobody needs to compare stacks.
+    revision: u64,
     /// Per row of what is now computed the place of its stack; `BASE` for none.
     of_rows: Vec<usize>,
     /// Whether any row of the batch has a stack.
@@ -41,6 +43,7 @@ impl Mixes {
             stacks: Vec::new(),
             next_id: 1,
             of_sequences: Vec::new(),
+            revision: 0,
             of_rows: crate::memory::reserved(max_rows)?,
             is_mixed: false,
             products: Vec::new(),
@@ -71,14 +74,21 @@ impl Mixes {
     }
 
     pub fn get_mut(&mut self, id: StackId) -> Option<&mut Stack> {
+        self.revision += 1;
         let mut stacks = self.stacks.iter_mut();
         stacks.find(|(of, _)| *of == id).map(|(_, s)| s)
     }
 
     /// Forgets a stack; its sequences are the base again.
     pub fn remove(&mut self, id: StackId) {
+        self.revision += 1;
         self.stacks.retain(|(of, _)| *of != id);
         self.of_sequences.retain(|(_, of)| *of != id);
+    }
+
+    /// How often stacks or their use changed.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// The stack of a sequence.
@@ -89,6 +99,7 @@ impl Mixes {
 
     /// Gives a sequence a stack or none; `None` if memory cannot be had.
     pub fn bind(&mut self, sequence: SequenceId, id: Option<StackId>) -> Option<()> {
+        self.revision += 1;
         let Some(id) = id else {
             self.of_sequences.retain(|(of, _)| *of != sequence);
             return Some(());

@@ -16,6 +16,7 @@ mod linear;
 mod mixes;
 mod norm;
 mod options;
+mod profile;
 mod rope;
 mod rope_scaling;
 mod stacks;
@@ -31,6 +32,7 @@ pub use forward::Row;
 pub use linear::{Linear, Target};
 pub use mixes::StackId;
 pub use norm::Norm;
+pub use profile::{PROFILE_PARTS, Profile};
 pub use weights::{LayerWeights, Model, Tensor, Weights};
 
 /// Version of the numerics contract in `docs/numerics.md`; part of every run digest. It changes

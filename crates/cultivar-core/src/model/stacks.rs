@@ -92,6 +92,12 @@ impl Engine {
         self.mixes.of_sequence(sequence)
     }
 
+    /// How often stacks, their weights or their use changed: while it stays, so does every
+    /// sequence's assembly.
+    pub fn mix_revision(&self) -> u64 {
+        self.mixes.revision()
+    }
+
     /// The identity of the base with a stack, or alone.
     pub fn assembly(&self, id: Option<StackId>) -> Digest {
         let base = &self.model.head.identities.weights;

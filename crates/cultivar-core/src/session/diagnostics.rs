@@ -1,5 +1,7 @@
 //! Counts and durations of a session. The clock belongs to the host: it notes what it measured.
 
+use crate::kv_cache::PageCounts;
+
 /// Decode durations kept for percentiles; older ones are overwritten.
 const N_KEPT: usize = 1024;
 
@@ -27,6 +29,16 @@ pub struct Diagnostics {
     pub decode_ms: f64,
     /// How many those were.
     pub n_decoded: u64,
+    /// Pages that prompts found in the cache, and whole ones that they did not.
+    pub pages: PageCounts,
+    /// Rows that were computed: prompts, outputs and drafts.
+    pub n_rows: u64,
+    /// Times that a full context dropped its middle.
+    pub n_context_shifts: u64,
+    /// Tokens of drafts that were computed, and how many of them were right.
+    pub n_drafted: u64,
+    /// See [`Diagnostics::n_drafted`].
+    pub n_drafts_accepted: u64,
     since_prompt_ms: f64,
     recent_ms: [f32; N_KEPT],
 }
@@ -41,6 +53,11 @@ impl Default for Diagnostics {
             first_token_ms: None,
             decode_ms: 0.0,
             n_decoded: 0,
+            pages: PageCounts::default(),
+            n_rows: 0,
+            n_context_shifts: 0,
+            n_drafted: 0,
+            n_drafts_accepted: 0,
             since_prompt_ms: 0.0,
             recent_ms: [0.0; N_KEPT],
         }
@@ -55,6 +72,13 @@ impl Diagnostics {
         self.since_prompt_ms += ms;
         if first_token {
             self.first_token_ms = Some(core::mem::take(&mut self.since_prompt_ms));
+        }
+    }
+
+    pub(super) fn note_pages(&mut self, counts: PageCounts, is_first_look: bool) {
+        self.pages.n_hits += counts.n_hits;
+        if is_first_look {
+            self.pages.n_misses += counts.n_misses;
         }
     }
 

@@ -27,6 +27,22 @@ pub enum SessionErrorKind {
     RewindRange(u64, u64),
     /// The grammar that constrains the output is wrong, or cannot go on.
     Grammar(GrammarError),
+    /// The engine has no such stack of adapters.
+    NoSuchStack,
+    /// The file is no snapshot of a session.
+    NotASnapshot,
+    /// A snapshot in a layout of this version is unknown.
+    SnapshotVersion(u32),
+    /// A snapshot was cut short or changed: the byte where that shows.
+    SnapshotDamaged(u64),
+    /// A replay record lacks a field, or it is of the wrong kind.
+    Record(&'static str),
+    /// A replay record belongs to something else: what differs.
+    RecordOfOther(&'static str),
+    /// The prompt of this turn was left out of a record, and none with its hash was given.
+    RecordPrompt(u32),
+    /// A snapshot belongs to something else: what differs.
+    SnapshotOfOther(&'static str),
     /// The model refused.
     Model(ModelError),
 }
@@ -57,6 +73,14 @@ impl SessionError {
             SessionErrorKind::PromptTooLong(..) => 354,
             SessionErrorKind::UnknownToken(..) => 355,
             SessionErrorKind::RewindRange(..) => 356,
+            SessionErrorKind::NoSuchStack => 357,
+            SessionErrorKind::NotASnapshot => 358,
+            SessionErrorKind::SnapshotVersion(_) => 359,
+            SessionErrorKind::SnapshotDamaged(_) => 360,
+            SessionErrorKind::SnapshotOfOther(_) => 361,
+            SessionErrorKind::Record(_) => 362,
+            SessionErrorKind::RecordOfOther(_) => 363,
+            SessionErrorKind::RecordPrompt(_) => 364,
             SessionErrorKind::Json(error) => error.code(),
             SessionErrorKind::Grammar(error) => error.code(),
             SessionErrorKind::Model(error) => error.code(),
@@ -82,7 +106,7 @@ impl fmt::Display for SessionError {
             SessionErrorKind::Setting(field, rule) => {
                 write!(f, "{} {rule}", field.as_str())
             }
-            SessionErrorKind::Json(error) => write!(f, "settings: {error}"),
+            SessionErrorKind::Json(error) => error.fmt(f),
             SessionErrorKind::ContextTooLong(asked, available) => {
                 write!(
                     f,
@@ -107,6 +131,39 @@ impl fmt::Display for SessionError {
                 )
             }
             SessionErrorKind::Grammar(error) => error.fmt(f),
+            SessionErrorKind::NoSuchStack => {
+                f.write_str("the engine has no such stack of adapters")
+            }
+            SessionErrorKind::NotASnapshot => f.write_str("this is no snapshot of a session"),
+            SessionErrorKind::SnapshotVersion(version) => {
+                write!(
+                    f,
+                    "snapshots of version {version} are unknown: use the other's program"
+                )
+            }
+            SessionErrorKind::SnapshotDamaged(at) => write!(
+                f,
+                "the snapshot was cut short or changed, as byte {at} shows: get it again"
+            ),
+            SessionErrorKind::SnapshotOfOther(what) => write!(
+                f,
+                "the snapshot was made with another {what}: open what it was made with"
+            ),
+            SessionErrorKind::Record(field) => {
+                write!(
+                    f,
+                    "this is no replay record: its {field} is missing or wrong"
+                )
+            }
+            SessionErrorKind::RecordOfOther(what) => write!(
+                f,
+                "the record was made with another {what}: open what it was made with"
+            ),
+            SessionErrorKind::RecordPrompt(turn) => write!(
+                f,
+                "the record leaves out prompt {}: give the one that it was made with",
+                turn + 1
+            ),
             SessionErrorKind::Model(error) => error.fmt(f),
         }
     }

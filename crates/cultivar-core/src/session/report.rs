@@ -1,54 +1,93 @@
 //! The report of a run as JSON: what was asked, what came out, its digest and its diagnostics.
 
-use super::{LoadTimes, Session, Settings};
+use super::{Diagnostics, LoadTimes, Session};
 use crate::json::JsonWriter;
 use crate::kernels::backend_name;
-use crate::model::{Engine, NUMERICS_VERSION};
-use crate::package::identity;
+use crate::model::{Engine, NUMERICS_VERSION, PROFILE_PARTS};
 use alloc::string::String;
 
+/// What the host knows and wants of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ReportOptions<'a> {
+    /// The decoded output, by whoever streamed it; `None` leaves out text and token ids, for
+    /// reports that are passed on.
+    pub text: Option<&'a str>,
+    /// How long loading took.
+    pub load: LoadTimes,
+    /// What the machine draws while it computes, as the user states it; for estimates of energy.
+    pub watts: Option<f64>,
+}
+
 /// `cultivar.run.v1`: ids, text, stop reason, run digest and diagnostics of the last prompt.
-///
-/// `text` is the decoded output, by whoever streamed it.
-pub fn report_json(session: &Session, engine: &Engine, text: &str, load: LoadTimes) -> String {
+pub fn report_json(session: &Session, engine: &Engine, options: ReportOptions<'_>) -> String {
     let mut json = JsonWriter::new();
     json.begin_object();
     json.field_str("schema", "cultivar.run.v1");
-    json.field_u32s("prompt_ids", session.prompt_ids());
-    json.field_u32s("output_ids", session.output_ids());
-    json.field_str("text", text);
+    if let Some(text) = options.text {
+        json.field_u32s("prompt_ids", session.prompt_ids());
+        json.field_u32s("output_ids", session.output_ids());
+        json.field_str("text", text);
+    }
     match session.stop_reason() {
         Some(reason) => json.field_str("stop_reason", reason.name()),
         None => json.key("stop_reason").null(),
     };
     json.field_display("run_digest", session.run_digest());
     json.key("settings");
-    let settings = Settings {
-        // What it came to, where the settings leave it to the model.
-        context_len: session.context_len as u32,
-        ..session.settings.clone()
-    };
-    settings.write_json(&mut json);
+    session.settings_in_full().write_json(&mut json);
     json.key("diagnostics");
-    write_diagnostics(&mut json, session, engine, load);
+    write_diagnostics(&mut json, session, engine, options);
     json.end_object();
     json.finish()
 }
 
-fn write_diagnostics(json: &mut JsonWriter, session: &Session, engine: &Engine, load: LoadTimes) {
-    let d = session.diagnostics();
-    let memory = engine.memory();
-    let assembly = identity::assembly(&engine.model.head.identities.weights, &[]);
+fn write_diagnostics(
+    json: &mut JsonWriter,
+    session: &Session,
+    engine: &Engine,
+    options: ReportOptions<'_>,
+) {
+    let adapters = session.adapters_now(engine);
     json.begin_object();
     json.field_str("schema", "cultivar.diagnostics.v1");
     json.field_str("backend", backend_name(engine.backend()));
     json.field_str("engine_version", env!("CARGO_PKG_VERSION"));
     json.field_u64("numerics_version", u64::from(NUMERICS_VERSION));
-    json.field_display("assembly", assembly);
-    json.field_u64("n_adapters", 0);
-    json.field_f64("load_ms", load.load_ms);
+    json.field_display("assembly", session.context.assembly);
+    json.field_u64("n_adapters", adapters.len() as u64);
+    json.key("adapters").begin_array();
+    for (weights, weight) in adapters {
+        json.begin_object();
+        json.field_display("weights", weights);
+        json.field_f32("weight", weight);
+        json.end_object();
+    }
+    json.end_array();
+    json.field_f64("load_ms", options.load.load_ms);
+    write_counts(json, session.diagnostics());
+    write_energy(json, session.diagnostics(), options.watts);
+    write_profile(json, engine);
+    write_memory(json, engine);
+    json.key("warnings").begin_array();
+    if session.n_sampler_fallbacks() > 0 {
+        json.begin_object();
+        json.field_str("kind", "sampler_fell_back_to_greedy");
+        json.field_u64("count", session.n_sampler_fallbacks());
+        json.end_object();
+    }
+    json.end_array();
+    json.end_object();
+}
+
+fn write_counts(json: &mut JsonWriter, d: &Diagnostics) {
     json.field_u64("n_prompt_tokens", d.n_prompt_tokens);
     json.field_u64("n_output_tokens", d.n_output_tokens);
+    json.field_u64("n_rows", d.n_rows);
+    json.field_u64("n_pages_hit", d.pages.n_hits);
+    json.field_u64("n_pages_missed", d.pages.n_misses);
+    json.field_u64("n_context_shifts", d.n_context_shifts);
+    json.field_u64("n_drafted", d.n_drafted);
+    json.field_u64("n_drafts_accepted", d.n_drafts_accepted);
     json.field_f64("prefill_ms", d.prefill_ms);
     let optional = [
         ("prefill_tokens_per_s", d.prefill_rows_per_s()),
@@ -64,20 +103,48 @@ fn write_diagnostics(json: &mut JsonWriter, session: &Session, engine: &Engine, 
         };
     }
     json.field_f64("decode_ms", d.decode_ms);
-    json.key("memory").begin_object();
-    json.field_u64("weights_bytes", memory.weights_bytes);
-    json.field_u64("kv_bytes", memory.kv_bytes);
-    json.field_u64("kv_used_bytes", engine.kv().used_bytes());
-    json.field_u64("workspace_bytes", memory.workspace_bytes);
-    json.field_u64("total_bytes", memory.total_bytes());
+}
+
+/// An estimate, and named one: the stated watts times the time per token.
+fn write_energy(json: &mut JsonWriter, d: &Diagnostics, watts: Option<f64>) {
+    let Some(watts) = watts else { return };
+    json.key("energy_estimate").begin_object();
+    json.field_f64("stated_watts", watts);
+    match d.decode_tokens_per_s() {
+        Some(rate) => json.field_f64("joules_per_token", watts / rate),
+        None => json.key("joules_per_token").null(),
+    };
     json.end_object();
-    json.key("warnings").begin_array();
-    if session.n_sampler_fallbacks() > 0 {
-        json.begin_object();
-        json.field_str("kind", "sampler_fell_back_to_greedy");
-        json.field_u64("count", session.n_sampler_fallbacks());
+}
+
+/// Where the time went, if the host lent its clock; see [`Engine::start_profile`].
+fn write_profile(json: &mut JsonWriter, engine: &Engine) {
+    let Some(profile) = engine.profile() else {
+        return;
+    };
+    json.key("profile").begin_object();
+    json.field_u64("n_batches", profile.n_batches);
+    json.field_u64("n_rows", profile.n_rows);
+    for (part, ms) in PROFILE_PARTS.into_iter().zip(profile.parts_ms) {
+        json.key(part).begin_object();
+        json.field_f64("ms", ms);
         json.end_object();
     }
-    json.end_array();
+    json.end_object();
+}
+
+fn write_memory(json: &mut JsonWriter, engine: &Engine) {
+    let (memory, kv) = (engine.memory(), engine.kv());
+    json.key("memory").begin_object();
+    json.field_u64("weights_bytes", memory.weights_bytes);
+    json.field_u64("adapter_bytes", engine.adapter_bytes());
+    json.field_u64("kv_bytes", memory.kv_bytes);
+    json.field_u64("kv_used_bytes", kv.used_bytes());
+    json.field_u64("kv_retained_bytes", kv.retained_bytes());
+    json.field_u64("kv_peak_bytes", kv.peak_bytes());
+    json.field_u64("workspace_bytes", memory.workspace_bytes);
+    json.field_u64("total_bytes", memory.total_bytes());
+    let peak = memory.total_bytes() - memory.kv_bytes + kv.peak_bytes();
+    json.field_u64("peak_bytes", peak + engine.adapter_bytes());
     json.end_object();
 }

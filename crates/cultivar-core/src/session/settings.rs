@@ -1,5 +1,6 @@
 //! Settings of a session: fields, defaults, ranges, and their JSON form.
 
+use super::drafts::DRAFT_TOKENS_MAX;
 use super::error::SessionError;
 use crate::grammar::GrammarSource;
 use crate::json::{self, JsonValue, JsonWriter};
@@ -31,6 +32,12 @@ pub struct Settings {
     pub stop_tokens: Vec<u32>,
     /// Texts that end the output and are no part of it: up to 16, of 1 to 256 bytes.
     pub stop_strings: Vec<String>,
+    /// When the context is full, keep so many of the first tokens, drop half of the others and
+    /// read the rest again; `None` stops instead.
+    pub context_shift: Option<u32>,
+    /// Tokens of a draft that is looked up in what came before and verified in one batch: 0 (off)
+    /// to 16. Changes speed alone.
+    pub prompt_lookup: u32,
     /// Whether log-probabilities are computed, and of how many alternatives: up to 20.
     pub logprobs: Option<u32>,
     /// What the output must be a text of.
@@ -47,6 +54,8 @@ impl Default for Settings {
             ignore_stop: false,
             stop_tokens: Vec::new(),
             stop_strings: Vec::new(),
+            context_shift: None,
+            prompt_lookup: 0,
             logprobs: None,
             constraint: None,
         }
@@ -69,6 +78,10 @@ impl Settings {
                 ("stop_strings", "must be up to 16 texts of 1 to 256 bytes"),
             ),
             (
+                self.prompt_lookup as usize <= DRAFT_TOKENS_MAX,
+                ("prompt_lookup", "must be 0 to 16"),
+            ),
+            (
                 self.logprobs.unwrap_or(0) as usize <= TOP_LOGPROBS_MAX,
                 ("logprobs", "must be 0 to 20"),
             ),
@@ -79,8 +92,19 @@ impl Settings {
         self.sampling.broken_rule().map_or(Ok(()), refuse)
     }
 
-    /// Refuses a field that names a token which the vocabulary lacks.
-    pub(super) fn check_tokens(&self, vocab_size: usize) -> Result<(), SessionError> {
+    /// Refuses a field that does not go with this vocabulary or context.
+    pub(super) fn check_for(
+        &self,
+        vocab_size: usize,
+        context_len: usize,
+    ) -> Result<(), SessionError> {
+        if self
+            .context_shift
+            .is_some_and(|n| n as usize + 2 > context_len)
+        {
+            let rule = "must leave at least 2 positions of the context";
+            return Err(SessionError::setting("context_shift", rule));
+        }
         if self.stop_tokens.iter().any(|id| *id as usize >= vocab_size) {
             let rule = "names a token outside the vocabulary";
             return Err(SessionError::setting("stop_tokens", rule));
@@ -152,6 +176,9 @@ impl Settings {
                 let texts = texts(value);
                 self.stop_strings = texts.ok_or(wrong("must be a text or a list of texts"))?;
             }
+            "prompt_lookup" => self.prompt_lookup = count()?,
+            "context_shift" if value.is_null() => self.context_shift = None,
+            "context_shift" => self.context_shift = Some(count()?),
             "logprobs" if value.is_null() => self.logprobs = None,
             "logprobs" => self.logprobs = Some(count()?),
             "constraint" if value.is_null() => self.constraint = None,
@@ -215,10 +242,17 @@ impl Settings {
             json.string(text);
         }
         json.end_array();
-        match self.logprobs {
-            Some(n) => json.field_u64("logprobs", u64::from(n)),
-            None => json.key("logprobs").null(),
-        };
+        let optional = [
+            ("context_shift", self.context_shift),
+            ("logprobs", self.logprobs),
+        ];
+        for (field, value) in optional {
+            match value {
+                Some(n) => json.field_u64(field, u64::from(n)),
+                None => json.key(field).null(),
+            };
+        }
+        json.field_u64("prompt_lookup", u64::from(self.prompt_lookup));
         json.key("constraint");
         match &self.constraint {
             Some(source) => source.write_json(json),
@@ -265,7 +299,7 @@ mod tests {
             "frequency_penalty": -0.5, "presence_penalty": 2, "penalty_window": 0,
             "logit_bias": {"9": 1, "3": -1.5, "4": 0}, "banned_tokens": [5, 2],
             "stop_tokens": [8, 7], "stop_strings": ["a", "\n\n"], "random_stream": "prompt",
-            "constraint": {"json": true}}"#;
+            "constraint": {"json": true}, "context_shift": 4, "prompt_lookup": 8}"#;
         let settings = Settings::from_json(text).unwrap();
         let expected = Settings {
             context_len: 64,
@@ -289,6 +323,8 @@ mod tests {
             ignore_stop: true,
             stop_tokens: Vec::from([7, 8]),
             stop_strings: Vec::from(["a".into(), "\n\n".into()]),
+            context_shift: Some(4),
+            prompt_lookup: 8,
             logprobs: Some(3),
             constraint: Some(GrammarSource::Json),
         };
@@ -358,6 +394,7 @@ mod tests {
                 r#"{"stop_strings": 7}"#,
                 "stop_strings must be a text or a list of texts",
             ),
+            (r#"{"prompt_lookup": 17}"#, "prompt_lookup must be 0 to 16"),
             (r#"{"logprobs": 21}"#, "logprobs must be 0 to 20"),
             (
                 r#"{"random_stream": "x"}"#,

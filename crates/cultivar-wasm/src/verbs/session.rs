@@ -11,7 +11,9 @@ use crate::host::Host;
 use crate::status::{Failure, Status};
 use alloc::string::String;
 use alloc::vec::Vec;
-use cultivar_core::session::{OutputText, Session, Settings, Step, StopReason, report_json};
+use cultivar_core::session::{
+    OutputText, ReportOptions, Session, Settings, Step, StopReason, report_json,
+};
 use cultivar_core::tokenizer::Tokenizer;
 
 /// Outcome of a step: part of the prompt was read.
@@ -241,7 +243,15 @@ impl Host {
         let load = package.load;
         let engine = package.engine()?;
         let text = slot.output_text(&engine.model.tokenizer);
-        let json = report_json(&slot.session, engine, &text, load);
+        let json = report_json(
+            &slot.session,
+            engine,
+            ReportOptions {
+                text: Some(&text),
+                load,
+                watts: None,
+            },
+        );
         self.buffer.put(json.as_bytes())
     }
 

@@ -1,0 +1,197 @@
+//! Going back, branching, and changing the assembly on the way.
+//!
+//! What is gone back to is what a session would be that never went further: the same tokens,
+//! positions, digest and, from there on, the same bits.
+
+use super::{Session, SessionError, SessionErrorKind, no_room};
+use crate::digest::Digest;
+use crate::kv_cache::SequenceId;
+use crate::model::{Engine, StackId};
+use crate::sampler::Logprobs;
+use alloc::vec::Vec;
+
+/// The assembly changed while a session ran.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AssemblyEvent {
+    /// Tokens that the session held.
+    pub n_tokens: usize,
+    /// Positions that had been computed; later ones come from the new assembly.
+    pub position: usize,
+    /// Its identity.
+    pub assembly: Digest,
+    /// The weights of its adapters in stack order.
+    pub weights: Vec<f32>,
+}
+
+impl Session {
+    /// Goes back to the first `n` tokens of prompts and outputs; the next step goes on from
+    /// there. Tokens, logits and digest are then those of a session that never went further.
+    pub fn rewind(&mut self, engine: &mut Engine, n: usize) -> Result<(), SessionError> {
+        if n == 0 || n > self.tokens.len() {
+            let kind = SessionErrorKind::RewindRange(n as u64, self.tokens.len() as u64);
+            return Err(SessionError::new(kind));
+        }
+        self.forget_made();
+        self.settle(engine)?;
+        // The last token is computed again, because its logits are wanted.
+        self.context.follow(engine, &self.tokens[..n], 1)?;
+        self.tokens.truncate(n);
+        self.turns.retain(|turn| turn.prompt_start < n);
+        let mut prompt_start = n;
+        if let Some(turn) = self.turns.last_mut() {
+            turn.output_start = turn.output_start.min(n);
+            if turn.output_start == n {
+                // Nothing but the prompt, perhaps cut short, is left of the turn: it is hashed
+                // again.
+                prompt_start = turn.prompt_start;
+            }
+        }
+        self.digest.truncate(prompt_start);
+        self.events.retain(|event| event.n_tokens <= prompt_start);
+        for event in self.events.iter().filter(|e| e.n_tokens == prompt_start) {
+            self.digest.event(event.position, &event.assembly);
+        }
+        if prompt_start < n {
+            self.digest.prompt(&self.tokens[prompt_start..]);
+        }
+        let known = self.events.last().map_or(self.opened_by, |e| e.assembly);
+        if known != self.context.assembly {
+            self.note_event(engine);
+        }
+        self.stop = None;
+        self.read_again(engine)
+    }
+
+    /// A session that continues from here on its own; the cache's pages are shared.
+    pub fn fork(&self, engine: &mut Engine) -> Result<Self, SessionError> {
+        let refused = || no_room(self.context.max_len);
+        let constraint = match &self.constraint {
+            Some(constraint) => Some(constraint.fork(&engine.model.tokenizer)?),
+            None => None,
+        };
+        let sequence = engine.fork_sequence(self.context.sequence)?;
+        let Some(mut fork) = self.copy_for(engine, sequence) else {
+            engine.close_sequence(sequence);
+            return Err(refused());
+        };
+        fork.constraint = constraint;
+        fork.forget_made();
+        match fork.read_again(engine).and_then(|()| fork.settle(engine)) {
+            Ok(()) => Ok(fork),
+            Err(error) => {
+                fork.close(engine);
+                Err(error)
+            }
+        }
+    }
+
+    fn copy_for(&self, engine: &Engine, sequence: SequenceId) -> Option<Self> {
+        let settings = self.settings.clone();
+        let context = self.context.fork(sequence)?;
+        let mut fork = Self::with_context(engine, settings, context, self.digest.opened())?;
+        fork.reserve(self.tokens.capacity())?;
+        fork.tokens.extend_from_slice(&self.tokens);
+        fork.digest.copy_from(&self.digest);
+        fork.turns = self.turns.clone();
+        fork.events = self.events.clone();
+        fork.opened_by = self.opened_by;
+        fork.opened_weights = self.opened_weights.clone();
+        fork.stop = self.stop;
+        fork.made.extend_from_slice(&self.made);
+        fork.n_handed = self.n_handed;
+        fork.is_unsettled = self.is_unsettled;
+        Some(fork)
+    }
+
+    /// After a prompt or a rewind: reads all tokens anew for stop strings and grammar.
+    pub(super) fn read_again(&mut self, engine: &Engine) -> Result<(), SessionError> {
+        self.logprobs.iter_mut().for_each(Logprobs::forget);
+        if let Some(turn) = self.turns.last() {
+            let (before, output) = self.tokens.split_at(turn.output_start);
+            let tokenizer = &engine.model.tokenizer;
+            self.stop_watch.begin(tokenizer, before, output);
+            if let Some(constraint) = &mut self.constraint {
+                constraint.read_again(tokenizer, output)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the session a stack of adapters, or none: rows from here on are computed with it,
+    /// and what is computed already stays. The next step or prompt notes the change.
+    pub fn use_stack(
+        &mut self,
+        engine: &mut Engine,
+        stack: Option<StackId>,
+    ) -> Result<(), SessionError> {
+        let bound = engine.use_stack(self.context.sequence, stack);
+        bound.map_err(|_| SessionError::new(SessionErrorKind::NoSuchStack))
+    }
+
+    /// Notes whether another assembly computes from here on: another stack, or other weights.
+    pub(super) fn note_assembly(&mut self, engine: &Engine) {
+        let revision = engine.mix_revision();
+        if self.mix_revision == revision {
+            return;
+        }
+        self.mix_revision = revision;
+        let assembly = engine.assembly(engine.stack_of(self.context.sequence));
+        if assembly == self.context.assembly {
+            return;
+        }
+        if self.tokens.is_empty() {
+            self.open_with(engine, assembly);
+            return;
+        }
+        // What was chosen ahead came from the old one.
+        self.forget_made();
+        self.context.change_assembly(assembly);
+        self.note_event(engine);
+    }
+
+    /// Weights of the session's adapters in stack order.
+    pub(super) fn weights(&self, engine: &Engine) -> Vec<f32> {
+        let adapters = self.adapters_now(engine).into_iter();
+        adapters.map(|(_, weight)| weight).collect()
+    }
+
+    /// The session's adapters with the weights that they began with.
+    pub(super) fn adapters_at_start(&self, engine: &Engine) -> Vec<(Digest, f32)> {
+        let mut adapters = self.adapters_now(engine);
+        for ((_, now), at_start) in adapters.iter_mut().zip(&self.opened_weights) {
+            *now = *at_start;
+        }
+        adapters
+    }
+
+    /// The session's adapters with their weights.
+    pub(super) fn adapters_now(&self, engine: &Engine) -> Vec<(Digest, f32)> {
+        let stack = engine.stack_of(self.context.sequence);
+        let stack = stack.and_then(|id| engine.stack(id));
+        let entries = stack.map_or(&[][..], |stack| stack.entries()).iter();
+        entries
+            .map(|entry| (entry.adapter().weights, entry.weight()))
+            .collect()
+    }
+
+    fn note_event(&mut self, engine: &Engine) {
+        let event = AssemblyEvent {
+            n_tokens: self.tokens.len(),
+            position: self.context.n_computed,
+            assembly: self.context.assembly,
+            weights: self.weights(engine),
+        };
+        self.digest.event(event.position, &event.assembly);
+        self.events.push(event);
+    }
+
+    /// Changes of the assembly on the way, in order.
+    pub fn events(&self) -> &[AssemblyEvent] {
+        &self.events
+    }
+
+    /// Gives the session's pages back; whole ones stay for others while the budget allows.
+    pub fn close(self, engine: &mut Engine) {
+        engine.close_sequence(self.context.sequence);
+    }
+}

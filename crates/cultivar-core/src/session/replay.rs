@@ -1,0 +1,209 @@
+//! Replays of a record, step by step, and the first step that differs.
+//!
+//! A replay is an ordinary session that is told its prompts and the weights of its adapters; what
+//! it computes is compared, never taken over.
+
+use super::record::{RecordedEvent, ReplayRecord};
+use super::{Session, SessionError, SessionErrorKind, Step};
+use crate::model::{Engine, StackId};
+
+/// The first step that differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Index among the tokens of all outputs.
+    pub step: usize,
+    /// The recorded token; `None` if the record ends here.
+    pub recorded_token: Option<u32>,
+    /// The token of the replay; `None` if it stopped before.
+    pub token: Option<u32>,
+    /// The recorded digest after the step, if the record has it: its first 8 bytes.
+    pub recorded_digest: Option<[u8; 8]>,
+    /// That of the replay.
+    pub digest: [u8; 8],
+}
+
+/// How far a replay has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplayStep {
+    /// Tokens of the outputs so far, all as recorded.
+    Going(usize),
+    /// All tokens and all logits are those of the record.
+    SameBits,
+    /// A step differs: another token, or other logits.
+    Differs(Difference),
+    /// All tokens are the same and logits are not; the record has no digests of steps.
+    OtherLogits,
+}
+
+/// A record being replayed.
+pub struct Replay {
+    record: ReplayRecord,
+    session: Session,
+    stack: Option<StackId>,
+    /// Turns that were prompted.
+    n_turns: usize,
+    n_events: usize,
+    /// Tokens of outputs of earlier turns.
+    n_before: usize,
+}
+
+impl Replay {
+    /// Opens the run again. The engine must be of the recorded model, with the recorded adapters
+    /// on `stack`; their weights are set here.
+    pub fn new(
+        engine: &mut Engine,
+        record: ReplayRecord,
+        stack: Option<StackId>,
+    ) -> Result<Self, SessionError> {
+        let of_other = |what| SessionError::new(SessionErrorKind::RecordOfOther(what));
+        let adapters = stack.and_then(|id| engine.stack(id));
+        let entries = adapters.map_or(&[][..], |stack| stack.entries());
+        let recorded = record.adapters.iter().map(|(weights, _)| *weights);
+        if !recorded.eq(entries.iter().map(|entry| entry.adapter().weights)) {
+            return Err(of_other("list of adapters"));
+        }
+        for (idx, (_, weight)) in record.adapters.iter().enumerate() {
+            set_weight(engine, stack, idx, *weight)?;
+        }
+        if engine.assembly(stack) != record.assembly {
+            return Err(of_other("model or adapters"));
+        }
+        if let Some(i) = record
+            .turns
+            .iter()
+            .position(|turn| turn.prompt_ids.is_none())
+        {
+            return Err(SessionError::new(SessionErrorKind::RecordPrompt(i as u32)));
+        }
+        let mut session = Session::new(engine, record.settings.clone())?;
+        if let Err(error) = session.use_stack(engine, stack) {
+            session.close(engine);
+            return Err(error);
+        }
+        Ok(Self {
+            record,
+            session,
+            stack,
+            n_turns: 0,
+            n_events: 0,
+            n_before: 0,
+        })
+    }
+
+    /// The session that replays.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Does a bounded piece of work: up to `budget_rows` rows of a prompt, or one token.
+    pub fn step(
+        &mut self,
+        engine: &mut Engine,
+        budget_rows: usize,
+    ) -> Result<ReplayStep, SessionError> {
+        let done = self.session.output_ids().len();
+        let expected = self.current_output().len();
+        if done >= expected {
+            let next = self.record.turns.get(self.n_turns);
+            let Some(prompt) = next.and_then(|turn| turn.prompt_ids.as_deref()) else {
+                return Ok(self.verdict());
+            };
+            self.n_before += done;
+            self.n_turns += 1;
+            self.session.prompt(engine, prompt)?;
+            return Ok(ReplayStep::Going(self.n_before));
+        }
+        let budget_rows = self.apply_events(engine, budget_rows)?;
+        let step = self.session.step(engine, budget_rows)?;
+        if self.session.output_ids().len() == done {
+            // Nothing came, though the record goes on: the settings ended it.
+            return Ok(match step {
+                Step::Done(_) => ReplayStep::Differs(self.difference(done, None)),
+                _ => ReplayStep::Going(self.n_before + done),
+            });
+        }
+        Ok(self.compare(done))
+    }
+
+    fn current_output(&self) -> &[u32] {
+        let current = self.n_turns.checked_sub(1);
+        let turn = current.and_then(|i| self.record.turns.get(i));
+        turn.map_or(&[], |turn| &turn.output_ids)
+    }
+
+    /// Compares the token that was just made, the `done`-th of its turn.
+    fn compare(&self, done: usize) -> ReplayStep {
+        let token = self.session.output_ids().get(done).copied();
+        let difference = self.difference(done, token);
+        let recorded = difference.recorded_digest;
+        let same_digest = recorded.is_none_or(|recorded| recorded == difference.digest);
+        match difference.recorded_token == token && same_digest {
+            true => ReplayStep::Going(difference.step + 1),
+            false => ReplayStep::Differs(difference),
+        }
+    }
+
+    fn difference(&self, done: usize, token: Option<u32>) -> Difference {
+        let step = self.n_before + done;
+        let mut digest = [0; 8];
+        digest.copy_from_slice(&self.session.run_digest().0[..8]);
+        Difference {
+            step,
+            recorded_token: self.current_output().get(done).copied(),
+            token,
+            recorded_digest: self.record.steps.get(step).copied(),
+            digest,
+        }
+    }
+
+    fn verdict(&self) -> ReplayStep {
+        match self.session.run_digest() == self.record.run_digest {
+            true => ReplayStep::SameBits,
+            false => ReplayStep::OtherLogits,
+        }
+    }
+
+    /// Sets the weights that are due; fewer rows where the next change falls within the step.
+    fn apply_events(
+        &mut self,
+        engine: &mut Engine,
+        budget_rows: usize,
+    ) -> Result<usize, SessionError> {
+        while let Some(event) = self.record.events.get(self.n_events) {
+            let RecordedEvent {
+                n_tokens,
+                position,
+                weights,
+            } = event;
+            if *n_tokens != self.session.tokens().len() {
+                break;
+            }
+            let n_due = position.saturating_sub(self.session.n_computed());
+            if n_due > 0 {
+                return Ok(budget_rows.min(n_due));
+            }
+            for (idx, weight) in weights.iter().enumerate() {
+                set_weight(engine, self.stack, idx, *weight)?;
+            }
+            self.n_events += 1;
+        }
+        Ok(budget_rows)
+    }
+
+    /// Gives the session's pages back.
+    pub fn close(self, engine: &mut Engine) {
+        self.session.close(engine);
+    }
+}
+
+fn set_weight(
+    engine: &mut Engine,
+    stack: Option<StackId>,
+    idx: usize,
+    weight: f32,
+) -> Result<(), SessionError> {
+    let missing = SessionError::new(SessionErrorKind::NoSuchStack);
+    let stack = stack.ok_or(missing)?;
+    let set = engine.set_adapter_weight(stack, idx, weight);
+    set.map_err(|_| missing)
+}

@@ -1,0 +1,278 @@
+//! Records and replays: the same bits, the first step that differs, redaction, adapters that
+//! change on the way, and what is refused.
+
+use cultivar_core::adapter::{Adapter, Stack, StackLimits};
+use cultivar_core::model::{Engine, EngineOptions, StackId};
+use cultivar_core::session::{
+    RecordOptions, Replay, ReplayRecord, ReplayStep, Session, SessionErrorKind, Settings, Step,
+    record_json,
+};
+use cultivar_testdata::adapters::{DeltaSpec, adapter_for};
+use cultivar_testdata::loading::load_engine;
+use cultivar_testdata::models::ModelSpec;
+
+fn engine() -> Engine {
+    load_engine(&ModelSpec::tiny("q8_0").build(), EngineOptions::default())
+}
+
+/// A stack of one adapter on two matrices.
+fn add_stack(engine: &mut Engine) -> StackId {
+    let model = ModelSpec::tiny("q8_0").build();
+    let delta = DeltaSpec::LowRank(4, "f32");
+    let file = adapter_for(&model, 5, delta, |name| name.contains("w_q"));
+    let adapter = Adapter::parse(&file).unwrap();
+    let limits = StackLimits::default();
+    let loaded = engine.load_adapter(&adapter, limits).unwrap();
+    let mut stack = Stack::new(3, limits);
+    stack.push(loaded, 0.5).unwrap();
+    engine.add_stack(stack).unwrap()
+}
+
+fn advance(session: &mut Session, engine: &mut Engine, n_tokens: usize) {
+    let end = session.tokens().len() + n_tokens;
+    while session.tokens().len() < end && session.stop_reason().is_none() {
+        session.step(engine, 8).unwrap();
+    }
+}
+
+fn replay(engine: &mut Engine, record: &str, stack: Option<StackId>, budget: usize) -> ReplayStep {
+    let record = ReplayRecord::parse(record.as_bytes()).unwrap();
+    let mut replay = Replay::new(engine, record, stack).unwrap();
+    let end = loop {
+        match replay.step(engine, budget).unwrap() {
+            ReplayStep::Going(_) => {}
+            end => break end,
+        }
+    };
+    replay.close(engine);
+    end
+}
+
+const STEPS: RecordOptions = RecordOptions {
+    redacts_prompts: false,
+    has_steps: true,
+};
+
+/// A conversation of two turns, the first of which was cut off by the host.
+fn conversation(engine: &mut Engine, stack: Option<StackId>) -> Session {
+    let json = r#"{"max_tokens":20,"temperature":0.8,"seed":4,"ignore_stop":true,"kv":"f16"}"#;
+    let mut session = Session::new(engine, Settings::from_json(json).unwrap()).unwrap();
+    session.use_stack(engine, stack).unwrap();
+    session
+        .prompt(engine, &[256, 84, 104, 101, 32, 99])
+        .unwrap();
+    advance(&mut session, engine, 7);
+    session.cancel();
+    session.prompt(engine, &[10, 11, 12]).unwrap();
+    session
+}
+
+#[test]
+fn a_record_replays_to_the_same_bits() {
+    let mut engine = engine();
+    let mut session = conversation(&mut engine, None);
+    advance(&mut session, &mut engine, 100);
+    for options in [STEPS, RecordOptions::default()] {
+        let record = record_json(&session, &engine, options);
+        for budget in [1, 7, usize::MAX] {
+            assert_eq!(
+                replay(&mut engine, &record, None, budget),
+                ReplayStep::SameBits
+            );
+        }
+    }
+    let short = record_json(&session, &engine, RecordOptions::default());
+    assert!(!short.contains("step_digests"));
+    let again = record_json(&session, &engine, RecordOptions::default());
+    assert_eq!(short, again, "canonical");
+}
+
+#[test]
+fn the_first_step_that_differs_is_named() {
+    let mut engine = engine();
+    let mut session = conversation(&mut engine, None);
+    advance(&mut session, &mut engine, 100);
+    let record = record_json(&session, &engine, STEPS);
+    let n_first = 7;
+    // Another token recorded at the third step of the second turn.
+    let third = session.output_ids()[2];
+    let mut parsed = ReplayRecord::parse(record.as_bytes()).unwrap();
+    parsed.turns[1].output_ids[2] = third ^ 1;
+    let mut changed = Replay::new(&mut engine, parsed, None).unwrap();
+    let difference = loop {
+        match changed.step(&mut engine, 8).unwrap() {
+            ReplayStep::Going(_) => {}
+            ReplayStep::Differs(difference) => break difference,
+            end => panic!("{end:?}"),
+        }
+    };
+    assert_eq!(difference.step, n_first + 2);
+    assert_eq!(difference.recorded_token, Some(third ^ 1));
+    assert_eq!(difference.token, Some(third));
+    assert_eq!(difference.recorded_digest, Some(difference.digest));
+    // Other logits, same tokens: another digest of the fifth step, or only of the run.
+    let mut parsed = ReplayRecord::parse(record.as_bytes()).unwrap();
+    parsed.steps[4][0] ^= 1;
+    let mut changed = Replay::new(&mut engine, parsed, None).unwrap();
+    let end = loop {
+        match changed.step(&mut engine, 8).unwrap() {
+            ReplayStep::Going(_) => {}
+            end => break end,
+        }
+    };
+    assert!(matches!(end, ReplayStep::Differs(d) if d.step == 4 && d.recorded_token == d.token));
+    let digest = session.run_digest().to_string();
+    let other = record_json(&session, &engine, RecordOptions::default())
+        .replace(&digest, &digest.replace(['1', '2', '3'], "0"));
+    assert_eq!(
+        replay(&mut engine, &other, None, 8),
+        ReplayStep::OtherLogits
+    );
+    // A record that goes on where the settings stop.
+    let mut parsed = ReplayRecord::parse(record.as_bytes()).unwrap();
+    parsed.turns[1].output_ids.push(1);
+    let mut longer = Replay::new(&mut engine, parsed, None).unwrap();
+    let end = loop {
+        match longer.step(&mut engine, 8).unwrap() {
+            ReplayStep::Going(_) => {}
+            end => break end,
+        }
+    };
+    assert!(matches!(end, ReplayStep::Differs(d) if d.token.is_none() && d.step == n_first + 20));
+}
+
+#[test]
+fn adapters_that_change_on_the_way_are_events() {
+    let mut engine = engine();
+    let stack = add_stack(&mut engine);
+    let mut session = conversation(&mut engine, Some(stack));
+    // One change while the prompt is read, one between tokens, one that changes nothing.
+    assert!(matches!(
+        session.step(&mut engine, 2).unwrap(),
+        Step::Prefilling { .. }
+    ));
+    engine.set_adapter_weight(stack, 0, 1.25).unwrap();
+    advance(&mut session, &mut engine, 6);
+    engine.set_adapter_weight(stack, 0, -0.5).unwrap();
+    engine.set_adapter_weight(stack, 0, -0.5).unwrap();
+    advance(&mut session, &mut engine, 100);
+    assert_eq!(session.events().len(), 2);
+    let record = record_json(&session, &engine, STEPS);
+    for budget in [1, 5, usize::MAX] {
+        assert_eq!(
+            replay(&mut engine, &record, Some(stack), budget),
+            ReplayStep::SameBits
+        );
+    }
+    // The pages of the changed run serve nobody else.
+    engine.set_adapter_weight(stack, 0, 0.5).unwrap();
+    let mut plain = conversation(&mut engine, Some(stack));
+    advance(&mut plain, &mut engine, 100);
+    assert_ne!(plain.run_digest(), session.run_digest());
+    assert!(plain.events().is_empty());
+    let record = record_json(&plain, &engine, STEPS);
+    assert_eq!(
+        replay(&mut engine, &record, Some(stack), 9),
+        ReplayStep::SameBits
+    );
+    // Without its adapter it is another run.
+    let parsed = ReplayRecord::parse(record.as_bytes()).unwrap();
+    let error = Replay::new(&mut engine, parsed, None).err().unwrap();
+    assert_eq!(
+        error.kind,
+        SessionErrorKind::RecordOfOther("list of adapters")
+    );
+    // Going back before a change and on again leaves what never changed.
+    let bytes = session.snapshot(&engine).unwrap();
+    let restored = Session::restore(&mut engine, &bytes, None).err().unwrap();
+    assert!(matches!(
+        restored.kind,
+        SessionErrorKind::SnapshotOfOther(_)
+    ));
+    engine.set_adapter_weight(stack, 0, -0.5).unwrap();
+    let restored = Session::restore(&mut engine, &bytes, Some(stack)).unwrap();
+    assert!(restored.snapshot(&engine).unwrap() == bytes);
+    assert_eq!(restored.events(), session.events());
+}
+
+#[test]
+fn a_redacted_prompt_keeps_its_hash() {
+    let mut engine = engine();
+    let mut session = conversation(&mut engine, None);
+    advance(&mut session, &mut engine, 100);
+    let options = RecordOptions {
+        redacts_prompts: true,
+        ..STEPS
+    };
+    let record = record_json(&session, &engine, options);
+    assert!(!record.contains("prompt_ids"));
+    let mut parsed = ReplayRecord::parse(record.as_bytes()).unwrap();
+    let error = Replay::new(&mut engine, parsed.clone(), None)
+        .err()
+        .unwrap();
+    assert_eq!(error.kind, SessionErrorKind::RecordPrompt(0));
+    let prompts = [vec![256, 84, 104, 101, 32, 99], vec![10, 11, 12]];
+    let wrong = [prompts[0].clone(), vec![10, 11, 13]];
+    let error = parsed.clone().fill_prompts(&wrong).unwrap_err();
+    assert_eq!(error.kind, SessionErrorKind::RecordPrompt(1));
+    let error = parsed.clone().fill_prompts(&prompts[..1]).unwrap_err();
+    assert_eq!(error.kind, SessionErrorKind::RecordPrompt(1));
+    parsed.fill_prompts(&prompts).unwrap();
+    let mut replay = Replay::new(&mut engine, parsed, None).unwrap();
+    while let ReplayStep::Going(_) = replay.step(&mut engine, 8).unwrap() {}
+    assert_eq!(replay.step(&mut engine, 8).unwrap(), ReplayStep::SameBits);
+}
+
+#[test]
+fn what_is_no_record_is_refused_by_name() {
+    let mut engine = engine();
+    let mut session = conversation(&mut engine, None);
+    advance(&mut session, &mut engine, 3);
+    let record = record_json(&session, &engine, STEPS);
+    let refuse = |text: &str| ReplayRecord::parse(text.as_bytes()).unwrap_err();
+    assert!(matches!(refuse("{").kind, SessionErrorKind::Json(_)));
+    let fields = [
+        "schema",
+        "numerics_version",
+        "assembly",
+        "adapters",
+        "settings",
+        "turns",
+        "events",
+        "step_digests",
+        "run_digest",
+    ];
+    for field in fields {
+        let without = record.replacen(&format!("\"{field}\":"), "\"other\":", 1);
+        let of_kind = record.replacen(
+            &format!("\"{field}\":"),
+            &format!("\"{field}\":null,\"x\":"),
+            1,
+        );
+        let named = |text: &str| match ReplayRecord::parse(text.as_bytes()) {
+            Err(error) => error.to_string(),
+            Ok(_) => "accepted".to_string(),
+        };
+        let expected = format!("this is no replay record: its {field} is missing or wrong");
+        // Digests of steps may be absent, and settings name their own fields.
+        if field != "step_digests" {
+            assert_eq!(named(&without), expected);
+        }
+        if field != "settings" {
+            assert_eq!(named(&of_kind), expected);
+        }
+    }
+    let other = record.replacen("\"numerics_version\":1", "\"numerics_version\":9", 1);
+    assert_eq!(
+        refuse(&other).kind,
+        SessionErrorKind::RecordOfOther("numerics version")
+    );
+    let parsed = ReplayRecord::parse(record.as_bytes()).unwrap();
+    let options = EngineOptions::default();
+    let mut foreign = load_engine(&ModelSpec::tiny("f16").build(), options);
+    let error = Replay::new(&mut foreign, parsed, None).err().unwrap();
+    assert_eq!(
+        error.kind,
+        SessionErrorKind::RecordOfOther("model or adapters")
+    );
+}

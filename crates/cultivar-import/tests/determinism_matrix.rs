@@ -1,0 +1,252 @@
+//! The determinism matrix: however a run is computed, it has one digest per model, prompt,
+//! settings and seed. The table is in `docs/numerics.md`; other engines add columns to it.
+//!
+//! Backends, prefill chunks, states of the cache, company in the batch, plain or with drafts.
+
+mod made;
+
+use cultivar_core::digest::Digest;
+use cultivar_core::kernels::Backend;
+use cultivar_core::kv_cache::KvBudget;
+use cultivar_core::model::{Engine, EngineOptions};
+use cultivar_core::session::{Batch, Session, Settings};
+use cultivar_import::{ImportOptions, TargetFormat};
+use cultivar_testdata::family;
+use cultivar_testdata::loading::load_engine;
+use cultivar_testdata::models::ModelSpec;
+use made::import;
+
+const BACKENDS: [Backend; 2] = [Backend::Scalar, Backend::Fast];
+const CHUNKS: [usize; 4] = [1, 7, 64, usize::MAX];
+const STATES: [State; 5] = [
+    State::Cold,
+    State::Warm,
+    State::AfterFork,
+    State::AfterEviction,
+    State::AfterSnapshot,
+];
+/// Sessions computed together, the one in question in the middle.
+const COMPANY: [usize; 2] = [1, 5];
+/// Tokens of a draft.
+const LOOKUPS: [u32; 2] = [0, 4];
+
+const SETTINGS: [&str; 2] = [
+    r#"{"max_tokens":16,"ignore_stop":true}"#,
+    r#"{"max_tokens":16,"ignore_stop":true,"temperature":0.7,"top_k":20,"min_p":0.02,"seed":5,
+        "repetition_penalty":1.1,"kv":"q8"}"#,
+];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Cold,
+    Warm,
+    AfterFork,
+    AfterEviction,
+    AfterSnapshot,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    backend: Backend,
+    chunk: usize,
+    state: State,
+    company: usize,
+    lookup: u32,
+}
+
+/// Repeats itself, so that drafts have something to find, and fills more than one page.
+fn prompt(engine: &Engine) -> Vec<u32> {
+    let text = "The cat sat on the mat. The cat sat on the hat. The cat saw the bat. The cat";
+    let tokenizer = &engine.model.tokenizer;
+    let mut ids = tokenizer.ids(text, Default::default()).unwrap();
+    while ids.len() < 70 {
+        let again = ids[1..].to_vec();
+        ids.extend(again);
+    }
+    ids.truncate(70);
+    ids
+}
+
+fn open(engine: &mut Engine, json: &str, lookup: u32, ids: &[u32]) -> Session {
+    let lookup = format!("{{\"prompt_lookup\":{lookup},");
+    let settings = Settings::from_json(&json.replacen('{', &lookup, 1)).unwrap();
+    let mut session = Session::new(engine, settings).unwrap();
+    session.prompt(engine, ids).unwrap();
+    session
+}
+
+fn evict_all(engine: &mut Engine) {
+    let none = KvBudget {
+        retained_bytes: 0,
+        ..KvBudget::default()
+    };
+    engine.set_kv_budget(none);
+    engine.set_kv_budget(KvBudget::default());
+    assert_eq!(engine.kv().allocated_bytes(), 0);
+}
+
+/// Steps all sessions in one batch until they are done, or this often.
+fn advance(engine: &mut Engine, sessions: &mut [Session], chunk: usize, n_most: usize) {
+    let mut batch = Batch::new(engine, sessions.len()).unwrap();
+    let mut all: Vec<&mut Session> = sessions.iter_mut().collect();
+    for _ in 0..n_most {
+        if all.iter().all(|session| session.stop_reason().is_some()) {
+            return;
+        }
+        if let [session] = &mut all[..] {
+            session.step(engine, chunk).unwrap();
+        } else {
+            batch.step(engine, &mut all, chunk).unwrap();
+        }
+    }
+}
+
+/// The digest of a run in this way.
+fn digest(engine: &mut Engine, json: &str, cell: Cell) -> Digest {
+    let ids = prompt(engine);
+    evict_all(engine);
+    if matches!(cell.state, State::Warm | State::AfterEviction) {
+        let mut before = [open(engine, json, 0, &ids)];
+        advance(engine, &mut before, 64, usize::MAX);
+        before.into_iter().for_each(|session| session.close(engine));
+        if cell.state == State::AfterEviction {
+            evict_all(engine);
+        }
+    }
+    let mut sessions: Vec<Session> = (0..cell.company)
+        .map(|i| match i == cell.company / 2 {
+            true => open(engine, json, cell.lookup, &ids),
+            // Others begin alike and say less, or something else.
+            false => open(engine, json, 0, &ids[i % 2..6 + i]),
+        })
+        .collect();
+    let place = cell.company / 2;
+    if matches!(cell.state, State::AfterFork | State::AfterSnapshot) {
+        let n_before = (ids.len() / cell.chunk).min(70) + 6;
+        advance(engine, &mut sessions, cell.chunk, n_before);
+        let next = match cell.state {
+            State::AfterFork => sessions[place].fork(engine).unwrap(),
+            _ => {
+                let bytes = sessions[place].snapshot(engine).unwrap();
+                Session::restore(engine, &bytes, None).unwrap()
+            }
+        };
+        let before = std::mem::replace(&mut sessions[place], next);
+        before.close(engine);
+    }
+    advance(engine, &mut sessions, cell.chunk, usize::MAX);
+    let session = &sessions[place];
+    let is_warm = cell.state == State::Warm;
+    assert!(!is_warm || session.diagnostics().pages.n_hits >= 2);
+    assert_eq!(session.output_ids().len(), 16);
+    let digest = session.run_digest();
+    sessions
+        .into_iter()
+        .for_each(|session| session.close(engine));
+    digest
+}
+
+/// How much of the table is gone through.
+#[derive(Clone, Copy, PartialEq)]
+enum Extent {
+    /// Every cell.
+    Whole,
+    /// Scalar code in one column, company and drafts only together.
+    Edges,
+}
+
+impl Extent {
+    fn includes(self, cell: &Cell) -> bool {
+        let is_edge = (cell.company == 1) == (cell.lookup == 0);
+        let is_scalar = cell.backend == Backend::Scalar;
+        self == Extent::Whole || is_edge && (!is_scalar || cell.chunk == 64)
+    }
+}
+
+/// Every cell of the table.
+fn cells() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for (backend, chunk) in BACKENDS.into_iter().flat_map(|b| CHUNKS.map(|c| (b, c))) {
+        for (state, company) in STATES.into_iter().flat_map(|s| COMPANY.map(|c| (s, c))) {
+            cells.extend(LOOKUPS.map(|lookup| Cell {
+                backend,
+                chunk,
+                state,
+                company,
+                lookup,
+            }));
+        }
+    }
+    cells
+}
+
+/// One digest in all cells for one model.
+fn check(name: &str, package: &[u8], extent: Extent) {
+    let mut engines = BACKENDS.map(|backend| {
+        let options = EngineOptions {
+            max_rows: 80,
+            max_logit_rows: 10,
+            backend,
+        };
+        load_engine(package, options)
+    });
+    for json in SETTINGS {
+        let mut expected = None;
+        for cell in cells().into_iter().filter(|cell| extent.includes(cell)) {
+            let place = BACKENDS.iter().position(|backend| *backend == cell.backend);
+            let got = digest(&mut engines[place.unwrap()], json, cell);
+            let expected = *expected.get_or_insert(got);
+            assert_eq!(got, expected, "{name} {json} {cell:?}");
+        }
+    }
+}
+
+#[test]
+fn the_golden_models() {
+    let extents = [Extent::Edges, Extent::Whole, Extent::Edges];
+    for (format, extent) in ["f16", "q8_0", "q4_0"].into_iter().zip(extents) {
+        check(format, &ModelSpec::golden(format).build(), extent);
+    }
+}
+
+/// A llama2.c checkpoint as a package in a format.
+fn imported(files: [&[u8]; 2], format: TargetFormat) -> Vec<u8> {
+    let files = [("model.bin", files[0]), ("tok.bin", files[1])];
+    let options = ImportOptions {
+        format,
+        name: "model".into(),
+        license: "CC0-1.0".into(),
+        source: "test".into(),
+        ..ImportOptions::default()
+    };
+    import(&files, options, 1 << 20).unwrap()
+}
+
+/// The formats of the table that the importer can make.
+fn formats() -> impl Iterator<Item = TargetFormat> {
+    let named = |format: &TargetFormat| ["q8_0", "q4_0", "q4_k"].contains(&format.name());
+    TargetFormat::ALL.into_iter().filter(named)
+}
+
+#[test]
+fn the_demo_family() {
+    let checkpoint = family::file("llama2c/sprout.bin");
+    let tokenizer = family::file("llama2c/sprout-tok.bin");
+    for format in formats() {
+        let package = imported([&checkpoint, &tokenizer], format);
+        check(format.name(), &package, Extent::Edges);
+    }
+}
+
+#[test]
+fn stories_260k() {
+    let Some(data) = std::env::var_os("CULTIVAR_DATA") else {
+        eprintln!("skipped: CULTIVAR_DATA is not set");
+        return;
+    };
+    let folder = std::path::PathBuf::from(data).join("models/stories260K");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let (checkpoint, tokenizer) = (read("stories260K.bin"), read("tok512.bin"));
+    let package = imported([&checkpoint, &tokenizer], TargetFormat::Q8_0);
+    check("stories260K", &package, Extent::Edges);
+}
