@@ -14,12 +14,14 @@ use std::process::Command;
 const MODELS: &[(&str, u32)] = &[
     ("15m-q8_0", 128),
     ("15m-q4_0", 128),
+    ("15m-q4_k", 128),
     ("135m-q8_0", 32),
     ("135m-q4_0", 32),
+    ("135m-q4_k", 32),
 ];
 
 /// How many of `MODELS` are of the small shape.
-const N_SMALL: usize = 2;
+const N_SMALL: usize = 3;
 
 const WASM_ENGINES: &[&str] = &["scalar", "simd128", "relaxed"];
 

@@ -15,7 +15,7 @@ const SHAPES: &[(&str, Shape)] = &[
     ("135m", ModelSpec::shape_135m),
 ];
 
-const FORMATS: &[&str] = &["q8_0", "q4_0"];
+const FORMATS: &[&str] = &["q8_0", "q4_0", "q4_k"];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
