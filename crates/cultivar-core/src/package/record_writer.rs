@@ -6,15 +6,15 @@
 use super::limits;
 use super::value::kind;
 use crate::bytes::{put_f32, put_f64, put_u8, put_u32};
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 /// A list of records in progress.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordWriter {
-    /// Per key its kind, payload length and payload, as stored.
-    records: BTreeMap<String, Vec<u8>>,
+    /// Per key, in their order, its kind, payload length and payload, as stored. There are tens at
+    /// most, and a map of the library's would be six kilobytes of each module.
+    records: Vec<(String, Vec<u8>)>,
 }
 
 impl RecordWriter {
@@ -33,7 +33,14 @@ impl RecordWriter {
     /// The key is 1 to 64 characters of `a-z 0-9 _ .`; the parser refuses any other.
     pub fn stored(&mut self, key: &str, stored: Vec<u8>) -> &mut Self {
         debug_assert!(!key.is_empty() && key.len() <= limits::KEY_BYTES_MAX);
-        self.records.insert(key.into(), stored);
+        match self.place(key) {
+            Ok(idx) => {
+                if let Some(record) = self.records.get_mut(idx) {
+                    record.1 = stored;
+                }
+            }
+            Err(idx) => self.records.insert(idx, (key.into(), stored)),
+        }
         self
     }
 
@@ -110,7 +117,15 @@ impl RecordWriter {
 
     /// Takes a key out again.
     pub(super) fn remove(&mut self, key: &str) {
-        self.records.remove(key);
+        if let Ok(idx) = self.place(key) {
+            self.records.remove(idx);
+        }
+    }
+
+    /// Where the key is, or where it belongs.
+    fn place(&self, key: &str) -> Result<usize, usize> {
+        self.records
+            .binary_search_by(|(found, _)| found.as_str().cmp(key))
     }
 
     /// The section's bytes.
