@@ -23,8 +23,8 @@ pub(super) fn parse_f64(spelled: &str) -> f64 {
 }
 
 fn magnitude_bits(unsigned: &str) -> u64 {
-    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let (mantissa, exponent) = split_at_first(unsigned, b"eE").unwrap_or((unsigned, "0"));
+    let (whole, fraction) = split_at_first(mantissa, b".").unwrap_or((mantissa, ""));
     let mut power = exponent_of(exponent) - fraction.len() as i64;
     let mut digits = Long::new(0);
     let mut n_digits: usize = 0;
@@ -59,6 +59,12 @@ fn magnitude_bits(unsigned: &str) -> u64 {
         scaled.multiply_add(10, 0);
     }
     round(digits, divisor)
+}
+
+/// What stands before and behind the first of the ASCII `separators`.
+fn split_at_first<'a>(text: &'a str, separators: &[u8]) -> Option<(&'a str, &'a str)> {
+    let at = text.bytes().position(|byte| separators.contains(&byte))?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// The exponent, or one that is as good where it is out of all range.

@@ -69,7 +69,9 @@ impl OutputText {
     fn release(&mut self, out: &mut String) {
         // What is complete first ends the text, as if it had come character by character.
         let find = |stop: &String| {
-            let start = self.held.find(&**stop)?;
+            // Windows of bytes: the library's search of text is five kilobytes of the module.
+            let mut windows = self.held.as_bytes().windows(stop.len());
+            let start = windows.position(|window| window == stop.as_bytes())?;
             Some((start + stop.len(), start))
         };
         if let Some((_, start)) = self.stops.iter().filter_map(find).min() {
