@@ -47,6 +47,7 @@ export const EXPORTS = Object.freeze({
   session_cancel: "engine status session",
   session_report: "engine status session",
   session_logits: "engine status session",
+  session_logprobs: "engine status session",
   session_rewind: "engine status session n",
   session_fork: "engine status session",
   session_close: "engine status session",
@@ -56,6 +57,7 @@ export const EXPORTS = Object.freeze({
   import_request: "packer status import",
   import_supply: "packer status import len",
   import_output: "packer status import",
+  import_plan: "packer status import",
   import_report: "packer status import",
   import_close: "packer status import",
   // selftest

@@ -181,7 +181,9 @@ export interface TokenProgress {
 
 export interface ImportOptions {
   /** How matrices are stored. Default: "keep". */
-  format?: "keep" | "f32" | "f16" | "q8_0" | "q4_0";
+  format?:
+    | "keep" | "f32" | "f16" | "bf16" | "q8_0" | "q6_k" | "q5_0" | "q4_k" | "q4_0"
+    | "q4_k_m" | "q4_k_l";
   /** Texts for the package's metadata. */
   name?: string;
   license?: string;

@@ -240,6 +240,33 @@ fn logits_belong_to_the_session_that_computed_last() {
 }
 
 #[test]
+fn log_probabilities_are_of_the_last_token_and_only_where_asked_for() {
+    let mut host = Host::new();
+    let package = open(&mut host, &golden("golden-q4_0.slm")).expect("a good package");
+    let plain = new_session(&mut host, package, "{\"max_tokens\":2}").expect("a session");
+    run(&mut host, plain, "one");
+    let refused = host.session_logprobs(plain).map_err(|f| f.code());
+    assert_eq!(refused, Err(Status::OutOfOrder.code()));
+    let settings = "{\"max_tokens\":2,\"ignore_stop\":true,\"logprobs\":3}";
+    let asked = new_session(&mut host, package, settings).expect("a session");
+    assert!(host.session_logprobs(asked).is_err());
+    run(&mut host, asked, "one");
+    assert_eq!(host.session_logprobs(asked), Ok(4));
+    let bytes = answer(&host, 32);
+    let pairs: Vec<(u32, f32)> = bytes
+        .chunks_exact(8)
+        .map(|pair| {
+            let word = |at: usize| [pair[at], pair[at + 1], pair[at + 2], pair[at + 3]];
+            (u32::from_le_bytes(word(0)), f32::from_le_bytes(word(4)))
+        })
+        .collect();
+    assert_eq!(host.session_token(asked), Ok(pairs[0].0 as i32));
+    assert_eq!(pairs[0], pairs[1], "greedy takes the likeliest");
+    assert!(pairs[1].1 >= pairs[2].1 && pairs[2].1 >= pairs[3].1);
+    assert!(pairs.iter().all(|(_, logprob)| *logprob <= 0.0));
+}
+
+#[test]
 fn an_import_says_what_is_wrong_with_its_order() {
     let mut host = Host::new();
     let bad = Status::BadJson.code();
@@ -268,6 +295,7 @@ fn an_import_says_what_is_wrong_with_its_order() {
     assert_eq!(host.import_step(handle, 1024), Ok(import::STEP_READ));
     assert_eq!(host.import_request(handle), Ok(6));
     assert_eq!(answer(&host, 24)[16], 5);
+    assert_eq!(host.import_plan(handle), Ok(0), "no header is read yet");
     let len = put(&mut host, b"hell");
     assert_eq!(
         host.import_supply(handle, len).map_err(|f| f.code()),

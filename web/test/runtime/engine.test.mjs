@@ -252,7 +252,7 @@ test("an import becomes a package that opens; bad files are refused by name", as
   };
   assert.equal(await refused([files[0]], {}), 506);
   assert.equal(await refused([{ name: "a.txt", blob: new Blob(["hello"]) }], {}), 503);
-  assert.equal(await refused(files, { format: "q6_k" }), 521);
+  assert.equal(await refused(files, { format: "q9" }), 522);
   assert.equal(await refused(files, { colour: "red" }), STATUS.unknown_option);
   const cut = { name: "cut.bin", blob: files[0].blob.slice(0, 5000) };
   assert.ok((await refused([cut, files[1]], {})) >= 500);

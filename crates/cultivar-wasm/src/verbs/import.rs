@@ -88,6 +88,12 @@ impl Host {
         self.buffer.put(slot.importer.output())
     }
 
+    /// Writes the plan, once all headers are read.
+    pub fn import_plan(&mut self, import: i32) -> Result<i32, Failure> {
+        let slot = self.imports.get(import)?;
+        self.buffer.put(slot.importer.plan_json().as_bytes())
+    }
+
     /// Writes the conversion record, once the head is about to be written.
     pub fn import_report(&mut self, import: i32) -> Result<i32, Failure> {
         let slot = self.imports.get(import)?;
@@ -168,6 +174,8 @@ exports! {
     fn import_supply(import: i32, len: u32) -> status;
     /// The bytes of a write step, into the buffer; answers their number.
     fn import_output(import: i32) -> status;
+    /// What is known before weights are read (JSON), into the buffer; answers its bytes, 0 too early.
+    fn import_plan(import: i32) -> status;
     /// The conversion record (JSON) into the buffer; answers its bytes, 0 before it is known.
     fn import_report(import: i32) -> status;
     /// Ends the import, finished or not.

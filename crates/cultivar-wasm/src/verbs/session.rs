@@ -269,6 +269,30 @@ impl Host {
             .put_words(logits.iter().map(|logit| logit.to_le_bytes()))
     }
 
+    /// Writes the log-probabilities of the last token and the likeliest: id and f32 each.
+    pub fn session_logprobs(&mut self, s: i32) -> Result<i32, Failure> {
+        let slot = self.sessions.get(s)?;
+        let Some(logprobs) = slot.session.logprobs() else {
+            return Err(out_of_order(
+                "the setting logprobs, and a step that gives a token",
+            ));
+        };
+        let n = 1 + logprobs.top.len();
+        self.buffer.put_words((0..2 * n).map(|i| {
+            let row = match i / 2 {
+                0 => Some(&logprobs.chosen),
+                nth => logprobs.top.get(nth - 1),
+            };
+            let (id, logprob) = row.map_or((0, 0.0), |row| (row.token, row.logprob));
+            if i % 2 == 0 {
+                id.to_le_bytes()
+            } else {
+                logprob.to_le_bytes()
+            }
+        }))?;
+        Ok(n as i32)
+    }
+
     /// Goes back to the first `n` tokens.
     pub fn session_rewind(&mut self, s: i32, n: u32) -> Result<i32, Failure> {
         let (slot, package) = self.pair(s)?;
@@ -347,6 +371,9 @@ exports! {
     fn session_report(session: i32) -> status;
     /// Logits that gave the last token, into the buffer (f32 each); answers their number.
     fn session_logits(session: i32) -> status;
+    /// Pairs of id (u32) and ln p (f32) into the buffer: the last token, then the likeliest; answers
+    /// the number of pairs.
+    fn session_logprobs(session: i32) -> status;
     /// Goes back to the first `n` tokens.
     fn session_rewind(session: i32, n: u32) -> status;
     /// Opens a session that continues from here on its own; answers a handle.
