@@ -174,7 +174,7 @@ exports! {
     fn import_supply(import: i32, len: u32) -> status;
     /// The bytes of a write step, into the buffer; answers their number.
     fn import_output(import: i32) -> status;
-    /// What is known before weights are read (JSON), into the buffer; answers its bytes, 0 too early.
+    /// What is known before weights are read (JSON), into the buffer; answers its bytes.
     fn import_plan(import: i32) -> status;
     /// The conversion record (JSON) into the buffer; answers its bytes, 0 before it is known.
     fn import_report(import: i32) -> status;

@@ -371,8 +371,8 @@ exports! {
     fn session_report(session: i32) -> status;
     /// Logits that gave the last token, into the buffer (f32 each); answers their number.
     fn session_logits(session: i32) -> status;
-    /// Pairs of id (u32) and ln p (f32) into the buffer: the last token, then the likeliest; answers
-    /// the number of pairs.
+    /// Pairs of id (u32) and ln p (f32) into the buffer: the last token, then the likeliest;
+    /// answers the number of pairs.
     fn session_logprobs(session: i32) -> status;
     /// Goes back to the first `n` tokens.
     fn session_rewind(session: i32, n: u32) -> status;
