@@ -3,7 +3,7 @@
 
 mod command;
 
-use command::{asked, cultivar, files, folder_with_model, text};
+use command::{asked, cultivar, files, folder_with_model, ids, text};
 use cultivar_core::json::JsonValue;
 use cultivar_testdata::adapters::{DeltaSpec, adapter_for};
 use cultivar_testdata::models::ModelSpec;
@@ -261,4 +261,57 @@ fn what_cannot_be_used_is_refused_and_leaves_nothing() {
         &["import", "tiny.slm", "--base", "tiny.slm", "-o", "x.sla"],
         588,
     );
+}
+
+#[test]
+fn a_run_with_adapters_names_them_and_is_replayed() {
+    let folder = prepared("adapters-run");
+    let run = |more: &[&str]| {
+        let run = [
+            "run",
+            "tiny.slm",
+            "--prompt-ids",
+            IDS,
+            "--max-tokens",
+            "12",
+            "--ignore-stop",
+        ];
+        asked(&folder, 0, &[&run[..], more].concat())
+    };
+    let diagnostics = |report: &JsonValue| report.get("diagnostics").unwrap().clone();
+    let base = run(&[]);
+    let silent = run(&["--adapter", "a.sla=0"]);
+    assert_eq!(ids(&base, "output_ids"), ids(&silent, "output_ids"));
+    assert_ne!(text(&base, "run_digest"), text(&silent, "run_digest"));
+    let mix = ["--adapter", "a.sla=2", "--adapter", "b.sla=-1.5"];
+    let mixed = run(&[&mix[..], &["--record", "run.json"]].concat());
+    assert_ne!(ids(&base, "output_ids"), ids(&mixed, "output_ids"));
+    assert_eq!(
+        diagnostics(&mixed).get("n_adapters").unwrap().as_u64(),
+        Some(2)
+    );
+    let logits = ["logits", "tiny.slm", "--prompt-ids", IDS];
+    let logits = asked(&folder, 0, &[&logits[..], &mix].concat());
+    assert_eq!(
+        text(&logits, "assembly"),
+        text(&diagnostics(&mixed), "assembly")
+    );
+
+    // The saved mix is another assembly with the same tokens.
+    let merge = [
+        "adapter",
+        "merge",
+        "a.sla=2",
+        "b.sla=-1.5",
+        "--base",
+        "tiny.slm",
+    ];
+    asked(&folder, 0, &[&merge[..], &["-o", "mix.sla"]].concat());
+    let saved = run(&["--adapter", "mix.sla"]);
+    assert_eq!(ids(&saved, "output_ids"), ids(&mixed, "output_ids"));
+
+    let replay = ["replay", "run.json", "--model", "tiny.slm"];
+    asked(&folder, 0, &[&replay[..], &mix].concat());
+    let without = cultivar(&folder, &replay);
+    assert_ne!(without.exit, 0);
 }

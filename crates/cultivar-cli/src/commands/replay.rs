@@ -1,6 +1,7 @@
 //! `cultivar replay`: a recorded run computed again, and whether it has the same bits.
 
 use super::{BACKEND_FLAG, Command, backend};
+use crate::adapter_files::{self, ADAPTER_FLAG};
 use crate::arguments::{Arguments, Flag};
 use crate::failure::{Exit, Failure};
 use crate::output::Report;
@@ -20,6 +21,7 @@ pub const COMMAND: Command = Command {
         Flag::with("--model", "FILE", "the package that was run"),
         Flag::with("--prompt", "TEXT", "the prompt that was left out"),
         Flag::with("--prompt-ids", "1,2,3", "the same as token ids"),
+        ADAPTER_FLAG,
         BACKEND_FLAG,
     ],
     run,
@@ -44,7 +46,8 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         _ => return Err(Failure::usage("give either --prompt or --prompt-ids")),
     };
     record.fill_prompts(prompt.as_slice()).map_err(bad)?;
-    let mut replay = Replay::new(&mut engine, record, None).map_err(bad)?;
+    let stack = adapter_files::put(given, &mut engine)?;
+    let mut replay = Replay::new(&mut engine, record, stack).map_err(bad)?;
     loop {
         match replay.step(&mut engine, usize::MAX)? {
             ReplayStep::Going(_) => {}

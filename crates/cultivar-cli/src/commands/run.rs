@@ -1,6 +1,7 @@
 //! `cultivar run`: a prompt in, text out, token by token; or one JSON report with the run digest.
 
 use super::{BACKEND_FLAG, Command, KV_FLAG, backend, kv_format};
+use crate::adapter_files::{self, ADAPTER_FLAG};
 use crate::arguments::{Arguments, Flag};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Report};
@@ -50,6 +51,7 @@ pub const COMMAND: Command = Command {
             "and among those that make up P, up to 1 (0.95)",
         ),
         Flag::with("--seed", "S", "names the random choices, below 2^64 (0)"),
+        ADAPTER_FLAG,
         KV_FLAG,
         Flag::with(
             "--context-len",
@@ -170,7 +172,9 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         engine.start_profile(clock_ms);
     }
     let ids = prompt.ids(&engine.model.tokenizer)?;
+    let stack = adapter_files::put(given, &mut engine)?;
     let mut session = Session::new(&mut engine, settings)?;
+    session.use_stack(&mut engine, stack)?;
     session.prompt(&engine, &ids)?;
     let text = generate(&mut session, &mut engine, &ids, !given.has("--json"))?;
     if let Some(path) = given.path("--record") {
