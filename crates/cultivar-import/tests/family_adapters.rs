@@ -189,6 +189,70 @@ fn step() -> usize {
     16
 }
 
+/// Logits may differ from PyTorch's by this much, which sums in another order.
+const LOGITS_OFF_MAX: f64 = 1e-3;
+
+/// Checks one prompt of the reference under a mix: first logits of the likeliest, greedy ids.
+fn check_prompt(engine: &mut Engine, stack: StackId, name: &str, prompt: &JsonValue) {
+    let told = |key: &str| ids(prompt.get(key));
+    let (mut next, expected) = (told("prompt_ids"), told("greedy_ids"));
+    let sequence = engine.open_sequence(256, KvFormat::F32).unwrap();
+    engine.use_stack(sequence, Some(stack)).unwrap();
+    let (mut len, mut written) = (0, Vec::new());
+    while written.len() < expected.len() {
+        let rows: Vec<Row> = (len..)
+            .zip(&next)
+            .map(|(position, &token)| Row {
+                sequence,
+                position,
+                token,
+                wants_logits: position + 1 == len + next.len() as u32,
+            })
+            .collect();
+        len += next.len() as u32;
+        engine.forward(&rows).unwrap();
+        let logits = engine.logits(0);
+        if written.is_empty() {
+            let top = prompt.get("top_logits").and_then(JsonValue::as_array);
+            for (id, wanted) in told("top_ids").iter().zip(top.unwrap()) {
+                let off = f64::from(logits[*id as usize]) - wanted.as_f64().unwrap();
+                assert!(off.abs() <= LOGITS_OFF_MAX, "{name}, {id}: off by {off}");
+            }
+        }
+        written.push(greedy(logits));
+        next = written[written.len() - 1..].to_vec();
+    }
+    assert_eq!(written, expected, "{name}, {:?}", prompt.get("prompt"));
+    engine.close_sequence(sequence);
+}
+
+#[test]
+fn prompts_with_adapters_continue_as_in_pytorch() {
+    let mut engine = engine();
+    let reference = json::parse(&read(&family().join("reference.json"))).unwrap();
+    let adapters = SKILLS.map(|skill| load(&engine, skill));
+    let alone = reference.get("adapters").unwrap();
+    let mut parts: Vec<_> = SKILLS
+        .iter()
+        .enumerate()
+        .map(|(s, name)| (*name, &adapters[s..=s], alone.get(name).unwrap(), 5))
+        .collect();
+    let all_five = reference.get("all_five").unwrap();
+    parts.push(("all five", &adapters[..], all_five, 6));
+    for (name, members, part, n_prompts) in parts {
+        let mut stack = engine.new_stack(StackLimits::default());
+        for member in members {
+            stack.push(Arc::clone(member), 1.0).unwrap();
+        }
+        let stack = engine.add_stack(stack).unwrap();
+        let prompts = part.get("prompts").and_then(JsonValue::as_array).unwrap();
+        assert_eq!(prompts.len(), n_prompts, "{name}");
+        for prompt in prompts {
+            check_prompt(&mut engine, stack, name, prompt);
+        }
+    }
+}
+
 #[test]
 fn skills_are_those_of_pytorch_alone_in_pairs_and_together() {
     let mut engine = engine();
