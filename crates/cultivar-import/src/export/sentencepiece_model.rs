@@ -4,7 +4,7 @@
 
 use super::gguf_file::shown_piece;
 use alloc::vec::Vec;
-use cultivar_core::tokenizer::TokenizerRecord;
+use cultivar_core::tokenizer::{PieceType, TokenizerRecord};
 
 /// The file's bytes.
 pub(super) fn model_file(record: &TokenizerRecord) -> Vec<u8> {
@@ -22,7 +22,10 @@ pub(super) fn model_file(record: &TokenizerRecord) -> Vec<u8> {
     let mut trainer = Vec::new();
     put_number(&mut trainer, 3, 2);
     put_number(&mut trainer, 4, record.pieces.len() as i64);
-    put_number(&mut trainer, 35, 1);
+    // sentencepiece refuses a fallback to bytes unless there is a piece for each.
+    let is_byte = |kind: &&u8| **kind == PieceType::Byte as u8;
+    let n_bytes = record.types.iter().filter(is_byte).count();
+    put_number(&mut trainer, 35, i64::from(n_bytes == 256));
     let id = |id: Option<u32>| id.map_or(-1, i64::from);
     put_number(&mut trainer, 40, id(record.unk_id));
     put_number(&mut trainer, 41, id(record.bos_id));
