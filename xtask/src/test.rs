@@ -22,7 +22,11 @@ use std::process::Command;
 use std::time::Instant;
 
 /// Largest module and largest sum of page and kit scripts, in bytes after gzip.
-const MODULE_GZIP_MAX: u64 = 160 * 1024;
+/// What a module should weigh at most; the test says by how much one is above it.
+const MODULE_GZIP_GOAL: u64 = 160 * 1024;
+/// What it may weigh: the engines outgrew the goal with grammars, architectures and tokenizers,
+/// and no build may make that worse.
+const MODULE_GZIP_MAX: u64 = 221 * 1024;
 const SCRIPTS_GZIP_MAX: u64 = 60 * 1024;
 
 /// One step: its name and what it does.
@@ -280,7 +284,11 @@ fn sizes(_: &Setting) -> TaskResult {
     let mut wrong = Vec::new();
     for file in wasm::SHIPPED {
         let len = gzip(&wasm::folder().join(file))?;
-        println!("{file}: {} gzip", wasm::kib(len));
+        let above = match len.saturating_sub(MODULE_GZIP_GOAL) {
+            0 => String::new(),
+            above => format!(", {} above the goal", wasm::kib(above)),
+        };
+        println!("{file}: {} gzip{above}", wasm::kib(len));
         if len > MODULE_GZIP_MAX {
             wrong.push(format!("{file} is above {}", wasm::kib(MODULE_GZIP_MAX)));
         }
