@@ -49,9 +49,9 @@ export class Cultivar {
   ): Promise<Package>;
 
   /**
-   * Imports foreign model files (for now a llama2.c checkpoint and its tokenizer, in any order;
-   * kinds are told from content) into a package file. It runs beside the engine, in a worker of
-   * its own: a defect there rejects this call and touches nothing else.
+   * Imports foreign model files, in any order, into a package file: a GGUF file or its parts, the
+   * files of a Hugging Face folder, or a llama2.c checkpoint with its tokenizer. It runs beside the
+   * engine, in a worker of its own: a defect there rejects this call and touches nothing else.
    */
   importPackage(files: File[], options?: ImportOptions): Promise<Blob>;
 
