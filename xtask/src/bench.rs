@@ -1,36 +1,92 @@
 //! `bench`: builds what is measured (command line, modules, random-weight packages), serves it, and
-//! leaves the measuring to `web/test/bench/run.mjs`, which drives native runs and Chromium in
+//! leaves the measuring to `web/test/bench/run.mjs`, which drives native runs, Node and Chromium in
 //! interleaved rounds. Nothing here is timed, so nothing here needs to be optimized.
 
 use crate::flags::Given;
 use crate::npm_tools::{self, Wanted};
 use crate::serve::{Server, Site};
-use crate::{TaskResult, chromium, process, wasm, workspace};
+use crate::{TaskError, TaskResult, chromium, process, wasm, workspace};
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A model: name, and how many tokens are decoded after the prompt. Slow shapes decode fewer.
-const MODELS: &[(&str, u32)] = &[
-    ("15m-q8_0", 128),
-    ("15m-q4_0", 128),
-    ("15m-q4_k", 128),
-    ("135m-q8_0", 32),
-    ("135m-q4_0", 32),
-    ("135m-q4_k", 32),
+const SHAPES: &[&str] = &["15m", "135m", "360m", "600m"];
+const FORMATS: &[&str] = &["q8_0", "q4_0", "q5_0", "q4_k"];
+const ENGINES: &[&str] = &["native", "node", "chromium"];
+const MODULES: &[&str] = &["relaxed", "simd128", "scalar"];
+
+/// What can be measured, in the order in which it is.
+const PHASES: &[&str] = &[
+    "instantiate",
+    "load",
+    "first",
+    "prefill",
+    "decode",
+    "memory",
+    "chat",
+    "forks",
+    "workers",
 ];
 
-/// How many of `MODELS` are of the small shape.
-const N_SMALL: usize = 3;
+/// What was asked for, each list without doubles and in the order of its table.
+struct Choice {
+    shapes: Vec<&'static str>,
+    formats: Vec<&'static str>,
+    engines: Vec<&'static str>,
+    modules: Vec<&'static str>,
+    phases: Vec<&'static str>,
+    repeats: u32,
+    out: Option<String>,
+}
 
-const WASM_ENGINES: &[&str] = &["scalar", "simd128", "relaxed"];
+impl Choice {
+    fn of(given: &Given) -> TaskResult<Self> {
+        let quick = given.has("--quick");
+        let small = |all, few| if quick { few } else { all };
+        Ok(Self {
+            shapes: names(given, "--shapes", SHAPES, small("15m,135m", "15m"))?,
+            formats: names(given, "--formats", FORMATS, "q8_0,q4_0,q4_k")?,
+            engines: names(given, "--engines", ENGINES, "native,node,chromium")?,
+            modules: names(given, "--modules", MODULES, "relaxed,simd128")?,
+            phases: names(given, "--phases", PHASES, "all")?,
+            repeats: given
+                .number("--repeats", 1, 100)?
+                .unwrap_or(if quick { 1 } else { 3 }),
+            out: given.value("--out").map(String::from),
+        })
+    }
+
+    fn has_wasm(&self) -> bool {
+        self.engines.iter().any(|engine| *engine != "native")
+    }
+}
+
+/// The names in a flag's list, separated by commas; "all" is all of them.
+fn names(
+    given: &Given,
+    flag: &str,
+    known: &'static [&'static str],
+    default: &str,
+) -> TaskResult<Vec<&'static str>> {
+    let text = given.value(flag).unwrap_or(default);
+    if text == "all" {
+        return Ok(known.to_vec());
+    }
+    for word in text.split(',') {
+        if !known.contains(&word) {
+            let all = known.join(", ");
+            return Err(TaskError::Usage(format!(
+                "{flag} knows {all} and all, not \"{word}\""
+            )));
+        }
+    }
+    let is_given = |name: &&&str| text.split(',').any(|word| word == **name);
+    Ok(known.iter().filter(is_given).copied().collect())
+}
 
 /// The task.
 pub fn run(given: &Given) -> TaskResult {
-    let quick = given.has("--quick");
-    let rounds = given
-        .number("--rounds", 1, 100)?
-        .unwrap_or(if quick { 1 } else { 3 });
+    let choice = Choice::of(given)?;
     let folder = workspace::target_dir().join("bench");
     println!("building the command line and the packages");
     let mut build = process::cargo();
@@ -38,93 +94,78 @@ pub fn run(given: &Given) -> TaskResult {
         build.args(["build", "--quiet", "--release", "-p", "cultivar-cli"]),
         "build",
     )?;
-    write_packages(&folder, quick)?;
-    let mut engines = vec!["native"];
-    let mut measure = Command::new(npm_tools::node()?);
-    if !given.has("--native-only") {
-        engines.extend(WASM_ENGINES);
-        wasm::build(true, false)?;
+    write_packages(&folder, &choice)?;
+    let node = npm_tools::node()?;
+    let mut measure = Command::new(&node);
+    if choice.has_wasm() {
+        wasm::build(choice.modules.contains(&"scalar"), false)?;
         npm_tools::install(Wanted::All)?;
         let mounts = vec![
             ("", workspace::root().join("web")),
             ("packages/", folder.clone()),
         ];
-        let server = Server::bind(
-            Site {
-                mounts,
-                isolation: true,
-            },
-            None,
-        )?;
+        let site = Site {
+            mounts,
+            isolation: true,
+        };
+        let server = Server::bind(site, None)?;
         measure.env("CULTIVAR_URL", server.spawn()?);
-        measure.env("CHROMIUM", chromium::find_or_install()?);
         measure.env("CULTIVAR_TOOLS", npm_tools::folder());
+        measure.env(
+            "CULTIVAR_NODE_FLAGS",
+            npm_tools::relaxed_flags(&node).join(" "),
+        );
+        if choice.engines.contains(&"chromium") {
+            measure.env("CHROMIUM", chromium::find_or_install()?);
+        }
     }
-    let models = if quick { &MODELS[..N_SMALL] } else { MODELS };
-    measure.env(
-        "BENCH_PLAN",
-        plan(
-            models,
-            &engines,
-            (rounds, quick),
-            &folder,
-            given.value("--json"),
-        ),
-    );
+    measure.env("BENCH_PLAN", plan(&choice, &folder));
     measure.arg(workspace::root().join("web/test/bench/run.mjs"));
     process::run(&mut measure, "bench")
 }
 
-fn write_packages(folder: &Path, quick: bool) -> TaskResult {
+fn package(folder: &Path, shape: &str, format: &str) -> PathBuf {
+    folder.join(format!("{shape}-{format}.slm"))
+}
+
+fn write_packages(folder: &Path, choice: &Choice) -> TaskResult {
     let mut write = process::cargo();
-    write.args([
-        "run",
-        "--quiet",
-        "--release",
-        "-p",
-        "xtask",
-        "--features",
-        "bench",
-    ]);
-    write.args(["--bin", "bench-packages", "--"]).arg(folder);
-    if quick {
-        write.arg("--small");
+    write.args(["run", "--quiet", "--release", "-p", "xtask"]);
+    write.args(["--features", "bench", "--bin", "bench-packages", "--"]);
+    for shape in &choice.shapes {
+        for format in &choice.formats {
+            write.arg(package(folder, shape, format));
+        }
     }
     process::run(&mut write, "writing the packages")
 }
 
 /// What run.mjs is to measure, as JSON.
-fn plan(
-    models: &[(&str, u32)],
-    engines: &[&str],
-    (rounds, quick): (u32, bool),
-    folder: &Path,
-    json: Option<&str>,
-) -> String {
-    let mut out = format!("{{\"rounds\":{rounds},\"quick\":{quick},\"engines\":[");
-    out.push_str(
-        &engines
-            .iter()
-            .map(|name| quoted(name))
-            .collect::<Vec<_>>()
-            .join(","),
-    );
-    out.push_str("],\"models\":[");
-    for (idx, (name, decode)) in models.iter().enumerate() {
-        let path = folder.join(format!("{name}.slm"));
-        let _ = write!(
-            out,
-            "{}{{\"name\":{},\"path\":{},\"url\":{},\"decode\":{decode}}}",
-            if idx == 0 { "" } else { "," },
-            quoted(name),
-            quoted(&path.to_string_lossy()),
-            quoted(&format!("/packages/{name}.slm")),
-        );
+fn plan(choice: &Choice, folder: &Path) -> String {
+    let mut out = format!("{{\"repeats\":{}", choice.repeats);
+    for (key, list) in [
+        ("engines", &choice.engines),
+        ("modules", &choice.modules),
+        ("phases", &choice.phases),
+    ] {
+        let quoted: Vec<_> = list.iter().map(|name| quoted(name)).collect();
+        let _ = write!(out, ",\"{key}\":[{}]", quoted.join(","));
     }
+    let mut cases = Vec::new();
+    for shape in &choice.shapes {
+        for format in &choice.formats {
+            let path = package(folder, shape, format);
+            cases.push(format!(
+                "{{\"shape\":\"{shape}\",\"format\":\"{format}\",\"path\":{}}}",
+                quoted(&path.to_string_lossy())
+            ));
+        }
+    }
+    let _ = write!(out, ",\"cases\":[{}]", cases.join(","));
     let cli = workspace::target_dir().join("release/cultivar");
-    let _ = write!(out, "],\"cli\":{}", quoted(&cli.to_string_lossy()));
-    if let Some(file) = json {
-        let _ = write!(out, ",\"json\":{}", quoted(file));
+    let _ = write!(out, ",\"cli\":{}", quoted(&cli.to_string_lossy()));
+    if let Some(file) = &choice.out {
+        let _ = write!(out, ",\"out\":{}", quoted(file));
     }
     out.push('}');
     out
@@ -152,19 +193,35 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flags::{Request, parse};
+
+    fn choice(line: &str) -> TaskResult<Choice> {
+        let words: Vec<String> = line.split_whitespace().map(String::from).collect();
+        let Ok(Request::Run("bench", given)) = parse(&words) else {
+            unreachable!("a valid line is accepted: {line}")
+        };
+        Choice::of(&given)
+    }
 
     #[test]
     fn the_plan_is_json() {
         assert_eq!(quoted("a\"b\\c\n"), "\"a\\\"b\\\\c\\u000a\"");
-        let text = plan(
-            &MODELS[..1],
-            &["native"],
-            (2, false),
-            Path::new("packages"),
-            Some("out.json"),
-        );
-        let start = "{\"rounds\":2,\"quick\":false,\"engines\":[\"native\"],\"models\":[{\"name\":";
+        let line = "bench --shapes 600m --formats q4_k,q8_0 --engines native --repeats 2 --out o";
+        let text = plan(&choice(line).ok().unwrap(), Path::new("packages"));
+        let start = "{\"repeats\":2,\"engines\":[\"native\"],\"modules\":[\"relaxed\",";
         assert!(text.starts_with(start), "{text}");
-        assert!(text.contains("\"decode\":128}]") && text.ends_with("\"json\":\"out.json\"}"));
+        let case = "{\"shape\":\"600m\",\"format\":\"q8_0\",\"path\":";
+        assert!(text.contains(case) && text.ends_with(",\"out\":\"o\"}"));
+    }
+
+    #[test]
+    fn lists_keep_the_order_of_their_table_and_refuse_strangers() {
+        let phases = choice("bench --phases decode,load").ok().unwrap().phases;
+        assert_eq!(phases, ["load", "decode"]);
+        assert_eq!(choice("bench --phases all").ok().unwrap().phases, PHASES);
+        let Err(TaskError::Usage(reason)) = choice("bench --formats q9_9") else {
+            unreachable!("an unknown format is refused")
+        };
+        assert!(reason.contains("--formats") && reason.contains("\"q9_9\""));
     }
 }

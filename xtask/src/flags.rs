@@ -89,18 +89,31 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        summary: "tokens per second: native, and wasm scalar, simd128 and relaxed in Chromium",
-        details: "Random-weight models of two shapes in q8_0 and q4_0. Rounds interleave what is \
-                  measured; each measurement has a fresh process; the table holds medians.",
+        summary: "speed and memory: native, and the modules in Node and Chromium",
+        details: "Random-weight models of four shapes. Rounds interleave what is measured; each \
+                  measurement has a fresh process; the table holds medians. Lists are separated \
+                  by commas, or \"all\". docs/performance.md says what each figure is.",
         flags: &[
             switch("--quick", "small shape only, one round"),
-            switch("--native-only", "no wasm and no browser"),
-            value("--rounds", "N", "rounds over all measurements (default 3)"),
+            value("--shapes", "LIST", "15m, 135m, 360m, 600m (15m,135m)"),
             value(
-                "--json",
-                "FILE",
-                "also write every single measurement there",
+                "--formats",
+                "LIST",
+                "q8_0, q4_0, q5_0, q4_k (q8_0,q4_0,q4_k)",
             ),
+            value("--engines", "LIST", "native, node, chromium (all)"),
+            value(
+                "--modules",
+                "LIST",
+                "relaxed, simd128, scalar (relaxed,simd128)",
+            ),
+            value(
+                "--phases",
+                "LIST",
+                "instantiate, load, first, prefill, decode, memory, chat, forks, workers (all)",
+            ),
+            value("--repeats", "N", "rounds over all measurements (3)"),
+            value("--out", "FILE", "also write every single measurement there"),
         ],
     },
     Task {

@@ -5,8 +5,8 @@
 
 use cultivar_core::package::schema::TensorRole;
 use cultivar_core::package::{
-    Metadata, ModelConfig, ModelParts, ModelSize, RecordWriter, TensorPlan, metadata_key, schema,
-    write_model,
+    Metadata, ModelConfig, ModelParts, ModelSize, QkNorm, RecordWriter, TensorPlan, metadata_key,
+    schema, write_model,
 };
 use cultivar_core::rng::{self, Purpose};
 use cultivar_core::tensor::half::f32_to_f16;
@@ -130,6 +130,50 @@ impl ModelSpec {
             format,
             seed: 135,
             name: "shape-135m",
+        }
+    }
+
+    /// The shape of a 360 M parameter assistant.
+    pub fn shape_360m(format: &'static str) -> Self {
+        let mut config = ModelConfig::new(ModelSize {
+            d_model: 960,
+            d_ff: 2560,
+            n_layers: 32,
+            n_heads: 15,
+            vocab_size: 49_152,
+            context_len: 1024,
+        });
+        config.n_kv_heads = 5;
+        config.tied_output = true;
+        Self {
+            config,
+            format,
+            seed: 360,
+            name: "shape-360m",
+        }
+    }
+
+    /// The shape of a 600 M parameter assistant: heads wider than `d_model / n_heads`, queries and
+    /// keys normalized, a large vocabulary.
+    pub fn shape_600m(format: &'static str) -> Self {
+        let mut config = ModelConfig::new(ModelSize {
+            d_model: 1024,
+            d_ff: 3072,
+            n_layers: 28,
+            n_heads: 16,
+            vocab_size: 151_936,
+            context_len: 1024,
+        });
+        config.n_kv_heads = 8;
+        config.head_dim = 128;
+        config.qk_norm = QkNorm::Head;
+        config.rope_theta = 1_000_000.0;
+        config.tied_output = true;
+        Self {
+            config,
+            format,
+            seed: 600,
+            name: "shape-600m",
         }
     }
 

@@ -3,11 +3,15 @@
  */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { rowsBelowFloor } from "./floor.mjs";
+import { casesBelowFloor } from "./floor.mjs";
 
-test("a row below the floor is named", () => {
-  const one = (model, engine, prefill, decode) => ({ model, engine, prefill, decode });
-  const results = [
+test("a case below the floor is named", () => {
+  const one = (name, module, prefill, decode) => ({
+    case: name,
+    engine: `chromium ${module}`,
+    figures: { prefill_128: prefill, decode_128: decode },
+  });
+  const samples = [
     one("a", "scalar", 10, 10),
     one("a", "simd128", 30, 29),
     one("b", "scalar", 10, 10),
@@ -15,8 +19,8 @@ test("a row below the floor is named", () => {
     one("b", "simd128", 31, 40),
     one("b", "simd128", 32, 1),
     one("c", "simd128", 1, 1),
-    { model: "c", engine: "scalar", error: "no" },
+    { case: "c", engine: "chromium scalar", error: "no" },
   ];
-  const found = rowsBelowFloor(results, ["a", "b", "c"]);
-  assert.deepEqual(found, ["a decode: simd128 / scalar is 2.90, below 3"]);
+  const expected = ["a decode_128: chromium simd128 / scalar is 2.90, not 3"];
+  assert.deepEqual(casesBelowFloor(samples), expected);
 });

@@ -1,38 +1,19 @@
 /**
- * The worker's half of a measurement: loads a module and a package by the kit's own parts, runs
- * once to warm up (the browser's optimizing compiler needs a few calls) and once to measure.
+ * The worker's half of a measurement in a browser: fetches a module and a package, has them
+ * measured, answers once.
  */
-import { Engine } from "../../runtime/engine.js";
-import { MODULE_FILES } from "../../runtime/features.js";
-import { loadPackage } from "../../runtime/package-loader.js";
-import { runSession } from "../../runtime/session-runner.js";
+import { Job } from "./job.js";
 
-/** The scalar module is built for measurements only, so the kit does not know it. */
-const FILES = { ...MODULE_FILES, scalar: "cultivar-scalar.wasm" };
-const WARM_PROMPT_LEN = 32;
-const WARM_TOKENS = 16;
+const fetched = (url) => fetch(new URL(url, import.meta.url));
 
-async function run(engine, handle, promptIds, nTokens) {
-  const settings = { max_tokens: nTokens, ignore_stop: true };
-  const text = JSON.stringify(settings);
-  const session = engine.call("session_new", handle, engine.putText(text));
-  await runSession(engine, session, promptIds, { onTokens: () => {} });
-  const report = engine.json("session_report", session);
-  engine.call("session_close", session);
-  return report;
-}
-
-async function measure({ module, url, promptIds, nTokens }) {
-  const address = new URL(`../../wasm/${FILES[module]}`, import.meta.url);
-  const engine = await Engine.create(await WebAssembly.compileStreaming(fetch(address)));
-  const { handle } = await loadPackage(engine, new URL(url, self.location.href).href);
-  await run(engine, handle, promptIds.slice(0, WARM_PROMPT_LEN), WARM_TOKENS);
-  return run(engine, handle, promptIds, nTokens);
+async function measure(job) {
+  const module = await (await fetched(`../../wasm/${job.file}`)).arrayBuffer();
+  return new Job(job).run(module, await (await fetched(job.url)).blob());
 }
 
 self.onmessage = async ({ data }) => {
   try {
-    self.postMessage({ report: await measure(data) });
+    self.postMessage({ result: await measure(data) });
   } catch (error) {
     self.postMessage({ error: String(error.message ?? error) });
   }

@@ -1,29 +1,39 @@
 /**
- * The bench's table from made-up measurements: medians, ratios, and gaps where nothing was
+ * The bench's tables from made-up measurements: medians, spreads, and gaps where nothing was
  * measured. Measures nothing.
  */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { median, table } from "./table.mjs";
+import { caseTable, median, short, spread, valuesOf } from "./table.mjs";
 
-test("medians", () => {
+test("medians and spreads", () => {
   assert.equal(median([3, 1, 2]), 2);
   assert.equal(median([4, 1, 2, 3]), 2.5);
   assert.equal(median([]), undefined);
+  assert.equal(spread([8, 10, 12]), 0.4);
+  assert.equal(spread([-8, -10, -12]), 0.4);
 });
 
-test("the table holds medians and ratios", () => {
-  const one = (engine, prefill, decode) => ({ model: "m", engine, prefill, decode });
-  const results = [
-    one("scalar", 10, 4),
-    one("simd128", 90, 8),
-    one("simd128", 30, 8),
-    one("simd128", 60, 1000),
-    { model: "m", engine: "relaxed", error: "no" },
+test("numbers are short", () => {
+  assert.deepEqual([1234.5, 99.96, 0.125, NaN].map(short), ["1235", "100.0", "0.13", "-"]);
+});
+
+test("a case's table has a row per figure and a column per engine", () => {
+  const one = (engine, figures, name = "a") => ({ case: name, engine, figures });
+  const samples = [
+    one("native", { decode_128: 40 }),
+    one("native", { decode_128: 42 }),
+    one("relaxed", { decode_128: 50, load_ms: 7 }),
+    one("relaxed", { decode_128: 100 }),
+    one("relaxed", { decode_128: 60 }, "b"),
+    { case: "a", engine: "relaxed", error: "no" },
   ];
-  const lines = table(results, ["m"], ["scalar", "simd128", "relaxed"]).split("\n");
-  assert.equal(lines.length, 4);
-  assert.match(lines[0], /simd128 \/ scalar \| relaxed \/ simd128/);
-  assert.equal(lines[2], "| m | prefill | 10.0 | 60.0 | - | 6.00 | - |");
-  assert.equal(lines[3], "| m | decode | 4.0 | 8.0 | - | 2.00 | - |");
+  const given = { name: "a", engine: "relaxed", figure: "decode_128" };
+  assert.deepEqual(valuesOf(samples, given), [50, 100]);
+  assert.deepEqual(caseTable(samples, "a", ["native", "relaxed"]).split("\n"), [
+    "| a | native | relaxed |",
+    "| --- | --: | --: |",
+    "| decode_128 | 41.0 | 75.0 (67 %) |",
+    "| load_ms | - | 7.00 |",
+  ]);
 });

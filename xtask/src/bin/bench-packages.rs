@@ -1,51 +1,54 @@
-//! Writes the random-weight packages that `cargo xtask bench` measures into a folder. A program of
-//! its own, so that it can be built optimized and xtask itself needs no engine to start.
-//! Usage: bench-packages FOLDER [--small]
+//! Writes the random-weight packages that `cargo xtask bench` measures, each to the path given,
+//! whose file name says what: SHAPE-FORMAT.slm. One that is newer than this program is left alone.
+//! A program of its own, so that it can be built optimized and xtask itself needs no engine.
 #![forbid(unsafe_code)]
 
 use cultivar_testdata::models::ModelSpec;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 type Shape = fn(&'static str) -> ModelSpec;
 
-/// Name of a shape, and the model of it in a format. The first one is small.
+/// Name of a shape, and the model of it in a format.
 const SHAPES: &[(&str, Shape)] = &[
     ("15m", ModelSpec::shape_15m),
     ("135m", ModelSpec::shape_135m),
+    ("360m", ModelSpec::shape_360m),
+    ("600m", ModelSpec::shape_600m),
 ];
 
-const FORMATS: &[&str] = &["q8_0", "q4_0", "q4_k"];
+const FORMATS: &[&str] = &["q8_0", "q4_0", "q5_0", "q4_k", "q6_k", "f16"];
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let Some((folder, rest)) = args.split_first() else {
-        eprintln!("usage: bench-packages FOLDER [--small]");
-        return ExitCode::from(2);
-    };
-    let n_shapes = if rest.iter().any(|word| word == "--small") {
-        1
-    } else {
-        SHAPES.len()
-    };
-    match write_all(Path::new(folder), &SHAPES[..n_shapes]) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("cannot write packages into {folder}: {error}");
-            ExitCode::FAILURE
+    for path in std::env::args().skip(1) {
+        if let Err(error) = write(Path::new(&path)) {
+            eprintln!("cannot write {path}: {error}");
+            return ExitCode::FAILURE;
         }
     }
+    ExitCode::SUCCESS
 }
 
-fn write_all(folder: &Path, shapes: &[(&str, Shape)]) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    for (name, shape) in shapes {
-        for format in FORMATS {
-            std::fs::write(
-                folder.join(format!("{name}-{format}.slm")),
-                shape(format).build(),
-            )?;
-        }
+fn write(path: &Path) -> std::io::Result<()> {
+    let program = modified(&std::env::current_exe()?)?;
+    if modified(path).is_ok_and(|written| written > program) {
+        return Ok(());
     }
-    Ok(())
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let wanted = name.split_once('-').unwrap_or_default();
+    let shape = SHAPES.iter().find(|(shape, _)| *shape == wanted.0);
+    let format = FORMATS.iter().find(|format| **format == wanted.1);
+    let (Some((_, shape)), Some(format)) = (shape, format) else {
+        let reason = "its name must be SHAPE-FORMAT.slm of those that are known";
+        return Err(std::io::Error::other(reason));
+    };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(path, shape(format).build())
+}
+
+fn modified(path: &Path) -> std::io::Result<SystemTime> {
+    std::fs::metadata(path)?.modified()
 }

@@ -1,0 +1,170 @@
+/**
+ * Measures one package in one module, by the kit's own parts: the same for a worker of a page and
+ * for Node. Phases come in a fixed order, cold before warm; every figure has its unit in its name,
+ * rates are tokens per second. Never compares anything.
+ */
+import { Engine } from "../../runtime/engine.js";
+import { loadPackage } from "../../runtime/package-loader.js";
+import { queuePrompt, runSession } from "../../runtime/session-runner.js";
+import { SESSION_STEP } from "../../runtime/abi.js";
+
+/** More rows than any engine takes at once: steps as long as they can be. */
+const WHOLE = 1 << 20;
+const MIB = 2 ** 20;
+const N_DECODE = 128;
+const N_FORKS = 32;
+/** Lengths of the chat that goes on: its first prompt, what it answers, its second prompt. */
+const CHAT = [500, 20, 20];
+
+/** Every prompt has ids of its own, so that none finds the pages of another. */
+const PROMPTS = [
+  "first", "warm", "128", "512", "kit", "decode", "chat", "second", "empty", "anew", "forks",
+];
+
+/** Token ids of a prompt of a job: `which` is one of PROMPTS or a number of the caller's. */
+export function promptIds(n, seed, which) {
+  const nth = typeof which === "number" ? PROMPTS.length + which : PROMPTS.indexOf(which);
+  const start = (seed * 64 + nth) * 4099;
+  return Array.from({ length: n }, (_, i) => 3 + ((i * 7919 + start) % 250));
+}
+
+/** Works through the phases on one engine; `job.phases` names them, `job.seed` the prompts. */
+export class Job {
+  figures = {};
+  #phases;
+  #seed;
+
+  constructor({ phases, seed }) {
+    this.#phases = new Set(phases);
+    this.#seed = seed;
+  }
+
+  async run(moduleBytes, blob) {
+    const began = performance.now();
+    await this.#instantiate(moduleBytes);
+    await this.#load(blob);
+    const first = this.#generate("first", 8, 2);
+    this.#note("first", {
+      first_cold_ms: first.firstMs,
+      load_to_first_ms: performance.now() - began,
+    });
+    this.#generate("warm", 8, 24);
+    await this.#rates();
+    const { kv_bytes: kvBytes } = this.card.memory;
+    const over = this.engine.memory.byteLength - kvBytes;
+    this.#note("memory", {
+      memory_mib: this.engine.memory.byteLength / MIB,
+      over_package_mib: (over - blob.size) / MIB,
+      over_1_15_package_mib: (over - 1.15 * blob.size) / MIB,
+      over_1_05_package_mib: (over - 1.05 * blob.size) / MIB,
+    });
+    if (this.#phases.has("chat")) this.#chat();
+    if (this.#phases.has("forks")) this.#forks();
+    return { figures: this.figures, digest: this.digest };
+  }
+
+  #note(phase, figures) {
+    if (this.#phases.has(phase)) Object.assign(this.figures, figures);
+  }
+
+  async #instantiate(bytes) {
+    const began = performance.now();
+    const module = await WebAssembly.compile(bytes);
+    const compiled = performance.now();
+    this.engine = await Engine.create(module);
+    const done = performance.now();
+    this.#note("instantiate", { compile_ms: compiled - began, instantiate_ms: done - began });
+  }
+
+  async #load(blob) {
+    const began = performance.now();
+    const { handle, card } = await loadPackage(this.engine, blob);
+    Object.assign(this, { handle, card });
+    this.#note("load", { load_ms: performance.now() - began });
+  }
+
+  /** Prompts of 128 and 512 tokens in steps as long as can be, and as the kit cuts them. */
+  async #rates() {
+    const { max } = Math;
+    if (this.#phases.has("prefill")) {
+      this.figures.prefill_128 = 128e3 / this.#generate("128", 128, 1).firstMs;
+      if (this.card.config.context_len > 512) {
+        this.figures.prefill_512 = 512e3 / this.#generate("512", 512, 1).firstMs;
+      }
+      const { session, ids } = this.#open("kit", 128, 1);
+      let firstMs = 0;
+      const began = performance.now();
+      await runSession(this.engine, session, ids, {
+        onTokens: () => (firstMs = max(firstMs, performance.now() - began)),
+      });
+      this.figures.prefill_128_kit = 128e3 / firstMs;
+      this.engine.call("session_close", session);
+    }
+    if (this.#phases.has("decode")) {
+      const { firstMs, decodeMs, digest } = this.#generate("decode", 8, N_DECODE);
+      this.figures.decode_128 = ((N_DECODE - 1) * 1e3) / decodeMs;
+      this.figures.first_warm_ms = firstMs;
+      this.digest = digest;
+    }
+  }
+
+  /** A second prompt behind a long chat, the same in an empty context, and all of it anew. */
+  #chat() {
+    const [nFirst, nAnswer, nSecond] = CHAT;
+    if (this.card.config.context_len < nFirst + 2 * nAnswer + 2 * nSecond) return;
+    const { session, ids } = this.#open("chat", nFirst, nAnswer);
+    this.#steps(session, ids);
+    const second = this.#steps(session, promptIds(nSecond, this.#seed, "second"));
+    this.engine.call("session_close", session);
+    this.figures.second_turn_first_ms = second.firstMs;
+    this.figures.empty_first_ms = this.#generate("empty", nSecond, 1).firstMs;
+    const nAll = nFirst + nAnswer + nSecond;
+    this.figures.all_anew_first_ms = this.#generate("anew", nAll, 1).firstMs;
+  }
+
+  /** What forks of a prefix of 256 tokens take: at once, and when each has gone on by itself. */
+  #forks() {
+    const { engine } = this;
+    const { session, ids } = this.#open("forks", 256, 4);
+    queuePrompt(engine, session, ids);
+    while (engine.call("session_step", session, WHOLE) === SESSION_STEP.prefilling);
+    const used = () => engine.json("memory_stats").used_bytes;
+    const before = used();
+    const forks = Array.from({ length: N_FORKS }, () => engine.call("session_fork", session));
+    this.figures.fork_kib = (used() - before) / N_FORKS / 1024;
+    for (const fork of forks) engine.call("session_step", fork, WHOLE);
+    this.figures.forks_mib = (used() - before) / MIB;
+    for (const each of [...forks, session]) engine.call("session_close", each);
+  }
+
+  #open(which, nPrompt, maxTokens) {
+    const settings = JSON.stringify({ max_tokens: maxTokens, ignore_stop: true });
+    const session = this.engine.call("session_new", this.handle, this.engine.putText(settings));
+    return { session, ids: promptIds(nPrompt, this.#seed, which) };
+  }
+
+  /** One run: until the first token, and from there to the last. */
+  #generate(which, nPrompt, nTokens) {
+    const { session, ids } = this.#open(which, nPrompt, nTokens);
+    const times = this.#steps(session, ids);
+    const digest = this.engine.json("session_report", session).run_digest;
+    this.engine.call("session_close", session);
+    return { ...times, digest };
+  }
+
+  #steps(session, ids) {
+    const { engine } = this;
+    const began = performance.now();
+    queuePrompt(engine, session, ids);
+    let firstMs;
+    for (;;) {
+      const outcome = engine.call("session_step", session, WHOLE);
+      if (outcome === SESSION_STEP.done) break;
+      if (outcome === SESSION_STEP.prefilling) continue;
+      engine.call("session_token", session);
+      engine.text(engine.call("session_text", session));
+      firstMs ??= performance.now() - began;
+    }
+    return { firstMs, decodeMs: performance.now() - began - firstMs };
+  }
+}

@@ -1,0 +1,10 @@
+/**
+ * A measurement in Node: one job from the command line (JSON), its result on standard output.
+ */
+import { openAsBlob, readFileSync } from "node:fs";
+import { Job } from "./job.js";
+
+const job = JSON.parse(process.argv[2]);
+const module = readFileSync(new URL(`../../wasm/${job.file}`, import.meta.url));
+const result = await new Job(job).run(module, await openAsBlob(job.path));
+console.log(JSON.stringify(result));
