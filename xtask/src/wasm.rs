@@ -116,14 +116,16 @@ fn build_one(
         .arg(&target_dir)
         .args(["--no-default-features", "--features"])
         .arg(variant.kind.part().feature());
-    if variant.kind == Kind::Packer {
-        build.args(["--config", "profile.release.opt-level=\"s\""]);
-    }
+    let profile = variant.kind.part().feature();
+    build.args(["--profile", profile]);
     if debug_names {
-        build.args(["--config", "profile.release.strip=false"]);
+        build.args(["--config", &format!("profile.{profile}.strip=false")]);
     }
     process::run(&mut build, variant.file)?;
-    let built = target_dir.join("wasm32-unknown-unknown/release/cultivar_wasm.wasm");
+    let built = target_dir
+        .join("wasm32-unknown-unknown")
+        .join(profile)
+        .join("cultivar_wasm.wasm");
     let finished = match optimizer {
         None => built,
         Some(script) => optimize(script, variant, &built, debug_names)?,

@@ -34,7 +34,6 @@ impl WasmToolchain {
     /// A cargo command set to this compiler, with `target_features` such as `+simd128`.
     pub fn cargo_build(&self, target_features: &str) -> Command {
         let mut command = self.cargo("build", target_features);
-        command.arg("--release");
         if self.build_std.is_some() {
             command.arg("-Zbuild-std=core,alloc,panic_abort");
             // The library's sorts and number printing in their small forms: a seventh of all.

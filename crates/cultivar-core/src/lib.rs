@@ -9,17 +9,12 @@
 
 extern crate alloc;
 
+pub use cultivar_numerics::{kernels, math, memory, rng, tensor};
+
 pub mod bytes;
 pub mod digest;
 pub mod json;
-pub mod math;
-pub mod memory;
-pub mod rng;
 pub mod sorting;
-
-pub mod tensor;
-
-pub mod kernels;
 
 pub mod kv_cache;
 pub mod tokenizer;

@@ -85,7 +85,7 @@ const CHECKS: &[Check] = &[
     functions::check,
     traces::check_marks,
     traces::check_machine,
-    rust_layers::check_core,
+    rust_layers::check_engine,
     rust_layers::check_crates,
     rust_layers::check_lock,
     unsafe_code::check_bans,

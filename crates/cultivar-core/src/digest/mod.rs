@@ -1,9 +1,8 @@
-//! Digests: SHA-256 and the integer fold of logits that run digests are chained from.
+//! Digests: SHA-256, by which content is named and run digests are chained.
 //!
 //! A digest names content; it is compared, printed as 64 lowercase hexadecimal digits, and never
 //! shortened where identity matters. Nothing here allocates.
 
-pub mod logits_fold;
 mod sha256;
 
 pub use sha256::{Sha256, sha256};

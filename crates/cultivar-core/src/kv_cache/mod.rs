@@ -302,10 +302,7 @@ impl KvCache {
             pool.add_values(page, out, part, (head, start % PAGE_LEN));
             start = page_end(start, end);
         }
-        let inverse = 1.0 / sum;
-        for v in out {
-            *v *= inverse;
-        }
+        elementwise::scale(out, 1.0 / sum);
         Ok(())
     }
 

@@ -3,10 +3,11 @@
 //! Inside a page: layer, then key/value head, then keys and values of 32 positions each, so that
 //! one head's keys are contiguous.
 
+use crate::kernels::Backend;
+use crate::kernels::attention::{self, StoredRows};
 use crate::kernels::scalar::quantize;
-use crate::kernels::{self, Backend, elementwise};
 use crate::memory::filled;
-use crate::tensor::half::{f16_to_f32, f32_to_f16};
+use crate::tensor::half::f32_to_f16;
 use alloc::vec::Vec;
 
 /// Positions in a page. A multiple of 16, the number of partial sums of a softmax.
@@ -180,27 +181,8 @@ impl Page {
         query: &[f32],
         scale: f32,
     ) {
-        let first = run.first_row(shape) + slot;
-        let n = scores.len();
-        let elements = first * shape.head_dim..(first + n) * shape.head_dim;
-        match self {
-            Self::F32(keys) => {
-                for (score, key) in scores.iter_mut().zip(keys[elements].chunks(shape.head_dim)) {
-                    *score = kernels::dot(backend, query, key) * scale;
-                }
-            }
-            Self::F16(keys) => {
-                for (score, key) in scores.iter_mut().zip(keys[elements].chunks(shape.head_dim)) {
-                    *score = kernels::dot_f16(backend, query, key) * scale;
-                }
-            }
-            Self::Q8 { codes, scales } => {
-                let keys = codes[elements].chunks(shape.head_dim).zip(&scales[first..]);
-                for (score, (key, key_scale)) in scores.iter_mut().zip(keys) {
-                    *score = kernels::dot_i8(backend, query, key) * key_scale * scale;
-                }
-            }
-        }
+        let keys = self.rows(shape, run.first_row(shape) + slot, scores.len());
+        attention::scores(backend, scores, query, keys, scale);
     }
 
     /// `out[d] += weights[i] * value_(slot + i)[d]` for positions of a page from `slot` on, in
@@ -211,22 +193,20 @@ impl Page {
         out: &mut [f32],
         weights: &[f32],
     ) {
-        let first = run.first_row(shape) + slot;
-        let n = weights.len();
+        let values = self.rows(shape, run.first_row(shape) + slot, weights.len());
+        attention::add_values(out, weights, values);
+    }
+
+    /// `n` stored rows from `first` on.
+    fn rows(&self, shape: KvShape, first: usize, n: usize) -> StoredRows<'_> {
         let elements = first * shape.head_dim..(first + n) * shape.head_dim;
         match self {
-            Self::F32(v) => elementwise::add_weighted_rows(out, weights, &v[elements], |v| v),
-            Self::F16(v) => elementwise::add_weighted_rows(out, weights, &v[elements], f16_to_f32),
-            Self::Q8 { codes, scales } => {
-                let mut scaled = [0.0; PAGE_LEN];
-                for ((scaled, weight), scale) in
-                    scaled.iter_mut().zip(weights).zip(&scales[first..])
-                {
-                    *scaled = weight * scale;
-                }
-                let codes = &codes[elements];
-                elementwise::add_weighted_rows(out, &scaled[..n], codes, f32::from);
-            }
+            Self::F32(v) => StoredRows::F32(&v[elements]),
+            Self::F16(v) => StoredRows::F16(&v[elements]),
+            Self::Q8 { codes, scales } => StoredRows::Q8 {
+                codes: &codes[elements],
+                scales: &scales[first..first + n],
+            },
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::engine::Engine;
 use super::linear::{self, Target};
-use crate::kernels::elementwise::{activate, add, gated, gelu, gelu_tanh, relu, silu};
+use crate::kernels::elementwise::{Nonlinearity, activate, add, gated};
 use crate::package::Activation;
 use crate::package::schema::TensorRole::{FfnNorm, FfnPostNorm, WDown, WGate, WUp};
 
@@ -60,11 +60,11 @@ impl Engine {
         let hidden = match &layer.w_gate {
             Some(w_gate) => {
                 linear::multiply(backend, gate, w_gate, target(WGate), input, mixes);
-                apply_gate(options.activation, gate, up);
+                gated(nonlinearity(options.activation), gate, up);
                 gate
             }
             None => {
-                apply(options.activation, up);
+                activate(nonlinearity(options.activation), up);
                 up
             }
         };
@@ -78,22 +78,12 @@ impl Engine {
     }
 }
 
-/// `gate[i] = f(gate[i]) * up[i]`.
-fn apply_gate(activation: Activation, gate: &mut [f32], up: &[f32]) {
+/// The kernels' name of a configured activation function.
+fn nonlinearity(activation: Activation) -> Nonlinearity {
     match activation {
-        Activation::Silu => gated(gate, up, silu),
-        Activation::Gelu => gated(gate, up, gelu),
-        Activation::GeluTanh => gated(gate, up, gelu_tanh),
-        Activation::Relu => gated(gate, up, relu),
-    }
-}
-
-/// `x[i] = f(x[i])`.
-fn apply(activation: Activation, x: &mut [f32]) {
-    match activation {
-        Activation::Silu => activate(x, silu),
-        Activation::Gelu => activate(x, gelu),
-        Activation::GeluTanh => activate(x, gelu_tanh),
-        Activation::Relu => activate(x, relu),
+        Activation::Silu => Nonlinearity::Silu,
+        Activation::Gelu => Nonlinearity::Gelu,
+        Activation::GeluTanh => Nonlinearity::GeluTanh,
+        Activation::Relu => Nonlinearity::Relu,
     }
 }

@@ -6,7 +6,7 @@
 use super::constraint::Constraint;
 use super::drafts;
 use super::{LastStep, Session, SessionError, SessionErrorKind, Settings, Step, StopReason};
-use crate::digest::logits_fold::fold_logits;
+use crate::kernels::logits_fold::fold_logits;
 use crate::memory::reserved;
 use crate::model::{Engine, Row};
 use crate::sampler::RandomStream;

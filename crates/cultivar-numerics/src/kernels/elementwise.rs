@@ -14,17 +14,48 @@ pub fn add(x: &mut [f32], y: &[f32]) {
     }
 }
 
+/// Activation functions of a feed-forward layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nonlinearity {
+    /// [`silu`].
+    Silu,
+    /// [`gelu`].
+    Gelu,
+    /// [`gelu_tanh`].
+    GeluTanh,
+    /// [`relu`].
+    Relu,
+}
+
 /// `gate[i] = f(gate[i]) * up[i]`: the gate of a feed-forward layer (Shazeer, 2020).
+pub fn gated(f: Nonlinearity, gate: &mut [f32], up: &[f32]) {
+    match f {
+        Nonlinearity::Silu => gate_with(gate, up, silu),
+        Nonlinearity::Gelu => gate_with(gate, up, gelu),
+        Nonlinearity::GeluTanh => gate_with(gate, up, gelu_tanh),
+        Nonlinearity::Relu => gate_with(gate, up, relu),
+    }
+}
+
 #[inline(always)]
-pub fn gated(gate: &mut [f32], up: &[f32], f: impl Fn(f32) -> f32) {
+fn gate_with(gate: &mut [f32], up: &[f32], f: impl Fn(f32) -> f32) {
     for (gate, up) in gate.iter_mut().zip(up) {
         *gate = f(*gate) * up;
     }
 }
 
 /// `x[i] = f(x[i])`.
+pub fn activate(f: Nonlinearity, x: &mut [f32]) {
+    match f {
+        Nonlinearity::Silu => map(x, silu),
+        Nonlinearity::Gelu => map(x, gelu),
+        Nonlinearity::GeluTanh => map(x, gelu_tanh),
+        Nonlinearity::Relu => map(x, relu),
+    }
+}
+
 #[inline(always)]
-pub fn activate(x: &mut [f32], f: impl Fn(f32) -> f32) {
+fn map(x: &mut [f32], f: impl Fn(f32) -> f32) {
     for x in x {
         *x = f(*x);
     }
@@ -32,7 +63,7 @@ pub fn activate(x: &mut [f32], f: impl Fn(f32) -> f32) {
 
 /// SwiGLU (Shazeer, 2020): `gate[i] = silu(gate[i]) * up[i]`.
 pub fn swiglu(gate: &mut [f32], up: &[f32]) {
-    gated(gate, up, silu);
+    gated(Nonlinearity::Silu, gate, up);
 }
 
 /// `silu(x) = x / (1 + exp(-x))`.
@@ -146,7 +177,7 @@ pub fn scale(x: &mut [f32], factor: f32) {
 ///
 /// `out: [width]`, `rows: [weights.len(), width]` as stored; `widen` makes f32 of an element.
 #[inline(always)]
-pub fn add_weighted_rows<T: Copy>(
+pub(super) fn add_weighted_rows<T: Copy>(
     out: &mut [f32],
     weights: &[f32],
     rows: &[T],
