@@ -60,6 +60,14 @@ export const EXPORTS = Object.freeze({
   import_plan: "packer status import",
   import_report: "packer status import",
   import_close: "packer status import",
+  // export
+  export_begin: "packer status len file_bytes",
+  export_step: "packer status export",
+  export_request: "packer status export",
+  export_supply: "packer status export len",
+  export_output: "packer status export",
+  export_files: "packer status export",
+  export_close: "packer status export",
   // selftest
   selftest: "engine status seed",
   // trap

@@ -54,6 +54,27 @@ export interface Card {
   conversion_record: string | null;
 }
 
+/** `cultivar.import_plan.v1`: what an import will make. */
+export interface ImportPlan {
+  schema: "cultivar.import_plan.v1";
+  architecture: string;
+  n_parameters: number;
+  context_len: number;
+  vocab_size: number;
+  /** Number of tensors by format. */
+  formats: Record<string, number>;
+  memory: Card["memory"];
+}
+
+/** `cultivar.export.v1` */
+export interface ExportReport {
+  schema: "cultivar.export.v1";
+  n_tensors: number;
+  weights_bytes: number;
+  /** What could not stay as it is, a sentence each. */
+  notes: string[];
+}
+
 /** `cultivar.run.v1` */
 export interface Report {
   schema: "cultivar.run.v1";

@@ -4,7 +4,7 @@
  * can tell that they belong to one that is gone. Nothing starts before the first call; a worker
  * that fails before it is ready is not replaced until somebody calls again.
  */
-import { CultivarError, KIND, stoppedError, unpackError } from "./errors.js";
+import { CultivarError, KIND, packError, stoppedError, unpackError } from "./errors.js";
 
 /** A worker that has not answered a stop for this long is replaced. */
 const STOP_ANSWER_MS = 1000;
@@ -13,6 +13,26 @@ const STOP_ANSWER_MS = 1000;
 export function lostError() {
   const message = "the session was lost when the worker was replaced: create it again";
   return new CultivarError(message, { kind: KIND.sessionLost });
+}
+
+/** Pauses and resumes the call that it was given to; a stop works meanwhile. */
+export class Pauser {
+  isPaused = false;
+  /** The call's own. */
+  onChange = null;
+
+  pause() {
+    this.#set(true);
+  }
+
+  resume() {
+    this.#set(false);
+  }
+
+  #set(isPaused) {
+    this.isPaused = isPaused;
+    this.onChange?.(isPaused);
+  }
 }
 
 export class Client {
@@ -70,8 +90,9 @@ export class Client {
   }
 
   /**
-   * Calls a verb of the worker, once it is ready. Hooks are `signal`, `onEvent`, and `epoch`: the
-   * worker whose handles the arguments hold; refused if it is gone.
+   * Calls a verb of the worker, once it is ready. Hooks are `signal`, `pauser`, `onEvent` (the
+   * worker waits for what it answers, where it asked), `transfer`, and `epoch`: the worker whose
+   * handles the arguments hold; refused if it is gone.
    */
   async call(verb, args, hooks = {}) {
     if (hooks.signal?.aborted) throw stoppedError();
@@ -80,7 +101,7 @@ export class Client {
   }
 
   /** The same without waiting: for the first calls to a new worker. */
-  send(verb, args, { signal, epoch, onEvent } = {}) {
+  send(verb, args, { signal, pauser, epoch, onEvent, transfer } = {}) {
     if (this.#closed) {
       return Promise.reject(new CultivarError("the kit was closed", { kind: KIND.closed }));
     }
@@ -98,7 +119,8 @@ export class Client {
       this.#calls.set(id, call);
       signal?.addEventListener("abort", onStop);
       try {
-        this.#worker.postMessage({ id, verb, args });
+        this.#worker.postMessage({ id, verb, args }, transfer);
+        this.#obey(id, pauser);
       } catch (cause) {
         end();
         reject(new CultivarError(cause.message, { kind: KIND.badArgument }));
@@ -113,6 +135,13 @@ export class Client {
     this.#rejectAll(() => new CultivarError("the kit was closed", { kind: KIND.closed }));
   }
 
+  #obey(id, pauser) {
+    if (!pauser) return;
+    const worker = this.#worker;
+    pauser.onChange = (pause) => this.#calls.has(id) && worker.postMessage({ id, pause });
+    if (pauser.isPaused) pauser.onChange(true);
+  }
+
   #stop(id) {
     const call = this.#calls.get(id);
     const worker = this.#worker;
@@ -125,11 +154,13 @@ export class Client {
     }, STOP_ANSWER_MS);
   }
 
-  #onMessage({ id, event, data, value, error }) {
+  #onMessage({ id, event, data, ask, value, error }) {
     const call = this.#calls.get(id);
     if (!call) return;
     if (event === "stopping") {
       clearTimeout(call.timer);
+    } else if (ask) {
+      this.#answer({ id, ask }, () => call.onEvent?.(event, data));
     } else if (event) {
       call.onEvent?.(event, data);
     } else if (error) {
@@ -140,6 +171,16 @@ export class Client {
       call.end();
       call.resolve(value);
     }
+  }
+
+  async #answer(reply, work) {
+    const worker = this.#worker;
+    try {
+      await work();
+    } catch (error) {
+      reply.error = packError(error);
+    }
+    worker.postMessage(reply);
   }
 
   /** Throws a worker away, rejects what it was doing, and starts another if this one ever ran. */

@@ -15,8 +15,14 @@
  */
 
 import type { Card, MemoryStats, Report, StopReason } from "./answers.js";
+import type {
+  ExportOptions, ExportedFiles, ImportOptions, OpenPackageHooks, PackageSink, PackageSource,
+} from "./packages.js";
 
-export type { Card, Diagnostics, MemoryStats, Report, StopReason } from "./answers.js";
+export type {
+  Card, Diagnostics, ExportReport, ImportPlan, MemoryStats, Report, StopReason,
+} from "./answers.js";
+export type * from "./packages.js";
 
 /** The engine in its worker. */
 export class Cultivar {
@@ -41,19 +47,28 @@ export class Cultivar {
   /**
    * Opens a package, streaming it straight into the engine's memory. Resolves when every digest
    * has been compared and every value checked; on any error nothing stays allocated and what was
-   * open before is untouched. An ArrayBuffer is copied into a Blob first.
+   * open before is untouched. An ArrayBuffer is copied into a Blob first. A function is asked for
+   * the Blob each time that the package is read, also when a worker had to be replaced.
    */
-  openPackage(
-    source: Blob | File | URL | string | ArrayBuffer | ArrayBufferView,
-    hooks?: OpenPackageHooks,
-  ): Promise<Package>;
+  openPackage(source: PackageSource, hooks?: OpenPackageHooks): Promise<Package>;
 
   /**
    * Imports foreign model files, in any order, into a package file: a GGUF file or its parts, the
    * files of a Hugging Face folder, or a llama2.c checkpoint with its tokenizer. It runs beside the
    * engine, in a worker of its own: a defect there rejects this call and touches nothing else.
+   * Resolves to the package or, with a sink, to its length in bytes.
    */
+  importPackage(files: File[], options: ImportOptions & { sink: PackageSink }): Promise<number>;
   importPackage(files: File[], options?: ImportOptions): Promise<Blob>;
+
+  /**
+   * Makes files of other programs from a package: one GGUF file (its name is empty), or
+   * safetensors with `config.json` and, where it can be made, `tokenizer.model`. Runs beside the
+   * engine too.
+   */
+  exportPackage(
+    source: PackageSource, format: "gguf" | "safetensors", options?: ExportOptions,
+  ): Promise<ExportedFiles>;
 
   /** Memory of the engine. */
   memory(): Promise<MemoryStats>;
@@ -63,6 +78,16 @@ export class Cultivar {
 
   /** Ends the workers. Every pending and later call rejects with kind "closed". */
   close(): void;
+}
+
+/**
+ * Pauses and resumes the call that it was given to, within 50 ms; a stop works meanwhile. One
+ * pauser is for one call at a time.
+ */
+export class Pauser {
+  readonly isPaused: boolean;
+  pause(): void;
+  resume(): void;
 }
 
 /** An open package. */
@@ -77,6 +102,9 @@ export class Package {
 
   /** Text of token ids. Bytes that are no UTF-8 become U+FFFD. */
   detokenize(ids: Uint32Array | number[]): Promise<string>;
+
+  /** The package as files of another program; see `Cultivar.exportPackage`. */
+  exportAs(format: "gguf" | "safetensors", options?: ExportOptions): Promise<ExportedFiles>;
 
   /** Opens a session. Its memory (see `card.memory.kv_bytes`) is taken at once. */
   createSession(settings?: Settings): Promise<Session>;
@@ -128,7 +156,7 @@ export class CultivarError extends Error {
   readonly code: number;
   /**
    * Who refused: "stopped", "trap", "replaced", "session_lost", "closed", "busy", "network",
-   * "unsupported", "bad_argument", "internal"; of the engine: "stale_handle", "out_of_memory",
+   * "quota" (a sink has no room), "unsupported", "bad_argument", "internal"; of the engine: "stale_handle", "out_of_memory",
    * "package", "config", "model", "tokenizer", "session", "kv_cache", "import", "json" and others.
    */
   readonly kind: string;
@@ -159,40 +187,10 @@ export interface EngineInfo {
   fallback: string | null;
 }
 
-export interface OpenPackageHooks {
-  signal?: AbortSignal;
-  /** The card, as soon as the head is read and long before the weights are. */
-  onCard?: (card: Card) => void;
-  onProgress?: (progress: ByteProgress) => void;
-}
-
-export interface ByteProgress {
-  /** "read" and "verify" when opening, "import" when importing. */
-  phase: "read" | "verify" | "import";
-  doneBytes: number;
-  totalBytes: number;
-}
-
 export interface TokenProgress {
   phase: "prefill";
   doneTokens: number;
   totalTokens: number;
-}
-
-export interface ImportOptions {
-  /** How matrices are stored. Default: "keep". */
-  format?:
-    | "keep" | "f32" | "f16" | "bf16" | "q8_0" | "q6_k" | "q5_0" | "q4_k" | "q4_0"
-    | "q4_k_m" | "q4_k_l";
-  /** Texts for the package's metadata. */
-  name?: string;
-  license?: string;
-  source?: string;
-  notes?: string;
-  /** Pass over files of no known kind instead of refusing them. Default: false. */
-  skip_unrecognised?: boolean;
-  signal?: AbortSignal;
-  onProgress?: (progress: ByteProgress) => void;
 }
 
 export interface EncodeOptions {

@@ -5,9 +5,10 @@
  */
 import { Client } from "./client.js";
 import { MODULE_FILES, PACKER_FILE, compileModule, moduleCandidates } from "./features.js";
-import { Package } from "./package.js";
+import { Package, blobOf } from "./package.js";
 import { WorkerPool } from "./worker-pool.js";
 
+export { Pauser } from "./client.js";
 export { CultivarError } from "./errors.js";
 export { Package } from "./package.js";
 export { Session } from "./session.js";
@@ -73,16 +74,33 @@ export class Cultivar {
 
   /** Opens a package; see `cultivar.d.ts`. */
   openPackage(source, hooks = {}) {
-    return Package.open(this.#client, source, hooks);
+    return Package.open(this.#client, this, source, hooks);
   }
 
   /** Imports foreign model files into a package. */
-  async importPackage(files, { signal, onProgress, ...options } = {}) {
+  async importPackage(files, { signal, pauser, sink, onPlan, onProgress, ...options } = {}) {
     const onEvent = (event, data) => {
       if (event === "progress") onProgress?.(data);
+      return event === "plan" ? onPlan?.(data)
+        : event === "write" ? sink.write({ type: "write", ...data }) : undefined;
     };
     const named = Array.from(files, (file) => ({ name: file.name, blob: file }));
-    return this.#pack("importPackage", { files: named, options }, { signal, onEvent });
+    const args = { files: named, options, toSink: Boolean(sink) };
+    try {
+      const made = await this.#pack("importPackage", args, { signal, pauser, onEvent });
+      await sink?.close?.();
+      return made;
+    } catch (error) {
+      await sink?.abort?.(error);
+      throw error;
+    }
+  }
+
+  /** Makes files of other programs from a package; see `cultivar.d.ts`. */
+  async exportPackage(source, format, { signal, pauser, onProgress } = {}) {
+    const onEvent = (event, data) => onProgress?.(data);
+    const blob = await blobOf(source, signal);
+    return this.#pack("exportPackage", { blob, format }, { signal, pauser, onEvent });
   }
 
   async #pack(verb, args, hooks) {

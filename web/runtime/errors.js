@@ -14,6 +14,8 @@ export const KIND = Object.freeze({
   closed: "closed",
   busy: "busy",
   network: "network",
+  quota: "quota",
+  storage: "storage",
   unsupported: "unsupported",
   badArgument: "bad_argument",
   internal: "internal",
@@ -49,8 +51,11 @@ export function kindOfCode(code) {
 
 /** A plain object for postMessage. */
 export function packError(error) {
-  const { message, code = 0, kind = KIND.internal } = error;
-  return { message: String(message), code, kind };
+  // A browser's own error may have a number too, which means something else.
+  const { message, kind, code = 0 } = error;
+  if (kind) return { message, code, kind };
+  const isQuota = error.name === "QuotaExceededError";
+  return { message: String(message), code: 0, kind: isQuota ? KIND.quota : KIND.internal };
 }
 
 /** The error again, on the other side. */

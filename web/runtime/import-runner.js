@@ -1,7 +1,8 @@
 /**
- * Imports foreign files into a package: the module asks for ranges, and gives back ranges of the
- * new file, which becomes a Blob. Holds one range and what the browser has not yet moved out of
- * memory; never a whole source file.
+ * Imports foreign files into a package, and exports a package into files of other programs: the
+ * module asks for ranges to read and gives back ranges to write, which go to the caller's sink or
+ * become a Blob. Holds two ranges and what the browser has not yet moved out of memory; never a
+ * whole file.
  */
 import { IMPORT_STEP } from "./abi.js";
 import { CultivarError, KIND } from "./errors.js";
@@ -11,50 +12,83 @@ import { Budget, Turn } from "./pace.js";
 const FOLD_BYTES = 16 << 20;
 
 /**
- * Resolves to the package as a Blob. `files` are `{ name, blob }`; options are `format`, `name`,
- * `license`, `source` and `notes`.
+ * Resolves to the package: a Blob or, with a hook `write(position, bytes)`, its length. `files` are
+ * `{ name, blob }`; options as in `cultivar.d.ts`. The import waits for what `onPlan` and `write`
+ * answer.
  */
-export async function importFiles(engine, files, options, { signal, onProgress } = {}) {
+export async function importFiles(engine, files, options, hooks = {}) {
+  const { onPlan, onProgress, write } = hooks;
   const sources = files.map(({ name, blob }) => ({ name, bytes: blob.size }));
   const order = JSON.stringify({ sources, options });
   const handle = engine.call("import_begin", engine.putText(order));
-  try {
-    return await runImport(engine, handle, files, new Turn(signal), onProgress ?? (() => {}));
-  } finally {
-    if (!engine.isDead) engine.call("import_close", handle);
-  }
+  const target = write ? new CallerSink(write) : new RangeSink();
+  let hasPlan = false;
+  await pump(engine, "import", handle, hooks.signal, {
+    read: ([source, at, n]) => readRange(files[source], at, n),
+    write: ([, at], bytes) => target.write(at, bytes),
+    progress: async ([, doneBytes, totalBytes]) => {
+      if (!hasPlan) await onPlan?.(engine.json("import_plan", handle));
+      hasPlan = true;
+      onProgress?.({ phase: "import", doneBytes, totalBytes });
+    },
+  });
+  return target.end();
 }
 
-async function runImport(engine, handle, files, turn, onProgress) {
+/** Resolves to `{ files: [{ name, blob }], report }`. */
+export async function exportFiles(engine, blob, format, { signal, onProgress } = {}) {
+  const totalBytes = blob.size;
+  const handle = engine.call("export_begin", engine.putText(format), totalBytes);
+  const targets = [];
+  let made = null;
+  await pump(engine, "export", handle, signal, {
+    read: ([, at, n]) => {
+      onProgress?.({ phase: "export", doneBytes: at + n, totalBytes });
+      return readRange({ name: "the package", blob }, at, n);
+    },
+    write: ([file, at], bytes) => {
+      made ??= engine.json("export_files", handle);
+      (targets[file] ??= new RangeSink()).write(at, bytes);
+    },
+  });
+  const files = made.files.map((name, idx) => ({ name, blob: targets[idx].end() }));
+  return { files, report: made.report };
+}
+
+/** Does what the steps of a handle ask for, to its end, and closes it. */
+async function pump(engine, group, handle, signal, { read, write, progress }) {
   const budget = new Budget(1 << 18, 1 << 14, 1 << 24);
-  const target = new RangeSink();
-  for (;;) {
-    const began = performance.now();
-    const outcome = engine.call("import_step", handle, budget.units);
-    const [source, at, n] = request(engine, handle);
-    if (outcome === IMPORT_STEP.done) return target.toBlob();
-    if (outcome === IMPORT_STEP.progress) {
-      onProgress({ phase: "import", doneBytes: at, totalBytes: n });
+  const turn = new Turn(signal);
+  try {
+    for (;;) {
+      const began = performance.now();
+      const outcome = engine.call(`${group}_step`, handle, budget.units);
+      const wanted = request(engine, group, handle);
+      if (outcome === IMPORT_STEP.done) return;
+      const isRead = outcome === IMPORT_STEP.read;
+      const output = outcome === IMPORT_STEP.write
+        && engine.bytes(engine.call(`${group}_output`, handle));
+      // Making output is work of the step; reading and writing files is not.
+      if (!isRead) budget.note(performance.now() - began);
+      if (output) await write(wanted, output);
+      if (outcome === IMPORT_STEP.progress) await progress(wanted);
+      if (isRead) {
+        const bytes = await read(wanted);
+        turn.check();
+        const supplied = performance.now();
+        engine.call(`${group}_supply`, handle, engine.put(bytes));
+        budget.note(performance.now() - supplied);
+      }
+      await turn.next();
     }
-    if (outcome === IMPORT_STEP.write) {
-      target.write(at, engine.bytes(engine.call("import_output", handle)));
-    }
-    // Making output is work of the step; reading a file below is not.
-    if (outcome !== IMPORT_STEP.read) budget.note(performance.now() - began);
-    if (outcome === IMPORT_STEP.read) {
-      const bytes = await readRange(files[source], at, n);
-      turn.check();
-      const supplied = performance.now();
-      engine.call("import_supply", handle, engine.put(bytes));
-      budget.note(performance.now() - supplied);
-    }
-    await turn.next();
+  } finally {
+    if (!engine.isDead) engine.call(`${group}_close`, handle);
   }
 }
 
 /** The three numbers that say what a step wants; each is below 2^53 by the package's limits. */
-function request(engine, handle) {
-  const bytes = engine.bytes(engine.call("import_request", handle) * 4);
+function request(engine, group, handle) {
+  const bytes = engine.bytes(engine.call(`${group}_request`, handle) * 4);
   const view = new DataView(bytes.buffer);
   return [0, 8, 16].map((at) => Number(view.getBigUint64(at, true)));
 }
@@ -65,6 +99,30 @@ async function readRange({ name, blob }, at, len) {
   } catch (cause) {
     const message = `${name} cannot be read (${cause.message}): was it changed or removed?`;
     throw new CultivarError(message, { kind: KIND.network });
+  }
+}
+
+/** Hands ranges to the caller, who writes one while the next is made. */
+class CallerSink {
+  #write;
+  #end = 0;
+  #writing = null;
+
+  constructor(write) {
+    this.#write = write;
+  }
+
+  async write(position, data) {
+    await this.#writing;
+    this.#end = Math.max(this.#end, position + data.length);
+    this.#writing = this.#write(position, data);
+    this.#writing.catch(() => {}); // Whoever awaits it next hears of it.
+  }
+
+  /** The length of what was written. */
+  async end() {
+    await this.#writing;
+    return this.#end;
   }
 }
 
@@ -81,17 +139,9 @@ class RangeSink {
     if (this.#looseBytes >= FOLD_BYTES) this.#fold();
   }
 
-  /** Everything in order of offsets; what was never written is zero. */
-  toBlob() {
-    const pieces = [];
-    let end = 0;
-    for (const at of [...this.#parts.keys()].sort((a, b) => a - b)) {
-      const part = this.#parts.get(at);
-      if (at > end) pieces.push(new Uint8Array(at - end));
-      pieces.push(part);
-      end = at + (part.size ?? part.length);
-    }
-    return new Blob(pieces, { type: "application/octet-stream" });
+  /** Everything in order of offsets as a Blob; what was never written is zero. */
+  end() {
+    return blobOfRanges(this.#parts);
   }
 
   #fold() {
@@ -99,4 +149,17 @@ class RangeSink {
     this.#loose = [];
     this.#looseBytes = 0;
   }
+}
+
+/** A Blob of a Map from offset to Blob or bytes, in order; what was never written is zero. */
+export function blobOfRanges(parts) {
+  const pieces = [];
+  let end = 0;
+  for (const at of [...parts.keys()].sort((a, b) => a - b)) {
+    const part = parts.get(at);
+    if (at > end) pieces.push(new Uint8Array(at - end));
+    pieces.push(part);
+    end = at + (part.size ?? part.length);
+  }
+  return new Blob(pieces, { type: "application/octet-stream" });
 }

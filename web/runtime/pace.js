@@ -53,7 +53,7 @@ export function letMessagesIn() {
   });
 }
 
-/** Checks the signal, and lets messages in when the current turn is over. */
+/** Checks the signal, lets messages in when the turn is over, and waits while it is paused. */
 export class Turn {
   #signal;
   #began = performance.now();
@@ -77,6 +77,7 @@ export class Turn {
     this.check();
     if (!this.isOver) return;
     await letMessagesIn();
+    await this.#signal?.paused;
     this.#began = performance.now();
     this.check();
   }

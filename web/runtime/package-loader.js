@@ -22,7 +22,7 @@ export async function loadPackage(engine, source, { signal, onCard, onProgress }
   const loader = new Loader(engine, stream, signal, onProgress ?? (() => {}));
   try {
     await loader.readHead();
-    onCard?.(loader.card);
+    await onCard?.(loader.card);
     await loader.readTensors();
     await loader.readTail();
     await loader.finish();

@@ -2,11 +2,13 @@
  * An open package on the page's side: a handle in the worker and where the bytes came from, so
  * that it can be opened again when the worker is replaced. Never holds weights.
  */
+import { ByteStream } from "./byte-stream.js";
 import { CultivarError, KIND } from "./errors.js";
 import { Session } from "./session.js";
 
 export class Package {
   #client;
+  #kit;
   #source;
   #handle = 0;
   #epoch = 0;
@@ -16,28 +18,29 @@ export class Package {
   /** What the package is: see `Card` in `cultivar.d.ts`. */
   card = null;
 
-  constructor(client, source) {
+  constructor(client, kit, source) {
     this.#client = client;
+    this.#kit = kit;
     this.#source = source;
   }
 
   /** Opens a package; resolves when it is verified as a whole. */
-  static async open(client, source, hooks) {
-    const opened = new Package(client, asSource(source));
+  static async open(client, kit, source, hooks) {
+    const opened = new Package(client, kit, asSource(source));
     await opened.#open(hooks);
     return opened;
   }
 
-  async #open({ signal, onCard, onProgress } = {}) {
+  async #open({ signal, pauser, onCard, onProgress } = {}) {
     const onEvent = (event, data) => {
-      if (event === "card") onCard?.(data);
       if (event === "progress") onProgress?.(data);
+      return event === "card" ? onCard?.(data) : undefined;
     };
     await this.#client.ready();
     const { epoch } = this.#client;
-    const args = { source: this.#source };
+    const args = { source: await sourceNow(this.#source) };
     const { handle, card } = await this.#client.call("openPackage", args, {
-      signal, onEvent, epoch,
+      signal, pauser, onEvent, epoch,
     });
     Object.assign(this, { card });
     this.#handle = handle;
@@ -71,6 +74,11 @@ export class Package {
     return (await this.#call("detokenize", { ids })).value;
   }
 
+  /** The package as files of another program: "gguf" or "safetensors". */
+  exportAs(format, options) {
+    return this.#kit.exportPackage(this.#source, format, options);
+  }
+
   /** Opens a session. */
   async createSession(settings = {}) {
     const plain = { ...settings };
@@ -92,12 +100,23 @@ export class Package {
   }
 }
 
+/** The bytes of whatever a package can be opened from. */
+export async function blobOf(source, signal) {
+  const now = await sourceNow(asSource(source));
+  if (now instanceof Blob) return now;
+  const stream = await ByteStream.open(now, signal);
+  return new Blob([await stream.take(stream.size)]);
+}
+
+/** A function gives the Blob anew each time. */
+const sourceNow = (source) => (typeof source === "function" ? source() : source);
+
 /** A Blob stays with the browser and can be read again; a URL is fetched again. */
 function asSource(source) {
-  if (source instanceof Blob) return source;
+  if (source instanceof Blob || typeof source === "function") return source;
   if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return new Blob([source]);
   if (source instanceof URL) return source.href;
   if (typeof source === "string") return new URL(source, globalThis.location?.href).href;
-  const message = "a package is opened from a Blob, File, URL or ArrayBuffer";
+  const message = "a package is opened from a Blob, File, URL, ArrayBuffer or function";
   throw new CultivarError(message, { kind: KIND.badArgument });
 }

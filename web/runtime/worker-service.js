@@ -1,21 +1,19 @@
 /**
- * What the worker does with messages: one engine, one action per verb, an answer for every call.
- * Imports have an instance of their own each, so that their memory goes when they end.
- * Calls run side by side between their steps; a stop is a message about a running call.
- * Works on any port with postMessage and onmessage, so that tests run it without a browser.
+ * What the kit's worker does: one engine, one action per verb. Imports and exports have an
+ * instance of their own each, so that their memory goes when they end.
  */
 import { Engine } from "./engine.js";
-import { CultivarError, KIND, packError, stoppedError } from "./errors.js";
-import { importFiles } from "./import-runner.js";
+import { CultivarError, KIND } from "./errors.js";
+import { exportFiles, importFiles } from "./import-runner.js";
 import { idBytes } from "./memory.js";
-import { letMessagesIn } from "./pace.js";
 import { loadPackage } from "./package-loader.js";
+import { servePort } from "./service.js";
 import { encodeFlags, runSession } from "./session-runner.js";
 
 /** Seed of the self test: any would do, but a failure must be repeatable. */
 const SELFTEST_SEED = 1;
 
-/** One function per verb: (args, {signal, emit}) to the value that is answered. */
+/** One function per verb: (args, {signal, emit, ask}) to the value that is answered. */
 function createActions() {
   let engine = null;
   /** Sessions that are producing tokens; a second run on one of them is refused. */
@@ -27,15 +25,23 @@ function createActions() {
       engine = made;
       return { ...made.info, selftest_checks: nChecks };
     },
-    openPackage: ({ source }, { signal, emit }) =>
+    openPackage: ({ source }, { signal, emit, ask }) =>
       loadPackage(engine, source, {
         signal,
-        onCard: (card) => emit("card", card),
+        onCard: (card) => ask("card", card),
         onProgress: (progress) => emit("progress", progress),
       }),
     closePackage: ({ handle }) => engine.call("package_close", handle),
-    importPackage: async ({ module, files, options }, { signal, emit }) =>
+    importPackage: async ({ module, files, options, toSink }, { signal, emit, ask }) =>
       importFiles(await Engine.create(module), files, options, {
+        signal,
+        onPlan: (plan) => ask("plan", plan),
+        onProgress: (progress) => emit("progress", progress),
+        write: toSink
+          && ((position, data) => ask("write", { position, data }, [data.buffer])),
+      }),
+    exportPackage: async ({ module, blob, format }, { signal, emit }) =>
+      exportFiles(await Engine.create(module), blob, format, {
         signal,
         onProgress: (progress) => emit("progress", progress),
       }),
@@ -83,46 +89,7 @@ function createActions() {
   };
 }
 
-/**
- * Answers the messages of a port: `{id, verb, args}` runs, `{id, stop: true}` stops.
- * @param {{postMessage: Function, onmessage: Function|null}} port
- */
+/** Answers the messages of a port. */
 export function serve(port) {
-  const actions = createActions();
-  const stops = new Map();
-  const run = (id, verb, args) => runAction(port, actions, stops, { id, verb, args });
-  port.onmessage = ({ data }) => {
-    const { id, verb, args } = data;
-    if (!data.stop) {
-      run(id, verb, args);
-      return;
-    }
-    // The answer to the stop is the end of the call, but that may wait for a read of a slow
-    // disk; this one says that the worker is alive and has understood.
-    if (stops.has(id)) port.postMessage({ id, event: "stopping" });
-    stops.get(id)?.abort();
-  };
-  port.postMessage({ event: "serving" });
-}
-
-async function runAction(port, actions, stops, { id, verb, args }) {
-  const stop = new AbortController();
-  stops.set(id, stop);
-  const { signal } = stop;
-  const emit = (event, data) => port.postMessage({ id, event, data });
-  try {
-    if (!Object.hasOwn(actions, verb)) {
-      throw new CultivarError(`unknown verb: ${verb}`, { kind: KIND.badArgument });
-    }
-    // A stop that was sent right behind the call is seen before the work begins.
-    await letMessagesIn();
-    if (signal.aborted) throw stoppedError();
-    port.postMessage({ id, value: await actions[verb](args, { signal, emit }) });
-  } catch (error) {
-    // What goes wrong after a stop is part of stopping, unless the engine itself is gone.
-    const isStop = signal.aborted && error.kind !== KIND.trap;
-    port.postMessage({ id, error: packError(isStop ? stoppedError() : error) });
-  } finally {
-    stops.delete(id);
-  }
+  servePort(port, createActions());
 }

@@ -19,6 +19,7 @@ const GROUPS: &[(&str, Option<Part>)] = &[
     ("text", Some(Part::Engine)),
     ("session", Some(Part::Engine)),
     ("import", Some(Part::Packer)),
+    ("export", Some(Part::Packer)),
     ("selftest", Some(Part::Engine)),
     ("trap", None),
 ];

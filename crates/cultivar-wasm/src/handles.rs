@@ -24,6 +24,8 @@ pub enum Kind {
     Session = 2,
     /// A running import.
     Import = 3,
+    /// A running export.
+    Export = 6,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             Kind::Package => "package",
             Kind::Session => "session",
             Kind::Import => "import",
+            Kind::Export => "export",
         }
     }
 }

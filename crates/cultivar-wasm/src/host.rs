@@ -7,7 +7,7 @@ use crate::buffer::Buffer;
 use crate::handles::{Kind, Table};
 use crate::status::Failure;
 #[cfg(feature = "packer")]
-use crate::verbs::import::ImportSlot;
+use crate::verbs::{export::ExportSlot, import::ImportSlot};
 #[cfg(feature = "engine")]
 use crate::verbs::{package::PackageSlot, session::SessionSlot};
 use alloc::string::String;
@@ -19,7 +19,7 @@ const N_PACKAGES_MAX: usize = 64;
 /// Sessions open at a time.
 #[cfg(feature = "engine")]
 const N_SESSIONS_MAX: usize = 1024;
-/// Imports running at a time.
+/// Imports running at a time, and exports.
 #[cfg(feature = "packer")]
 const N_IMPORTS_MAX: usize = 8;
 /// Longest sentence kept about a refusal; its memory is taken before the first one.
@@ -35,6 +35,8 @@ pub struct Host {
     pub(crate) sessions: Table<SessionSlot>,
     #[cfg(feature = "packer")]
     pub(crate) imports: Table<ImportSlot>,
+    #[cfg(feature = "packer")]
+    pub(crate) exporters: Table<ExportSlot>,
     error_code: i32,
     error_text: String,
 }
@@ -50,6 +52,8 @@ impl Host {
             sessions: Table::new(Kind::Session, N_SESSIONS_MAX),
             #[cfg(feature = "packer")]
             imports: Table::new(Kind::Import, N_IMPORTS_MAX),
+            #[cfg(feature = "packer")]
+            exporters: Table::new(Kind::Export, N_IMPORTS_MAX),
             error_code: 0,
             error_text: String::new(),
         }

@@ -6,10 +6,10 @@
 
 use core::fmt;
 use cultivar_core::bytes::ShortText;
+use cultivar_core::package::PackageError;
 #[cfg(feature = "engine")]
 use cultivar_core::{
     model::{ModelError, OpenError},
-    package::PackageError,
     session::SessionError,
     tokenizer::TokenizerError,
 };
@@ -68,7 +68,6 @@ pub enum Failure {
     /// The boundary's own refusal: status, a number, and a name where there is one.
     Boundary(Status, i64, ShortText),
     /// A package rule was broken.
-    #[cfg(feature = "engine")]
     Package(PackageError),
     /// A head that the engine cannot run.
     #[cfg(feature = "engine")]
@@ -112,7 +111,6 @@ impl Failure {
     pub fn code(&self) -> i32 {
         match self {
             Failure::Boundary(status, ..) => status.code(),
-            #[cfg(feature = "engine")]
             Failure::Package(error) => error.code(),
             #[cfg(feature = "engine")]
             Failure::Open(error) => error.code(),
@@ -134,7 +132,6 @@ impl fmt::Display for Failure {
             Failure::Boundary(status, number, name) => {
                 boundary_text(f, *status, *number, name.as_str())
             }
-            #[cfg(feature = "engine")]
             Failure::Package(error) => error.fmt(f),
             #[cfg(feature = "engine")]
             Failure::Open(error) => error.fmt(f),
@@ -189,7 +186,6 @@ fn boundary_text(f: &mut fmt::Formatter<'_>, s: Status, number: i64, name: &str)
     }
 }
 
-#[cfg(feature = "engine")]
 impl From<PackageError> for Failure {
     fn from(error: PackageError) -> Failure {
         Failure::Package(error)

@@ -305,6 +305,69 @@ fn an_import_says_what_is_wrong_with_its_order() {
     assert!(host.import_close(handle).is_err());
 }
 
+/// Runs an export of these package bytes to its end: the first file's length, or the first code.
+fn export(host: &mut Host, format: &str, file: &[u8]) -> Result<usize, i32> {
+    let code = |failure: Failure| failure.code();
+    let len = put(host, format.as_bytes());
+    let handle = host.export_begin(len, file.len() as f64).map_err(code)?;
+    assert!(host.export_files(handle).is_err(), "no head is read yet");
+    assert!(host.export_output(handle).is_err());
+    let mut end = 0;
+    let outcome = loop {
+        let step = host.export_step(handle).map_err(code);
+        assert_eq!(host.export_request(handle), Ok(6));
+        let words = answer(host, 24);
+        let words: Vec<u64> = words
+            .chunks(8)
+            .map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")))
+            .collect();
+        match step {
+            Ok(import::STEP_READ) => {
+                let at = words[1] as usize;
+                let len = put(host, &file[at..at + words[2] as usize]);
+                if let Err(error) = host.export_supply(handle, len).map_err(code) {
+                    break Err(error);
+                }
+            }
+            Ok(import::STEP_WRITE) => {
+                let len = host.export_output(handle).expect("output") as u64;
+                assert_eq!(len, words[2]);
+                end = end.max((words[1] + len) * u64::from(words[0] == 0));
+            }
+            Ok(_) => {
+                let len = host.export_files(handle).expect("files");
+                let files = json::parse(&answer(host, len)).expect("JSON");
+                assert!(files.get("files").is_some() && files.get("report").is_some());
+                break Ok(end as usize);
+            }
+            Err(error) => break Err(error),
+        }
+    };
+    assert_eq!(host.export_close(handle), Ok(0));
+    assert!(host.export_step(handle).is_err());
+    outcome
+}
+
+#[test]
+fn an_export_reads_a_package_and_writes_files_or_says_why_not() {
+    let mut host = Host::new();
+    let file = golden("golden-q8_0.slm");
+    let unknown = Status::UnknownOption.code();
+    assert_eq!(export(&mut host, "onnx", &file), Err(unknown));
+    let made = export(&mut host, "safetensors", &file).expect("files");
+    assert!(made > file.len(), "blocks become f32");
+    let mut damaged = file.clone();
+    damaged[300] ^= 1;
+    for (bytes, what) in [
+        (&file[..40], "a cut header"),
+        (&file[..64], "a file shorter than its header says"),
+        (damaged.as_slice(), "a damaged head"),
+    ] {
+        let code = export(&mut host, "gguf", bytes).expect_err(what);
+        assert!((100..200).contains(&code), "{what}: {code}");
+    }
+}
+
 #[test]
 fn the_engine_describes_itself() {
     let mut host = Host::new();

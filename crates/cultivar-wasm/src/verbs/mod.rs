@@ -4,6 +4,8 @@
 
 pub mod buffer;
 #[cfg(feature = "packer")]
+pub mod export;
+#[cfg(feature = "packer")]
 pub mod import;
 pub mod meta;
 #[cfg(feature = "engine")]

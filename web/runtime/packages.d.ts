@@ -1,0 +1,75 @@
+/**
+ * How packages come in and go out: opening, importing, exporting. Part of `cultivar.d.ts`.
+ */
+
+import type { Card, ExportReport, ImportPlan } from "./answers.js";
+import type { CultivarError, Pauser } from "./cultivar.js";
+
+/** Where a package is read from. */
+export type PackageSource = Blob | File | URL | string | ArrayBuffer | ArrayBufferView
+  | (() => Blob | Promise<Blob>);
+
+/**
+ * Where a package is written to, in any order, the head last; each call is waited for. What
+ * `FileSystemFileHandle.createWritable()` gives is one.
+ */
+export interface PackageSink {
+  write(range: { type: "write"; position: number; data: Uint8Array }): void | Promise<void>;
+  /** All is written. */
+  close?(): void | Promise<void>;
+  /** The import ended early; what was written is of no use. */
+  abort?(reason: CultivarError): void | Promise<void>;
+}
+
+export interface OpenPackageHooks {
+  signal?: AbortSignal;
+  pauser?: Pauser;
+  /**
+   * The card, as soon as the head is read and before memory is taken for weights. What it answers
+   * is waited for; if it rejects, opening ends with that error.
+   */
+  onCard?: (card: Card) => void | Promise<void>;
+  onProgress?: (progress: ByteProgress) => void;
+}
+
+export interface ByteProgress {
+  /** "read" and "verify" when opening, "import" when importing, "export" when exporting. */
+  phase: "read" | "verify" | "import" | "export";
+  doneBytes: number;
+  totalBytes: number;
+}
+
+export interface ImportOptions {
+  /** How matrices are stored. Default: "keep". */
+  format?:
+    | "keep" | "f32" | "f16" | "bf16" | "q8_0" | "q6_k" | "q5_0" | "q4_k" | "q4_0"
+    | "q4_k_m" | "q4_k_l";
+  /** Texts for the package's metadata. */
+  name?: string;
+  license?: string;
+  source?: string;
+  notes?: string;
+  /** Pass over files of no known kind instead of refusing them. Default: false. */
+  skip_unrecognised?: boolean;
+  /** Takes the package as it is made, so that it is never held in memory. */
+  sink?: PackageSink;
+  /**
+   * What is known when all headers are read and no weight is, memory included. What it answers is
+   * waited for; if it rejects, the import ends with that error.
+   */
+  onPlan?: (plan: ImportPlan) => void | Promise<void>;
+  signal?: AbortSignal;
+  pauser?: Pauser;
+  onProgress?: (progress: ByteProgress) => void;
+}
+
+export interface ExportOptions {
+  signal?: AbortSignal;
+  pauser?: Pauser;
+  onProgress?: (progress: ByteProgress) => void;
+}
+
+export interface ExportedFiles {
+  files: { name: string; blob: Blob }[];
+  report: ExportReport;
+}
