@@ -15,8 +15,10 @@ import { createIntake } from "./panels/intake.js";
 import { createJobProgress } from "./panels/job-progress.js";
 import { createMessages } from "./panels/messages.js";
 import { createModelCard } from "./panels/model-card.js";
-import { createOutput } from "./panels/output.js";
+import { createOutput } from "./panels/output/output.js";
 import { createPrompt } from "./panels/prompt.js";
+import { createSampling } from "./panels/sampling.js";
+import { createSessions } from "./panels/sessions.js";
 import { createThemeSwitch } from "./panels/theme-switch.js";
 import { event } from "./state/events.js";
 import { initialState, reduce } from "./state/reducers.js";
@@ -31,7 +33,9 @@ const PANELS = [
   ["intake-place", createIntake],
   ["job-place", createJobProgress],
   ["card-place", createModelCard],
+  ["sessions-place", createSessions],
   ["prompt-place", createPrompt],
+  ["sampling-place", createSampling],
   ["output-place", createOutput],
   ["diagnostics-place", createDiagnostics],
   ["drop-place", createDropWindow],
@@ -72,10 +76,24 @@ const panels = PANELS.map(([place, create]) => {
   return panel;
 });
 
+/** In a chat one writes below what was said; a completion follows its prompt. */
+const ORDERS = {
+  complete: ["prompt-place", "sampling-place", "output-place"],
+  chat: ["output-place", "prompt-place", "sampling-place"],
+};
+const bench = document.getElementById("workbench");
+
+function arrange(mode) {
+  if (bench.dataset.mode === mode) return;
+  bench.dataset.mode = mode;
+  bench.append(...ORDERS[mode].map((place) => document.getElementById(place)));
+}
+
 let isDrawAsked = false;
 
 function draw() {
   const { state } = store;
+  arrange(state.settings.values.mode);
   document.body.dataset.stage = state.model ? "ready" : state.intake.job ? "opening" : "empty";
   addressBar.write(state.settings.values, linkedWeights(state));
   for (const panel of panels) panel.update(state);

@@ -1,41 +1,40 @@
 /**
- * Commands that run a completion and stop it. Each run is a fresh session with exactly the
- * settings in the state, so the same link and model give the same text; the clock is read only
- * to show times. Tokens are handed to the state in small groups, one per drawn frame at most.
+ * Commands that let the model write, and stop it: run, send, write again, go on from another
+ * token or an edited message. An answer depends on its prompt's tokens and the settings in the
+ * state alone, so the same link and model give the same text; the clock is read only to show
+ * times. Tokens reach the state in small groups, one per drawn frame at most.
  */
-import { SETTINGS } from "../state/setting-table.js";
+import { sessionSettings } from "../state/setting-table.js";
 import { event } from "../state/events.js";
-import { runObstacle } from "../state/selectors.js";
+import { activeTurn, runObstacle, shownTurns } from "../state/selectors.js";
+import { pathTo, sessionOf } from "../state/sessions.js";
 import { messageOfError } from "./advice.js";
+import { createLiveSessions } from "./live-sessions.js";
 
 /** Tokens arriving within this time are shown together: a frame at 60 Hz. */
 const GROUP_MS = 16;
 
-/** What a session is created with: the rows of the settings table that belong to a run. */
-function sessionSettings(values) {
-  const rows = SETTINGS.filter((row) => row.scope === "run");
-  return Object.fromEntries(rows.map((row) => [row.name, values[row.name]]));
-}
-
 /** `desk.opened` is the open package; `now()` gives milliseconds for display only. */
 export function createRunCommands({ store, desk, now }) {
-  let stopper = null;
-  let going = Promise.resolve();
+  const live = createLiveSessions();
+  /** Runs by the page's session: `{ stopper, going }`. */
+  const runs = new Map();
   const dispatch = (type, fields) => store.dispatch(event(type, fields));
+  const change = (name, text) => dispatch("settingChanged", { name, text });
+  const shown = () => shownTurns(store.state);
 
   /** Reads all tokens of one prompt into the state; a stop is an ordinary end. */
-  async function readTokens(session, prompt, signal) {
-    let group = { text: "", count: 0 };
+  async function readTokens(session, at, ids, signal) {
+    let tokens = [];
     let shownMs = -Infinity;
     const show = () => {
       shownMs = now();
-      if (group.text || group.count > 0) dispatch("tokensArrived", { ...group, ms: shownMs });
-      group = { text: "", count: 0 };
+      if (tokens.length > 0) dispatch("tokensArrived", { ...at, tokens, ms: shownMs });
+      tokens = [];
     };
     try {
-      for await (const { id, text } of session.generate(prompt, { signal })) {
-        // The last piece of text may complete a character without being a token: its id is null.
-        group = { text: group.text + text, count: group.count + (id === null ? 0 : 1) };
+      for await (const { index, ...token } of session.generate(ids, { signal })) {
+        tokens.push(token);
         if (now() - shownMs >= GROUP_MS) show();
       }
     } catch (error) {
@@ -45,49 +44,103 @@ export function createRunCommands({ store, desk, now }) {
     }
   }
 
-  async function runOnce() {
-    const { values } = store.state.settings;
-    const { signal } = stopper;
-    dispatch("runStarted", { prompt: values.prompt, ms: now() });
+  /** Ids of a turn's prompt, and the settings of its format. */
+  async function promptOf(path) {
+    return { ids: [...await desk.opened.tokenize(path.at(-1).text)] };
+  }
+
+  async function answer(at, given, settings, from, signal) {
     let session = null;
     try {
-      session = await desk.opened.createSession(sessionSettings(values));
-      await readTokens(session, values.prompt, signal);
-      const ms = now();
+      const path = pathTo(sessionOf(store.state.sessions, at.session), at.turn).slice(0, -1);
+      const prompt = [...(await promptOf(path)).ids, ...given.map(({ id }) => id)];
+      signal.throwIfAborted();
+      const begun = await live.begin(desk.opened, settings, prompt, at.session, from);
+      session = begun.session;
+      await readTokens(session, at, prompt.slice(begun.n), signal);
       const report = await session.report();
-      dispatch("runEnded", { stopReason: report.stop_reason, report, ms });
+      const ids = [...prompt, ...report.output_ids];
+      await live.keep({ owner: at.session, turn: at.turn, settings, ids, session });
+      dispatch("runEnded", { ...at, stopReason: report.stop_reason, report });
     } catch (error) {
-      endBadly(error, signal.aborted);
+      await session?.close().catch(() => {});
+      endBadly(at, error, signal.aborted);
     }
-    // A session that is already lost with its worker has nothing left to close.
-    await session?.close().catch(() => {});
   }
 
   /** A stop that cost the worker (it did not answer) is still a stop, only without a report. */
-  function endBadly(error, isStopped) {
+  function endBadly(at, error, isStopped) {
     if (isStopped) {
-      dispatch("runEnded", { stopReason: "cancelled", report: null, ms: now() });
+      dispatch("runEnded", { ...at, stopReason: "cancelled", report: null });
     } else {
-      dispatch("runFailed", { ms: now() });
+      dispatch("runFailed", at);
       dispatch("messageRaised", { message: messageOfError("The run failed", error) });
     }
   }
 
-  return {
+  /**
+   * Begins a turn of the model after the turn `parent`, with tokens that it is given; it goes on
+   * from the turn `from`, by default the answer before.
+   */
+  function start(parent, given = [], from = shown().session.turns[parent].parent) {
+    const { values } = store.state.settings;
+    const session = store.state.sessions.current;
+    dispatch("runStarted", { session, parent, tokens: given, seed: values.seed, ms: now() });
+    const at = { session, turn: shown().session.tip };
+    const stopper = new AbortController();
+    const going = answer(at, given, sessionSettings(values), from, stopper.signal)
+      .finally(() => runs.delete(session));
+    runs.set(session, { stopper, going });
+  }
+
+  function addPrompt(parent, text) {
+    dispatch("promptAdded", { session: store.state.sessions.current, parent, text });
+    return shown().session.tip;
+  }
+
+  /** The first prompt on the path, if it has this text, else a new one beside it. */
+  function firstPrompt(text) {
+    const [first] = shown().path;
+    return first?.text === text ? first.id : addPrompt(null, text);
+  }
+
+  const commands = {
+    /** Runs the prompt that is typed; in a chat, sends it. */
     run() {
       if (runObstacle(store.state)) return;
-      stopper = new AbortController();
-      going = runOnce();
+      start(firstPrompt(store.state.settings.values.prompt));
     },
+    /** Writes a turn anew beside the old one, with the same seed or the next. */
+    again(turn, isSameSeed = false) {
+      if (runObstacle(store.state)) return;
+      const { values } = store.state.settings;
+      if (!isSameSeed) change("seed", String(BigInt.asUintN(64, BigInt(values.seed) + 1n)));
+      start(turn.parent);
+    },
+    /** Stops what the session on show writes. */
     stop() {
-      if (store.state.run.status !== "running") return;
-      dispatch("runStopping");
-      stopper.abort();
+      const { session } = shown();
+      const turn = activeTurn(session);
+      if (turn?.status !== "running") return;
+      dispatch("runStopping", { session: session.id, turn: turn.id });
+      runs.get(session.id)?.stopper.abort();
+    },
+    async closeSession(id) {
+      runs.get(id)?.stopper.abort();
+      dispatch("sessionClosed", { id });
+      await runs.get(id)?.going;
+      await live.closeOf(id);
     },
     /** Resolves when no run is using the open package. */
     async settle() {
-      this.stop();
-      await going;
+      for (const [session, { stopper }] of runs) {
+        const turn = activeTurn(sessionOf(store.state.sessions, session));
+        dispatch("runStopping", { session, turn: turn?.id });
+        stopper.abort();
+      }
+      await Promise.all([...runs.values()].map(({ going }) => going));
+      await live.closeAll();
     },
   };
+  return commands;
 }

@@ -2,7 +2,7 @@
  * What the engine measured about itself, as a table for people and as versioned JSON to copy.
  * Rows follow from the document: a name's last part is its unit, so new measures need no code.
  */
-import { diagnosticsDocument } from "../state/selectors.js";
+import { diagnosticsDocument, isRunning } from "../state/selectors.js";
 import { createCopyButton } from "../ui/copy-button.js";
 import { el, setText } from "../ui/element.js";
 import { diagnosticRows } from "../ui/diagnostic-rows.js";
@@ -36,7 +36,7 @@ export function createDiagnostics() {
     dom,
     update(next) {
       state = next;
-      if (next.run.status !== "running") show();
+      if (!isRunning(next)) show();
     },
   };
 }

@@ -1,24 +1,31 @@
 /**
- * The asking half of the completion: prompt, sampling settings, run, stop and the shareable link.
+ * Where a person writes: the text to continue or, in a chat, the next message; run or send, stop,
+ * and the shareable link.
  */
 import { event } from "../state/events.js";
 import { isRunning, runObstacle } from "../state/selectors.js";
-import { SETTINGS, settingRow } from "../state/setting-table.js";
+import { settingRow } from "../state/setting-table.js";
 import { createCopyButton } from "../ui/copy-button.js";
 import { el, setText } from "../ui/element.js";
 import { icon } from "../ui/icon.js";
 import { createSettingField } from "../ui/setting-field.js";
 
+const WORDS = {
+  complete: { label: "Prompt", run: "Run", keys: "Ctrl ↵" },
+  chat: { label: "Message", run: "Send", keys: "↵" },
+};
+
 export function createPrompt({ dispatch, commands, linkOf }) {
-  const onChange = (name, text) => dispatch(event("settingChanged", { name, text }));
-  const prompt = createSettingField(settingRow("prompt"), onChange);
-  const rows = SETTINGS.filter((row) => row.scope === "run");
-  const fields = rows.map((row) => createSettingField(row, onChange));
+  const prompt = createSettingField(settingRow("prompt"), (name, text) =>
+    dispatch(event("settingChanged", { name, text })));
+  prompt.input.addEventListener("keydown", onKey);
   const obstacle = el("p.obstacle", { id: "run-obstacle" });
+  const runWord = el("span");
+  const runKeys = el("kbd");
   const run = el("button.primary", {
     type: "submit", id: "run", "aria-describedby": "run-obstacle", "aria-keyshortcuts":
       "Control+Enter Meta+Enter",
-  }, icon("run"), el("span", {}, "Run"), el("kbd", {}, "Ctrl ↵"));
+  }, icon("run"), runWord, runKeys);
   const stop = el("button", {
     type: "button", id: "stop", onclick: commands.stop, "aria-keyshortcuts": "Escape",
   }, icon("stop"), el("span", {}, "Stop"), el("kbd", {}, "Esc"));
@@ -26,25 +33,36 @@ export function createPrompt({ dispatch, commands, linkOf }) {
     label: "Copy link to this prompt and these settings", shownLabel: "Copy link",
     iconName: "link", textOf: linkOf,
   });
-  const settings = el("fieldset.settings", {}, el("legend", {}, "Sampling"),
-    fields.map((field) => field.dom));
   const dom = el("form.prompt", { novalidate: true, onsubmit: onSubmit },
-    prompt.dom, settings, el("div.row", {}, run, stop, link), obstacle);
+    prompt.dom, el("div.row", {}, run, stop, link), obstacle);
+  let mode = "complete";
+  let invalid = {};
 
+  /** A setting that is not valid is where the keyboard goes; the field says what is wrong. */
   function onSubmit(submit) {
     submit.preventDefault();
-    const bad = [prompt, ...fields].find(({ input }) => input.ariaInvalid === "true");
-    if (bad) bad.input.focus();
+    const [bad] = Object.keys(invalid);
+    if (bad) document.getElementById(`setting-${bad}`).focus();
     else commands.run();
+  }
+  function onKey(key) {
+    const isSend = mode === "chat" && key.key === "Enter" && !key.shiftKey && !key.isComposing;
+    if (isSend && !key.ctrlKey && !key.metaKey) onSubmit(key);
   }
   return {
     dom,
     update(state) {
-      for (const field of [prompt, ...fields]) field.update(state.settings);
+      ({ invalid } = state.settings);
+      ({ mode } = state.settings.values);
+      prompt.update(state.settings);
+      const words = WORDS[mode];
+      setText(prompt.dom.firstChild, words.label);
+      setText(runWord, words.run);
+      setText(runKeys, words.keys);
       const problem = isRunning(state) ? null : runObstacle(state);
       setText(obstacle, problem ?? "");
       run.setAttribute("aria-disabled", String(problem !== null || isRunning(state)));
-      stop.setAttribute("aria-disabled", String(state.run.status !== "running"));
+      stop.setAttribute("aria-disabled", String(!isRunning(state)));
     },
   };
 }

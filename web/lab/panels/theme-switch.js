@@ -4,6 +4,7 @@
  */
 import { el } from "../ui/element.js";
 import { event } from "../state/events.js";
+import { withStorage } from "../ui/storage.js";
 
 const THEMES = [["auto", "Auto"], ["light", "Light"], ["dark", "Dark"]];
 const KEY = "cultivar.theme";
@@ -28,13 +29,4 @@ export function createThemeSwitch({ dispatch }) {
       applied = theme;
     },
   };
-}
-
-/** What `use(localStorage)` answers; null where the browser refuses storage. */
-function withStorage(use) {
-  try {
-    return use(localStorage);
-  } catch {
-    return null;
-  }
 }

@@ -11,9 +11,13 @@ export const EVENTS = Object.freeze({
   engineReplaced: ["reason"],
   // Appearance.
   themeChosen: ["theme"],
-  // Settings of the completion; `text` is what was typed, unparsed.
+  // Settings of the current session; `text` is what was typed, unparsed.
   settingChanged: ["name", "text"],
   linkRead: ["fragment"],
+  presetChosen: ["values"],
+  presetsRead: ["presets"],
+  presetSaved: ["name"],
+  presetRemoved: ["name"],
   // Files and the one job that reads them.
   filesKept: ["kept"],
   jobStarted: ["kind", "name", "ms"],
@@ -21,12 +25,17 @@ export const EVENTS = Object.freeze({
   jobCardRead: ["card"],
   jobEnded: [],
   modelOpened: ["model"],
-  // One run of the completion.
-  runStarted: ["prompt", "ms"],
-  tokensArrived: ["text", "count", "ms"],
-  runStopping: [],
-  runEnded: ["stopReason", "report", "ms"],
-  runFailed: ["ms"],
+  // Sessions and their turns; `parent` is a turn or null, `tokens` are `{ id, text }`.
+  sessionOpened: [],
+  sessionChosen: ["id"],
+  sessionClosed: ["id"],
+  branchChosen: ["session", "turn"],
+  promptAdded: ["session", "parent", "text"],
+  runStarted: ["session", "parent", "tokens", "seed", "ms"],
+  tokensArrived: ["session", "turn", "tokens", "ms"],
+  runStopping: ["session", "turn"],
+  runEnded: ["session", "turn", "stopReason", "report"],
+  runFailed: ["session", "turn"],
   // Messages to the person.
   messageRaised: ["message"],
   messageDismissed: ["id"],

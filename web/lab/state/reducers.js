@@ -1,10 +1,12 @@
 /**
  * The whole state and its reducer, put together from slices that see every event and change only
- * themselves. State is plain data that could be written as JSON: no File, session or DOM node.
+ * themselves; settings are those of the session on show, which keeps them while it is not.
+ * State is plain data that could be written as JSON: no File, session or DOM node.
  */
 import { initialIntake, reduceIntake } from "./intake.js";
 import { initialMessages, reduceMessages } from "./messages.js";
-import { initialRun, reduceRun } from "./run.js";
+import { initialPresets, reducePresets } from "./presets.js";
+import { initialSessions, reduceSessions, sessionOf } from "./sessions.js";
 import { initialSettings, reduceSettings } from "./settings.js";
 
 const THEMES = ["auto", "light", "dark"];
@@ -15,23 +17,32 @@ export const initialState = Object.freeze({
   settings: initialSettings,
   intake: initialIntake,
   model: null,
-  run: initialRun,
+  presets: initialPresets,
+  sessions: initialSessions,
   messages: initialMessages,
 });
 
 /** State after one event; the same object when nothing changed. */
 export function reduce(state, event) {
+  const sessions = reduceSessions(state.sessions, event, state.settings);
   const next = {
     engine: reduceEngine(state.engine, event),
     theme: reduceTheme(state.theme, event),
-    settings: reduceSettings(state.settings, event),
+    settings: settingsAfter(state, sessions, event),
     intake: reduceIntake(state.intake, event),
     model: reduceModel(state.model, event),
-    run: reduceRun(state.run, event),
+    presets: reducePresets(state.presets, event, state.settings.values),
+    sessions,
     messages: reduceMessages(state.messages, event),
   };
   const isSame = Object.keys(next).every((name) => next[name] === state[name]);
   return isSame ? state : next;
+}
+
+/** Another session on show brings its own settings. */
+function settingsAfter(state, sessions, event) {
+  if (sessions.current === state.sessions.current) return reduceSettings(state.settings, event);
+  return sessionOf(sessions).settings;
 }
 
 function reduceEngine(engine, event) {

@@ -3,6 +3,8 @@
  * Pure functions of the state; no formatting into words with units (ui/quantity.js does that).
  */
 
+import { branchesOf, isActive, pathTo, sessionOf } from "./sessions.js";
+
 /** The card to show: the one being opened once its header is read, else the open model's. */
 export function shownCard(state) {
   const { job } = state.intake;
@@ -26,21 +28,35 @@ export function jobProgress(job) {
   return { share, bytesPerSecond, secondsLeft };
 }
 
+/** Session on show, the path of its turns, and the last that the model wrote there, or null. */
+export function shownTurns(state) {
+  const session = sessionOf(state.sessions);
+  const path = pathTo(session);
+  const run = path.findLast(({ role }) => role === "model") ?? null;
+  return { session, path, run };
+}
+
 /**
  * Times of a run: `{ firstTokenMs, tokensPerSecond }`, null while unknown. The engine's own rate
  * counts once it is there; until then tokens are counted as they arrive, in batches.
  */
 export function runTimes(run) {
-  const firstTokenMs = run.firstTokenMs === null ? null : run.firstTokenMs - run.startedMs;
-  const n_later = run.n_tokens - run.n_first;
-  const spanMs = run.lastTokenMs - run.firstTokenMs;
+  const firstTokenMs = (run?.firstTokenMs ?? null) === null
+    ? null : run.firstTokenMs - run.startedMs;
+  const n_later = run?.n_tokens - run?.n_first;
+  const spanMs = run?.lastTokenMs - run?.firstTokenMs;
   const tokensPerSecond = n_later > 0 && spanMs > 0 ? (n_later / spanMs) * 1000 : null;
-  const measured = run.report?.diagnostics?.decode_tokens_per_s;
+  const measured = run?.report?.diagnostics?.decode_tokens_per_s;
   return { firstTokenMs, tokensPerSecond: measured ?? tokensPerSecond };
 }
 
+/** The turn of this session that is being written, or undefined. */
+export function activeTurn(session) {
+  return session.turns.find(isActive);
+}
+
 export function isRunning(state) {
-  return state.run.status === "running" || state.run.status === "stopping";
+  return Boolean(activeTurn(sessionOf(state.sessions)));
 }
 
 /** Why Run is not possible now, as a sentence, or null when it is. */
@@ -50,6 +66,19 @@ export function runObstacle(state) {
   if (isRunning(state)) return "A run is going on.";
   const [problem] = Object.values(state.settings.invalid);
   return problem ? problem.problem : null;
+}
+
+/** Which of a turn's branches it is: `{ nth, turns }`, `nth` from 0. */
+export function branchOf(session, turn) {
+  const turns = branchesOf(session, turn);
+  return { nth: turns.indexOf(turn), turns };
+}
+
+/** What a person calls a session by: how its first prompt begins. */
+export function titleOf({ id, turns }, prompt) {
+  const text = (turns.find(({ role }) => role === "user")?.text ?? prompt).trim();
+  if (!text) return `Session ${id}`;
+  return text.length > 24 ? `${text.slice(0, 23).trimEnd()}…` : text;
 }
 
 /** Which of the two files of a llama2.c model is missing: its role, or null. */
@@ -73,8 +102,9 @@ export function isOtherModel(state) {
 
 /** The document the diagnostics panel shows and copies; texts only if asked for. */
 export function diagnosticsDocument(state, withTexts) {
-  const { engine, model, run } = state;
-  const report = run.report ? { ...run.report } : null;
+  const { engine, model } = state;
+  const { run } = shownTurns(state);
+  const report = run?.report ? { ...run.report } : null;
   if (report && !withTexts) {
     for (const name of ["text", "prompt", "prompt_ids", "output_ids"]) delete report[name];
   }
@@ -86,7 +116,7 @@ export function diagnosticsDocument(state, withTexts) {
       name: model.card.name, identities: model.card.identities, load_ms: model.load_ms,
       file_bytes: model.card.file_bytes, memory: model.card.memory,
     },
-    page: run.status === "idle" ? null : {
+    page: run && {
       first_token_ms: firstTokenMs, tokens_per_s: tokensPerSecond, n_tokens: run.n_tokens,
     },
     run: report,

@@ -26,6 +26,8 @@ export function reduceSettings(settings, event) {
         linkWeights: link.weights,
       };
     }
+    case "presetChosen":
+      return { ...settings, values: { ...settings.values, ...event.values }, invalid: {} };
     default:
       return settings;
   }

@@ -1,7 +1,8 @@
 /**
- * Settings to the link's fragment and back, driven wholly by the settings table. Every row is
- * written, so that a link keeps its meaning if a default changes, and the model's weights
- * identity, so that another model can be told apart. What cannot be read is ignored.
+ * Settings to the link's fragment and back, driven wholly by the settings table. A row is written
+ * also at its default, so that a link keeps its meaning if that changes, unless the default
+ * stands for "off"; and the model's weights identity, so that another model can be told apart.
+ * What cannot be read is ignored.
  */
 import { SETTINGS, parseSetting } from "./setting-table.js";
 
@@ -13,7 +14,9 @@ const WEIGHTS_LEN = 16;
 /** The fragment, without `#`, for these values; `weights` is a hex identity or null. */
 export function writeFragment(values, weights) {
   const params = new URLSearchParams([["v", LINK_VERSION]]);
-  for (const row of SETTINGS) params.set(row.name, String(values[row.name]));
+  for (const { name, group, initial } of SETTINGS) {
+    if (!group || values[name] !== initial) params.set(name, String(values[name]));
+  }
   if (weights) params.set("weights", weights.slice(0, WEIGHTS_LEN));
   return params.toString();
 }

@@ -38,13 +38,13 @@ function isBeingTyped(input, row, text) {
 }
 
 function createInput(row, attributes) {
-  if (row.kind === "text") {
-    return el("textarea", { ...attributes, rows: 3, spellcheck: "false", autocomplete: "off" });
+  if (row.kind === "text" || row.kind === "lines") {
+    return el("textarea", { ...attributes, rows: 2, spellcheck: "false", autocomplete: "off" });
   }
   if (row.kind === "choice") {
     const options = row.choices.map(([value, words]) => el("option", { value }, words));
     return el("select", attributes, options);
   }
-  const inputmode = row.kind === "real" ? "decimal" : "numeric";
+  const inputmode = { real: row.min < 0 ? "text" : "decimal", ids: "text" }[row.kind] ?? "numeric";
   return el("input", { ...attributes, type: "text", inputmode, autocomplete: "off" });
 }

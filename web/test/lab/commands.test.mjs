@@ -6,8 +6,12 @@ import { createFileCommands } from "../../lab/commands/open-files.js";
 import { createRunCommands } from "../../lab/commands/run-prompt.js";
 import { event } from "../../lab/state/events.js";
 import { initialState, reduce } from "../../lab/state/reducers.js";
+import { isRunning, shownTurns } from "../../lab/state/selectors.js";
 import { createStore } from "../../lab/state/store.js";
 import { Cultivar, CultivarError } from "./fake-kit.js";
+
+const runOf = (store) => shownTurns(store.state).run;
+const isDone = (state) => shownTurns(state).run?.status === "done" && !isRunning(state);
 
 const MAGIC = [0x89, 0x53, 0x4c, 0x4d, 0x0d, 0x0a, 0x1a, 0x0a, 1, 0, 0, 0, 1];
 
@@ -80,8 +84,8 @@ test("a bad file raises a message and leaves the open model working", async () =
   assert.equal(good.isClosed, false);
   set("max_tokens", "3");
   runs.run();
-  await until(store, (state) => state.run.status === "done");
-  assert.equal(store.state.run.text, ", there was");
+  await until(store, isDone);
+  assert.equal(runOf(store).text, ", there was");
 });
 
 test("the first half of a pair is kept, the second starts the import", async () => {
@@ -163,12 +167,13 @@ test("a session gets exactly the settings of the table", async () => {
   set("seed", "18446744073709551615");
   set("max_tokens", "2");
   runs.run();
-  await until(store, (state) => state.run.status === "done");
+  await until(store, isDone);
   assert.deepEqual(kit.sessions[0].settings, {
-    temperature: 0, top_k: 40, top_p: 0.95, seed: "18446744073709551615", max_tokens: 2, kv: "f32",
+    temperature: 0, top_k: 40, top_p: 0.95, seed: "18446744073709551615", max_tokens: 2,
   });
+  assert.equal(runOf(store).report.run_digest.length, 64);
+  await runs.closeSession(1);
   assert.equal(kit.sessions[0].isClosed, true);
-  assert.equal(store.state.run.report.run_digest.length, 64);
 });
 
 test("a run can be stopped, keeps its text and gives its report", async () => {
@@ -177,11 +182,11 @@ test("a run can be stopped, keeps its text and gives its report", async () => {
   kit.pace_ms = 2;
   runs.run();
   runs.run(); // A second one at the same time is refused.
-  await until(store, (state) => state.run.n_tokens > 1);
+  await until(store, (state) => shownTurns(state).run?.n_tokens > 1);
   runs.stop();
   await runs.settle();
-  assert.equal(store.state.run.stopReason, "cancelled");
-  assert.ok(store.state.run.text.startsWith(", there"));
+  assert.equal(runOf(store).stopReason, "cancelled");
+  assert.ok(runOf(store).text.startsWith(", there"));
   assert.equal(kit.sessions.length, 1);
 });
 
@@ -190,11 +195,11 @@ test("opening another model first stops the run that uses the old one", async ()
   await files.openFiles([packageFile("a.slm")]);
   kit.pace_ms = 2;
   runs.run();
-  await until(store, (state) => state.run.n_tokens > 0);
+  await until(store, (state) => shownTurns(state).run?.n_tokens > 0);
   await files.openFiles([packageFile("b.slm")]);
   assert.equal(kit.sessions[0].isClosed, true);
   assert.equal(kit.packages[0].isClosed, true);
-  assert.equal(store.state.run.status, "idle");
+  assert.equal(runOf(store), null);
 });
 
 test("every range of status codes has advice of its own", () => {

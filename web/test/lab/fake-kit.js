@@ -39,22 +39,36 @@ function checkStopped(signal) {
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
+/** Its token at a place is the place's number, shifted by the seed: a text per seed. */
 class FakeSession {
-  constructor(settings, pace_ms) {
-    Object.assign(this, { settings, pace_ms, ids: [], isClosed: false, signal: null });
+  constructor(settings, kit) {
+    Object.assign(this, { settings, kit, ids: [], isClosed: false, signal: null, prompts: [] });
   }
   async *generate(prompt, { signal } = {}) {
-    this.signal = signal;
+    Object.assign(this, { signal, output: [] });
+    this.prompts.push(prompt);
+    this.ids.push(...prompt);
     for (let index = 0; index < this.settings.max_tokens; index += 1) {
-      await pause(this.pace_ms);
+      await pause(this.kit.pace_ms);
       checkStopped(signal);
-      this.ids.push(index);
-      yield { id: index, index, text: WORDS[index % WORDS.length] };
+      const id = index + Number(BigInt(this.settings.seed) % 16n);
+      this.ids.push(id);
+      this.output.push(id);
+      yield { id, index, text: WORDS[id % WORDS.length] };
     }
+  }
+  async fork() {
+    const fork = new FakeSession(this.settings, this.kit);
+    Object.assign(fork, { ids: [...this.ids], isFork: true });
+    this.kit.sessions.push(fork);
+    return fork;
+  }
+  async rewind(n) {
+    this.ids.length = n;
   }
   async report() {
     return {
-      schema: "cultivar.run.v1", prompt_ids: [1], output_ids: this.ids, text: "…",
+      schema: "cultivar.run.v1", prompt_ids: [1], output_ids: this.output, text: "…",
       stop_reason: this.signal?.aborted ? "cancelled" : "max_tokens", run_digest: HEX,
       diagnostics: { schema: "cultivar.diagnostics.v1", decode_ms_p50: 0.71, peak_bytes: 3e6,
         decode_tokens_per_s: 1404.2, n_prompt: 5 },
@@ -70,8 +84,11 @@ class FakePackage {
     Object.assign(this, { card, kit, isClosed: false });
   }
   async createSession(settings) {
-    this.kit.sessions.push(new FakeSession(settings, this.kit.pace_ms));
+    this.kit.sessions.push(new FakeSession(settings, this.kit));
     return this.kit.sessions.at(-1);
+  }
+  async tokenize(text) {
+    return Uint32Array.from(text, (letter) => letter.codePointAt(0));
   }
   async close() {
     this.isClosed = true;

@@ -5,7 +5,7 @@ import { event } from "../../lab/state/events.js";
 import { initialState, reduce } from "../../lab/state/reducers.js";
 import {
   diagnosticsDocument, isOtherModel, jobProgress, linkedWeights, missingRole, runObstacle,
-  runTimes, shownCard,
+  runTimes, shownCard, shownTurns, titleOf,
 } from "../../lab/state/selectors.js";
 import { fakeCard } from "./fake-kit.js";
 
@@ -14,6 +14,11 @@ const MODEL = { name: "m.slm", card: fakeCard(), load_ms: 5, imported: null };
 function play(...events) {
   return events.reduce((state, [type, fields]) => reduce(state, event(type, fields)), initialState);
 }
+
+/** A turn of the first session, the first there. */
+const AT = { session: 1, turn: 0 };
+const run = (ms) => ["runStarted", { session: 1, parent: null, tokens: [], seed: "0", ms }];
+const tokens = (count) => Array.from({ length: count }, (_, id) => ({ id, text: "a" }));
 
 function progress(phase, doneBytes, ms) {
   return ["jobProgressed", { progress: { phase, doneBytes, totalBytes: 1000 }, ms }];
@@ -41,15 +46,14 @@ test("rate and time left count from the start of the phase", () => {
 
 test("tokens per second count what came after the first arrival", () => {
   const state = play(
-    ["runStarted", { prompt: "", ms: 1000 }],
-    ["tokensArrived", { text: "abc", count: 3, ms: 1050 }],
-    ["tokensArrived", { text: "def", count: 10, ms: 1150 }],
+    run(1000), ["tokensArrived", { ...AT, tokens: tokens(3), ms: 1050 }],
+    ["tokensArrived", { ...AT, tokens: tokens(10), ms: 1150 }],
   );
-  assert.deepEqual(runTimes(state.run), { firstTokenMs: 50, tokensPerSecond: 100 });
+  assert.deepEqual(runTimes(shownTurns(state).run), { firstTokenMs: 50, tokensPerSecond: 100 });
   const report = { diagnostics: { decode_tokens_per_s: 123 } };
-  const ended = reduce(state, event("runEnded", { stopReason: "max_tokens", report, ms: 1200 }));
-  assert.equal(runTimes(ended.run).tokensPerSecond, 123);
-  assert.deepEqual(runTimes(initialState.run), { firstTokenMs: null, tokensPerSecond: null });
+  const ended = reduce(state, event("runEnded", { ...AT, stopReason: "max_tokens", report }));
+  assert.equal(runTimes(shownTurns(ended).run).tokensPerSecond, 123);
+  assert.deepEqual(runTimes(null), { firstTokenMs: null, tokensPerSecond: null });
 });
 
 test("a run is possible only with a model, valid settings and no other run", () => {
@@ -57,7 +61,7 @@ test("a run is possible only with a model, valid settings and no other run", () 
   const open = ["modelOpened", { model: MODEL }];
   assert.equal(runObstacle(play(open)), null);
   assert.match(runObstacle(play(open, ["settingChanged", { name: "seed", text: "x" }])), /Seed/);
-  assert.match(runObstacle(play(open, ["runStarted", { prompt: "", ms: 0 }])), /going on/);
+  assert.match(runObstacle(play(open, run(0))), /going on/);
   assert.match(runObstacle(play(["engineFailed", { message: "no wasm" }])), /did not start/);
 });
 
@@ -97,11 +101,17 @@ test("diagnostics leave prompt and text out unless asked for", () => {
   const report = { schema: "cultivar.run.v1", text: "secret", prompt_ids: [1], output_ids: [2] };
   const state = play(
     ["modelOpened", { model: MODEL }],
-    ["runStarted", { prompt: "secret", ms: 0 }],
-    ["runEnded", { stopReason: "max_tokens", report, ms: 9 }],
+    run(0), ["runEnded", { ...AT, stopReason: "max_tokens", report }],
   );
   const without = diagnosticsDocument(state, false);
   assert.equal(without.schema, "cultivar.lab-diagnostics.v1");
   assert.doesNotMatch(JSON.stringify(without), /secret|_ids/);
   assert.match(JSON.stringify(diagnosticsDocument(state, true)), /secret/);
+});
+
+test("a session is called by its first prompt", () => {
+  const session = (text) => ({ id: 3, turns: text === null ? [] : [{ role: "user", text }] });
+  assert.equal(titleOf(session(null), ""), "Session 3");
+  assert.equal(titleOf(session(null), " Hello "), "Hello");
+  assert.equal(titleOf(session("Once upon a time there was"), ""), "Once upon a time there…");
 });

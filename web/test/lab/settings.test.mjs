@@ -20,6 +20,11 @@ const TYPED = [
   ["seed", "18446744073709551615", "18446744073709551615"],
   ["seed", "18446744073709551616", null], ["seed", "99999999999999999999999", null],
   ["seed", "-1", null], ["max_tokens", "1", 1], ["max_tokens", "0", null],
+  ["frequency_penalty", "-1.5", -1.5], ["frequency_penalty", "-101", null], ["min_p", "-0", null],
+  ["logprobs", "", ""], ["logprobs", "5", 5], ["logprobs", "21", null],
+  ["stop_strings", "a\n\nb", "a\n\nb"], ["stop_strings", "x".repeat(257), null],
+  ["stop_strings", "x\n".repeat(17), null], ["banned_tokens", "1, 22", "1, 22"],
+  ["banned_tokens", "1,a", null],
   ["kv", "f16", "f16"], ["kv", "q4", null], ["format", "q8_0", "q8_0"], ["format", "q9", null],
   ["prompt", "", ""], ["prompt", "a&b=c #\n🌱", "a&b=c #\n🌱"],
 ];
@@ -58,7 +63,8 @@ test("a link gives back exactly the values it was made of", () => {
       top_k: 3, kv: "q8",
     };
     const link = readFragment(`#${writeFragment(values, WEIGHTS)}`);
-    assert.deepEqual(link, { present: true, values, weights: WEIGHTS.slice(0, 16) });
+    const read = { ...initialSettings.values, ...link.values };
+    assert.deepEqual([link.present, read, link.weights], [true, values, WEIGHTS.slice(0, 16)]);
   }
 });
 

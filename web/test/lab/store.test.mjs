@@ -16,9 +16,10 @@ test("an unknown event or a missing field is refused", () => {
 });
 
 test("an event that changes nothing keeps the same state object", () => {
-  for (const type of ["jobEnded", "runStopping"]) {
-    const once = reduce(initialState, event(type));
-    assert.equal(reduce(once, event("runStopping")), once);
+  const stopping = event("runStopping", { session: 1, turn: 4 });
+  for (const gone of [event("jobEnded"), event("sessionChosen", { id: 9 })]) {
+    const once = reduce(initialState, gone);
+    assert.equal(reduce(once, stopping), once);
   }
   assert.equal(reduce(initialState, event("themeChosen", { theme: "pink" })), initialState);
 });
@@ -29,7 +30,8 @@ test("no reducer changes the state it was given", () => {
     info: {}, message: { title: "t", detail: "d" }, reason: "r", theme: "dark", name: "seed",
     text: "7", fragment: "v=1&seed=4", kept: {}, role: "tokenizer", kind: "open", ms: 1,
     progress: { phase: "read", doneBytes: 1, totalBytes: 2 }, card: {}, model: { card: {} },
-    prompt: "p", count: 1, stopReason: "max_tokens", report: {}, id: 1,
+    stopReason: "max_tokens", report: {}, id: 1, session: 1, turn: 0, parent: null, tokens: [],
+    seed: "0", values: {}, presets: {},
   };
   for (const [type, names] of Object.entries(EVENTS)) {
     const given = Object.fromEntries(names.map((name) => [name, fields[name]]));
@@ -50,32 +52,6 @@ test("a listener that dispatches is served after the event it heard", () => {
   end();
   store.dispatch({ type: "third" });
   assert.deepEqual(seen, [1, 2]);
-});
-
-test("a run goes from its prompt to its digest", () => {
-  const state = play(
-    ["runStarted", { prompt: "Once", ms: 100 }],
-    ["tokensArrived", { text: " upon", count: 1, ms: 110 }],
-    ["tokensArrived", { text: " a time", count: 2, ms: 120 }],
-    ["runStopping", {}],
-    ["runEnded", { stopReason: "cancelled", report: { run_digest: "00" }, ms: 130 }],
-  );
-  assert.equal(state.run.text, " upon a time");
-  assert.equal(state.run.n_tokens, 3);
-  assert.equal(state.run.status, "done");
-  assert.equal(state.run.stopReason, "cancelled");
-  const late = reduce(state, event("tokensArrived", { text: "!", count: 1, ms: 140 }));
-  assert.equal(late, state);
-});
-
-test("a new model forgets the old one's run", () => {
-  const state = play(
-    ["runStarted", { prompt: "Once", ms: 0 }],
-    ["runEnded", { stopReason: "max_tokens", report: {}, ms: 1 }],
-    ["modelOpened", { model: { card: {} } }],
-  );
-  assert.equal(state.run.status, "idle");
-  assert.equal(state.run.number, 1);
 });
 
 test("the same failure twice is counted, other ones are stacked up to a limit", () => {
