@@ -443,6 +443,7 @@ impl Importer {
         let mut records = RecordWriter::new();
         for (key, given) in [
             (metadata_key::AUTHOR, ""),
+            (metadata_key::CHAT_TEMPLATE, ""),
             (metadata_key::LICENSE, self.options.license.as_str()),
             (metadata_key::NAME, self.options.name.as_str()),
             (metadata_key::NOTES, self.options.notes.as_str()),

@@ -205,9 +205,11 @@ fn gguf_plan(
     if !metadata.iter().any(|(key, _)| *key == metadata_key::NAME) {
         metadata.push((metadata_key::NAME, String::from(stem(file.name))));
     }
+    let (chat_template, original) = chat_of(&foreign.chat_template, &tokenizer);
+    metadata.extend(original);
     Ok(ImportPlan {
         config,
-        chat_template: chat_section(foreign.chat_template.as_deref(), &tokenizer),
+        chat_template,
         tokenizer,
         metadata,
         tensors,
@@ -231,6 +233,20 @@ fn checked_tokenizer(
 ) -> Result<TokenizerRecord, ImportError> {
     tokenizers::pad_to_rows(&mut record, config.vocab_size)?;
     Ok(Tokenizer::new(record)?.into_record())
+}
+
+/// The chat template's section, and the template's own text where the section is a format instead.
+fn chat_of(
+    template: &Option<String>,
+    tokenizer: &TokenizerRecord,
+) -> (String, Option<(&'static str, String)>) {
+    let template = template.as_deref().unwrap_or_default();
+    let section = chat_section(Some(template), tokenizer);
+    let original = (section != template).then(|| String::from(template));
+    (
+        section,
+        original.map(|text| (metadata_key::CHAT_TEMPLATE, text)),
+    )
 }
 
 fn parsed(file: &SourceFile<'_>) -> Result<JsonValue, ImportError> {
@@ -286,11 +302,14 @@ fn of_safetensors(files: &[SourceFile<'_>]) -> Result<ImportPlan, ImportError> {
     let name = name
         .filter(|name| !name.is_empty())
         .unwrap_or(stem(weights));
+    let (chat_template, original) = chat_of(&foreign.chat_template, &tokenizer);
+    let mut metadata = alloc::vec![(metadata_key::NAME, String::from(name))];
+    metadata.extend(original);
     Ok(ImportPlan {
         config,
-        chat_template: chat_section(foreign.chat_template.as_deref(), &tokenizer),
+        chat_template,
         tokenizer,
-        metadata: alloc::vec![(metadata_key::NAME, String::from(name))],
+        metadata,
         tensors,
     })
 }

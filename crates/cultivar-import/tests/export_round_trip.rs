@@ -5,43 +5,13 @@
 
 mod made;
 
-use cultivar_core::package::{ModelConfig, Package};
+use cultivar_core::package::{Head, ModelConfig, Package};
 use cultivar_import::gguf::{Gguf, Parsed};
 use cultivar_import::safetensors::{Safetensors, header_bytes};
 use cultivar_import::{ExportKind, ExportStep, Exporter, ImportErrorKind, TargetFormat};
 use cultivar_testdata::family;
-use made::{import, options};
+use made::{export, import, options};
 use std::path::PathBuf;
-
-/// Runs an export in memory; checks that files are written from front to back without gaps.
-fn export(package: &[u8], kind: ExportKind) -> (Vec<(String, Vec<u8>)>, Vec<String>) {
-    let head = Package::parse(package).unwrap().head;
-    let mut exporter = Exporter::new(&head, kind).unwrap();
-    let names = exporter.file_names().to_vec();
-    let mut files: Vec<(String, Vec<u8>)> = names.into_iter().map(|n| (n, Vec::new())).collect();
-    loop {
-        match exporter.step().unwrap() {
-            ExportStep::Read { offset, len } => {
-                let bytes = &package[offset as usize..(offset + len) as usize];
-                exporter.supply(bytes).unwrap();
-            }
-            ExportStep::Write { file, offset } => {
-                assert_eq!(files[file].1.len() as u64, offset);
-                files[file].1.extend(exporter.output());
-            }
-            ExportStep::Done => break,
-        }
-    }
-    assert_eq!(exporter.n_bytes(), files[0].1.len() as u64);
-    let (done, all) = exporter.progress();
-    assert_eq!(done, all);
-    assert!(
-        exporter
-            .report_json()
-            .starts_with("{\"schema\":\"cultivar.export.v1\"")
-    );
-    (files, exporter.notes().to_vec())
-}
 
 fn gguf(bytes: &[u8]) -> Gguf<'_> {
     match Gguf::parse(bytes, bytes.len() as u64).unwrap() {
@@ -164,7 +134,12 @@ fn safetensors_are_those_the_model_came_from() {
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(
         names,
-        ["model.safetensors", "config.json", "tokenizer.model"]
+        [
+            "model.safetensors",
+            "config.json",
+            "tokenizer.model",
+            "tokenizer_config.json"
+        ]
     );
     let tensors = |bytes: &[u8]| -> Vec<(String, Vec<u64>, Vec<u8>)> {
         let end = header_bytes(bytes, bytes.len() as u64).unwrap() as usize;
@@ -188,15 +163,19 @@ fn safetensors_are_those_the_model_came_from() {
 fn what_the_other_format_cannot_say_is_named() {
     let package = sprout(TargetFormat::F32);
     let head = Package::parse(&package).unwrap().head;
-    let refused = |change: &dyn Fn(&mut ModelConfig)| {
+    let refused_head = |change: &dyn Fn(&mut Head)| {
         let mut head = head.clone();
-        change(&mut head.config);
+        change(&mut head);
         let error = Exporter::new(&head, ExportKind::Gguf)
             .map(drop)
             .unwrap_err();
         assert_eq!(error.kind, ImportErrorKind::ExportUnsupported);
         error.field.as_str().to_string()
     };
+    let refused =
+        |change: &dyn Fn(&mut ModelConfig)| refused_head(&|head| change(&mut head.config));
+    let strips = |head: &mut Head| head.tokenizer.normalizer = vec!["strip_left".into()];
+    assert_eq!(refused_head(&strips), "normalizer");
     assert_eq!(
         refused(&|config| config.parallel_residual = true),
         "parallel_residual"

@@ -9,7 +9,7 @@ use cultivar_core::package::{Head, Package};
 use cultivar_import::ImportErrorKind as Kind;
 use cultivar_import::{ImportError, TargetFormat};
 use cultivar_testdata::family;
-use cultivar_testdata::foreign_files::safetensors_of;
+use cultivar_testdata::small_llama::{CONFIG, TENSORS, weights};
 use made::{import, options};
 
 fn head(files: &[(&str, &[u8])]) -> Result<Head, ImportError> {
@@ -78,39 +78,6 @@ fn stories260k_is_the_same_model_by_three_roads() {
         };
         assert_eq!(digests(other), digests(&of_json));
     }
-}
-
-/// A Llama of one layer, 32 wide, of 262 ids.
-const CONFIG: &str = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":32,
-"intermediate_size":64,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,
-"vocab_size":1024,"max_position_embeddings":64,"rms_norm_eps":1e-5,"tie_word_embeddings":true}"#;
-
-const TENSORS: &[(&str, &[u64])] = &[
-    ("model.embed_tokens.weight", &[1024, 32]),
-    ("model.layers.0.input_layernorm.weight", &[32]),
-    ("model.layers.0.self_attn.q_proj.weight", &[32, 32]),
-    ("model.layers.0.self_attn.k_proj.weight", &[16, 32]),
-    ("model.layers.0.self_attn.v_proj.weight", &[16, 32]),
-    ("model.layers.0.self_attn.o_proj.weight", &[32, 32]),
-    ("model.layers.0.post_attention_layernorm.weight", &[32]),
-    ("model.layers.0.mlp.gate_proj.weight", &[64, 32]),
-    ("model.layers.0.mlp.up_proj.weight", &[64, 32]),
-    ("model.layers.0.mlp.down_proj.weight", &[32, 64]),
-    ("model.norm.weight", &[32]),
-];
-
-/// A safetensors file of these tensors, all weights `value`.
-fn weights(tensors: &[(&str, &[u64])], dtype: &str, value: &[u8]) -> Vec<u8> {
-    let data: Vec<Vec<u8>> = tensors
-        .iter()
-        .map(|(_, shape)| value.repeat(shape.iter().product::<u64>() as usize))
-        .collect();
-    let list: Vec<_> = tensors
-        .iter()
-        .zip(&data)
-        .map(|((name, shape), data)| (*name, dtype, *shape, &data[..]))
-        .collect();
-    safetensors_of(&list)
 }
 
 fn import_small(config: &str, weights: &[u8]) -> Result<Head, ImportError> {
@@ -265,7 +232,9 @@ fn files_that_are_missing_are_named() {
     let (config, weights) = (CONFIG.as_bytes(), weights(TENSORS, "F16", &[0, 0x38]));
     let tokenizer = family::file("hf/tokenizer.json");
     let (first, second) = (TENSORS.split_at(5).0, TENSORS.split_at(5).1);
-    let shard = |tensors: &[(&str, &[u64])]| self::weights(tensors, "F16", &[0, 0x38]);
+    let shard = |tensors: &[(&str, &[u64])]| {
+        cultivar_testdata::small_llama::weights(tensors, "F16", &[0, 0x38])
+    };
     let (first_file, second_file) = (shard(first), shard(second));
     let map = |list: &[(&str, &[u64])], file: &str| -> Vec<String> {
         list.iter()

@@ -13,5 +13,6 @@ pub mod loading;
 pub mod models;
 pub mod reference;
 mod reference_rope;
+pub mod small_llama;
 pub mod small_packages;
 pub mod variants;

@@ -20,9 +20,10 @@ pub const COMMAND: Command = Command {
     ],
     about: "GGUF keeps every tensor's bits; q4_k and q6_k rows that are no multiple of 256, which\n\
             ggml does not have, become q5_0 and q8_0, and are listed. safetensors keeps f32, f16\n\
-            and bf16 and holds blocks as the f32 that they stand for; config.json and, for\n\
-            SentencePiece vocabularies, tokenizer.model are written beside. Llama, Qwen2 and\n\
-            Qwen3 models can be exported, and others that have no more options than these.",
+            and bf16 and holds blocks as the f32 that they stand for; config.json and the\n\
+            tokenizer (tokenizer.model for SentencePiece's BPE, else tokenizer.json) are written\n\
+            beside. Chat templates go out as they came. Llama, Qwen2 and Qwen3 models can be\n\
+            exported, and others that have no more options than these.",
     flags: &[
         Flag::with("--gguf", "OUT.gguf", "write one GGUF file"),
         Flag::with(

@@ -21,6 +21,8 @@ pub mod key {
     pub const LICENSE: &str = "license";
     /// Where it comes from: an address or a citation.
     pub const SOURCE: &str = "source";
+    /// A model's chat template as its source had it, where the package stores the format instead.
+    pub const CHAT_TEMPLATE: &str = "chat_template";
     /// Anything else that a reader should know.
     pub const NOTES: &str = "notes";
     /// Of an adapter: what its base is called.

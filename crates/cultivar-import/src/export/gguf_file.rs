@@ -2,12 +2,14 @@
 //!
 //! Llama's query and key rows go back to rotary neighbours. Source: ggml `docs/gguf.md`.
 
-use super::Exporter;
 use super::family::family_of;
 use super::tensor_rows::OutTensor;
+use super::written_pieces::written_piece;
+use super::{Exporter, chat_template};
 use crate::architecture::{Family, names_of_gguf};
 use crate::error::{ImportError, ImportErrorKind};
 use crate::ggml::GgmlType;
+use crate::tokenizers::family_name;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -17,7 +19,7 @@ use cultivar_core::math::ln_f64;
 use cultivar_core::package::schema::expected_tensors;
 use cultivar_core::package::{Entry, Head, ModelConfig, RopeScalingKind, metadata_key};
 use cultivar_core::tensor::{Dtype, Format};
-use cultivar_core::tokenizer::{ChatFormat, PieceType, TokenizerKind, TokenizerRecord};
+use cultivar_core::tokenizer::TokenizerKind;
 
 const ALIGNMENT: u64 = 32;
 
@@ -185,27 +187,38 @@ fn put_scaling(
 
 fn put_tokenizer(out: &mut Metadata, head: &Head) -> Result<(), ImportError> {
     let record = &head.tokenizer;
-    if record.kind != TokenizerKind::SentencePieceBpe {
-        let error = ImportError::new(ImportErrorKind::ExportUnsupported);
-        return Err(error.field(record.kind.name()));
-    }
-    out.text("tokenizer.ggml.model", "llama");
-    out.text("tokenizer.ggml.pre", "default");
+    let (model, pre) = match record.kind {
+        TokenizerKind::SentencePieceBpe if record.normalizer.is_empty() => ("llama", "default"),
+        TokenizerKind::ByteBpe => {
+            let family = family_name(record).ok_or_else(|| unsupported("pre_tokenizer"))?;
+            ("gpt2", family)
+        }
+        TokenizerKind::SentencePieceBpe => return Err(unsupported("normalizer")),
+        kind => return Err(unsupported(kind.name())),
+    };
+    out.text("tokenizer.ggml.model", model);
+    out.text("tokenizer.ggml.pre", pre);
     let n = record.pieces.len();
     let tokens = out.array("tokenizer.ggml.tokens", 8, n);
-    for (id, piece) in record.pieces.iter().enumerate() {
-        put_text(tokens, shown_piece(record, id, piece).as_bytes());
+    (0..n).for_each(|id| put_text(tokens, written_piece(record, id).as_bytes()));
+    if record.kind.has_scores() {
+        let scores = out.array("tokenizer.ggml.scores", 6, n);
+        let values = record.scores.iter();
+        values.for_each(|score| put_f32(scores, *score));
     }
-    let scores = out.array("tokenizer.ggml.scores", 6, n);
-    record
-        .scores
-        .iter()
-        .for_each(|score| put_f32(scores, *score));
     let types = out.array("tokenizer.ggml.token_type", 5, n);
     record
         .types
         .iter()
         .for_each(|kind| put_u32(types, u32::from(*kind)));
+    if record.kind.has_merges() {
+        let merges = out.array("tokenizer.ggml.merges", 8, record.merges.len());
+        for (left, right) in &record.merges {
+            let part = |id: &u32| written_piece(record, *id as usize);
+            let merge = format!("{} {}", part(left), part(right));
+            put_text(merges, merge.as_bytes());
+        }
+    }
     // The file has a key for each of up to three ends.
     let mut ends = record.eos_ids.iter().rev().copied();
     for (key, id) in [
@@ -223,23 +236,10 @@ fn put_tokenizer(out: &mut Metadata, head: &Head) -> Result<(), ImportError> {
     out.bool("tokenizer.ggml.add_bos_token", record.add_bos);
     out.bool("tokenizer.ggml.add_eos_token", false);
     out.bool("tokenizer.ggml.add_space_prefix", record.add_space_prefix);
-    // A recognised family is stored as our own record, which is no template.
-    if let Some(template) = &head.chat_template
-        && matches!(ChatFormat::from_stored(template), Ok(None))
-    {
+    if let Some(template) = chat_template(head) {
         out.text("tokenizer.chat_template", template);
     }
     Ok(())
-}
-
-/// A piece as SentencePiece spells it: U+2581 for spaces, bytes as `<0x0A>`.
-pub(super) fn shown_piece(record: &TokenizerRecord, id: usize, piece: &[u8]) -> String {
-    match (record.types.get(id), piece) {
-        (Some(kind), [byte]) if *kind == PieceType::Byte as u8 => format!("<0x{byte:02X}>"),
-        // Padding of the embedding; every piece has a name of its own.
-        (_, []) => format!("<unused{id}>"),
-        _ => String::from_utf8_lossy(piece).replace(' ', "\u{2581}"),
-    }
 }
 
 fn out_tensors(head: &Head, family: Family) -> Result<Vec<OutTensor>, ImportError> {

@@ -1,10 +1,11 @@
-//! A Hugging Face folder: `model.safetensors`, `config.json`, and `tokenizer.model` for
-//! SentencePiece's kind. Floats keep their bits; blocks become the f32 that they stand for.
+//! A Hugging Face folder: `model.safetensors`, `config.json`, `tokenizer_config.json`, and
+//! `tokenizer.model` for SentencePiece's BPE, `tokenizer.json` for the other kinds. Floats keep
+//! their bits; blocks become the f32 that they stand for.
 
-use super::Exporter;
 use super::family::family_of;
 use super::sentencepiece_model::model_file;
 use super::tensor_rows::OutTensor;
+use super::{Exporter, tokenizer_json};
 use crate::architecture::{Family, names_of_hf};
 use crate::error::{ImportError, ImportErrorKind};
 use alloc::format;
@@ -51,19 +52,24 @@ pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
     tensors
         .iter_mut()
         .for_each(|tensor| tensor.offset += data_offset);
-    let mut names = vec![
-        String::from("model.safetensors"),
-        String::from("config.json"),
+    let mut files = vec![
+        ("model.safetensors", header),
+        ("config.json", config_json(head, family)?.into_bytes()),
     ];
-    let mut whole = vec![(0, header), (1, config_json(head, family)?.into_bytes())];
     let mut notes = Vec::new();
     if head.tokenizer.kind == TokenizerKind::SentencePieceBpe {
-        names.push(String::from("tokenizer.model"));
-        whole.push((2, model_file(&head.tokenizer)));
+        files.push(("tokenizer.model", model_file(&head.tokenizer)));
     } else {
-        let kind = head.tokenizer.kind.name();
-        notes.push(format!("no tokenizer file is made for the kind {kind}"));
+        match tokenizer_json::file(&head.tokenizer) {
+            Ok(text) => files.push(("tokenizer.json", text.into_bytes())),
+            Err(step) => notes.push(format!("no tokenizer file is made: {step}")),
+        }
     }
+    let beside = tokenizer_json::config(head);
+    files.push(("tokenizer_config.json", beside.into_bytes()));
+    let names = files.iter().map(|(name, _)| String::from(*name)).collect();
+    let whole = files.into_iter().enumerate();
+    let whole = whole.map(|(idx, (_, bytes))| (idx, bytes)).collect();
     Ok(Exporter::of(names, whole, tensors, notes))
 }
 
@@ -125,12 +131,16 @@ fn config_json(head: &Head, family: Family) -> Result<String, ImportError> {
     json.field_bool("attention_bias", has_bias);
     json.field_bool("mlp_bias", config.ffn_bias);
     json.field_bool("tie_word_embeddings", config.tied_output);
-    for (key, id) in [
-        ("bos_token_id", head.tokenizer.bos_id),
-        ("eos_token_id", head.tokenizer.eos_ids.last().copied()),
-    ] {
-        if let Some(id) = id {
-            json.field_u64(key, u64::from(id));
+    if let Some(id) = head.tokenizer.bos_id {
+        json.field_u64("bos_token_id", u64::from(id));
+    }
+    match head.tokenizer.eos_ids.as_slice() {
+        [] => {}
+        [id] => {
+            json.field_u64("eos_token_id", u64::from(*id));
+        }
+        ids => {
+            json.field_u32s("eos_token_id", ids);
         }
     }
     json.end_object();

@@ -1,5 +1,5 @@
 //! A package back into the files of other programs: one GGUF file, or safetensors with
-//! `config.json` and `tokenizer.model`.
+//! `config.json` and a tokenizer.
 //!
 //! Sans-IO like the importer: [`Exporter::step`] says what to read and what to write. Kept formats
 //! keep their bits; what the other format cannot hold is re-quantized to one that is not smaller
@@ -11,12 +11,15 @@ mod gguf_file;
 mod hf_files;
 mod sentencepiece_model;
 mod tensor_rows;
+mod tokenizer_json;
+mod written_pieces;
 
 use crate::error::{ImportError, ImportErrorKind};
 use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::json::JsonWriter;
-use cultivar_core::package::Head;
+use cultivar_core::package::{Head, metadata_key};
+use cultivar_core::tokenizer::ChatFormat;
 use tensor_rows::OutTensor;
 
 /// What is written.
@@ -24,8 +27,16 @@ use tensor_rows::OutTensor;
 pub enum ExportKind {
     /// One GGUF file, version 3.
     Gguf,
-    /// `model.safetensors`, `config.json` and, where it can be made, `tokenizer.model`.
+    /// `model.safetensors`, `config.json`, `tokenizer_config.json` and, where it can be made,
+    /// `tokenizer.model` or `tokenizer.json`.
     Safetensors,
+}
+
+/// The chat template's own text: as it was before its family was recognised, or a template of none.
+fn chat_template(head: &Head) -> Option<&str> {
+    let original = head.metadata.text(metadata_key::CHAT_TEMPLATE);
+    let stored = head.chat_template.as_deref();
+    original.or(stored.filter(|text| matches!(ChatFormat::from_stored(text), Ok(None))))
 }
 
 /// What the caller does next.

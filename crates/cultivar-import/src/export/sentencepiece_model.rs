@@ -2,16 +2,16 @@
 //!
 //! Source: sentencepiece `sentencepiece_model.proto`; the numbers of fields are its.
 
-use super::gguf_file::shown_piece;
+use super::written_pieces::written_piece;
 use alloc::vec::Vec;
 use cultivar_core::tokenizer::{PieceType, TokenizerRecord};
 
 /// The file's bytes.
 pub(super) fn model_file(record: &TokenizerRecord) -> Vec<u8> {
     let mut out = Vec::new();
-    for (id, piece) in record.pieces.iter().enumerate() {
+    for id in 0..record.pieces.len() {
         let mut message = Vec::new();
-        put_bytes(&mut message, 1, shown_piece(record, id, piece).as_bytes());
+        put_bytes(&mut message, 1, written_piece(record, id).as_bytes());
         put_tag(&mut message, 2, 5);
         let score = record.scores.get(id).copied().unwrap_or_default();
         message.extend_from_slice(&score.to_le_bytes());

@@ -2,6 +2,7 @@
 //!
 //! Bytes that are visible in Latin-1 stand for themselves; the others are U+0100 and up, in order.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Whether a byte is written as the character of its own number.
@@ -37,6 +38,18 @@ pub(super) fn bytes_of(piece: &str) -> Option<Vec<u8>> {
     piece.chars().map(byte_of).collect()
 }
 
+/// The letter that a byte is written as.
+fn letter_of(byte: u8) -> char {
+    let moved = MOVED.iter().position(|known| *known == byte);
+    let code = moved.map_or(u32::from(byte), |idx| 0x100 + idx as u32);
+    char::from_u32(code).unwrap_or_default()
+}
+
+/// Bytes as the alphabet writes them.
+pub(crate) fn written(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| letter_of(*byte)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +60,7 @@ mod tests {
         let mut bytes: Vec<u8> = letters.filter_map(byte_of).collect();
         bytes.sort_unstable();
         assert_eq!(bytes, (0..=255).collect::<Vec<u8>>());
+        assert_eq!(bytes_of(&written(&bytes)), Some(bytes));
     }
 
     #[test]

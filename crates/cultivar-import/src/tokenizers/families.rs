@@ -105,6 +105,16 @@ const FAMILIES: &[Family] = &[
     ),
 ];
 
+/// The name of the family that has just the steps of a record, if there is one.
+pub(crate) fn name_of(record: &TokenizerRecord) -> Option<&'static str> {
+    let is_it = |family: &&Family| {
+        record.normalizer == family.normalizer
+            && record.pre_tokenizer == family.pre_tokenizer
+            && record.ignore_merges == family.is_llama3
+    };
+    FAMILIES.iter().find(is_it)?.names.first().copied()
+}
+
 /// Sets the steps of the family of that name.
 pub(super) fn apply(record: &mut TokenizerRecord, name: &str) -> Result<(), ImportError> {
     let family = FAMILIES.iter().find(|family| family.names.contains(&name));

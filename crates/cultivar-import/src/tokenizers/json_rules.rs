@@ -45,6 +45,12 @@ const EXPRESSIONS: &[(&str, &str)] = &[
     (r"\s?[!-/:-~！-／：-～‘-‟　-。]+", "deepseek_punctuation"),
 ];
 
+/// The expression that a pre-tokenizer step is, if it is short enough to have been kept.
+pub(crate) fn expression_of(step: &str) -> Option<&'static str> {
+    let row = EXPRESSIONS.iter().find(|(_, name)| *name == step);
+    row.map(|(expression, _)| *expression)
+}
+
 /// How DeepSeek's list of letters begins and ends; in between stand 80 more ranges.
 const DEEPSEEK_LETTERS: (&str, &str) = (r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿ", "\u{1E900}-\u{1E943}]+");
 

@@ -20,10 +20,13 @@ mod protobuf;
 mod sentences;
 mod special_ids;
 
+pub(crate) use byte_alphabet::written as written_bytes;
 pub use chat_families::{chat_section, recognise_chat};
+pub(crate) use families::name_of as family_name;
 pub use from_gguf::from_gguf;
 pub use from_json::{from_json, from_vocab_and_merges};
 pub use from_sentencepiece::{from_sentencepiece, is_sentencepiece};
+pub(crate) use json_rules::expression_of;
 pub(crate) use sentences::SENTENCES;
 pub use special_ids::SideFiles;
 

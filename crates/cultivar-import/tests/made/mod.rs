@@ -1,9 +1,14 @@
-//! Made-up llama2.c files, and a driver that runs an import in memory and watches its promises.
+//! Made-up llama2.c files, and drivers that run an import or an export in memory and watch their
+//! promises.
 
 // Each test binary uses a part of this.
 #![allow(dead_code)]
 
-use cultivar_import::{ImportError, ImportOptions, ImportStep, Importer, SourceInfo, TargetFormat};
+use cultivar_core::package::Package;
+use cultivar_import::{
+    ExportKind, ExportStep, Exporter, ImportError, ImportOptions, ImportStep, Importer, SourceInfo,
+    TargetFormat,
+};
 
 /// Sizes of a made-up checkpoint.
 #[derive(Clone, Copy)]
@@ -157,4 +162,34 @@ pub fn import(
         .into_iter()
         .map(|byte| byte.expect("every byte is written"))
         .collect())
+}
+
+/// Runs an export in memory; checks that files are written from front to back without gaps.
+pub fn export(package: &[u8], kind: ExportKind) -> (Vec<(String, Vec<u8>)>, Vec<String>) {
+    let head = Package::parse(package).unwrap().head;
+    let mut exporter = Exporter::new(&head, kind).unwrap();
+    let names = exporter.file_names().to_vec();
+    let mut files: Vec<(String, Vec<u8>)> = names.into_iter().map(|n| (n, Vec::new())).collect();
+    loop {
+        match exporter.step().unwrap() {
+            ExportStep::Read { offset, len } => {
+                let bytes = &package[offset as usize..(offset + len) as usize];
+                exporter.supply(bytes).unwrap();
+            }
+            ExportStep::Write { file, offset } => {
+                assert_eq!(files[file].1.len() as u64, offset);
+                files[file].1.extend(exporter.output());
+            }
+            ExportStep::Done => break,
+        }
+    }
+    assert_eq!(exporter.n_bytes(), files[0].1.len() as u64);
+    let (done, all) = exporter.progress();
+    assert_eq!(done, all);
+    assert!(
+        exporter
+            .report_json()
+            .starts_with("{\"schema\":\"cultivar.export.v1\"")
+    );
+    (files, exporter.notes().to_vec())
 }

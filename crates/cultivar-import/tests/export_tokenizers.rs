@@ -1,0 +1,194 @@
+//! Tokenizers on their way out: through GGUF and through a Hugging Face folder a package comes
+//! back with the same pieces, rules and ids, and the chat template with its own text.
+//!
+//! Vocabularies are the small ones under `fixtures/tokenizers`; the model around them is made up.
+
+mod made;
+
+use cultivar_core::json;
+use cultivar_core::package::{Head, Package};
+use cultivar_core::tokenizer::{EncodeOptions, Tokenizer, TokenizerKind};
+use cultivar_import::{ExportKind, Exporter, ImportErrorKind, TargetFormat};
+use cultivar_testdata::small_llama::{CONFIG, counting_weights};
+use made::{export, import, options};
+use std::path::PathBuf;
+
+fn fixture(name: &str) -> Vec<u8> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/tokenizers");
+    std::fs::read(folder.join(name)).unwrap()
+}
+
+const CHATML: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + \
+    message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}";
+
+/// A package of the made-up model with this tokenizer, the markers `<s>` and `</s>` named.
+fn package(family: &str, template: &str) -> Vec<u8> {
+    let (weights, tokenizer) = (counting_weights(), fixture(&format!("{family}.json")));
+    let mut beside = json::JsonWriter::new();
+    beside.begin_object();
+    beside.field_str("bos_token", "<s>");
+    beside.field_str("eos_token", "</s>");
+    beside.field_bool("add_bos_token", true);
+    beside.field_str("chat_template", template);
+    beside.end_object();
+    let beside = beside.finish();
+    let files = [
+        ("config.json", CONFIG.as_bytes()),
+        ("model.safetensors", &weights),
+        ("tokenizer.json", &tokenizer),
+        ("tokenizer_config.json", beside.as_bytes()),
+    ];
+    import(&files, options(TargetFormat::Keep), 1 << 20).unwrap()
+}
+
+/// The head of a package that an export's files are imported to.
+fn back(files: &[(String, Vec<u8>)]) -> Head {
+    let files: Vec<(&str, &[u8])> = files
+        .iter()
+        .map(|(name, bytes)| match name.as_str() {
+            "" => ("x.gguf", &bytes[..]),
+            name => (name, &bytes[..]),
+        })
+        .collect();
+    let bytes = import(&files, options(TargetFormat::Keep), 1 << 20).unwrap();
+    Package::parse(&bytes).unwrap().head
+}
+
+/// Both give the same ids for every text of the fixtures.
+fn assert_same_ids(family: &str, before: &Head, after: &Head) {
+    let tokenizers = [before, after].map(|head| Tokenizer::new(head.tokenizer.clone()).unwrap());
+    let expected = json::parse(&fixture("expected.json")).unwrap();
+    for text in expected.get("texts").unwrap().as_array().unwrap() {
+        let text = text.as_str().unwrap();
+        for parse_special in [false, true] {
+            let options = EncodeOptions {
+                add_bos: None,
+                parse_special,
+            };
+            let [a, b] = tokenizers.each_ref().map(|t| t.ids(text, options).unwrap());
+            assert_eq!(a, b, "{family}: {text:?}");
+            let [a, b] = tokenizers.each_ref().map(|t| t.decode(&a).unwrap());
+            assert_eq!(a, b, "{family}: {text:?}");
+        }
+    }
+}
+
+#[test]
+fn every_family_goes_to_tokenizer_json_and_back() {
+    for family in [
+        "gpt-2",
+        "mpt",
+        "llama-bpe",
+        "qwen2",
+        "smollm",
+        "command-r",
+        "falcon",
+        "default",
+        "deepseek-coder",
+        "metaspace",
+        "unigram",
+        "llama2",
+    ] {
+        let package = package(family, CHATML);
+        let before = Package::parse(&package).unwrap().head;
+        let (files, notes) = export(&package, ExportKind::Safetensors);
+        assert_eq!(notes, Vec::<String>::new(), "{family}");
+        let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+        let expected = match before.tokenizer.kind {
+            TokenizerKind::SentencePieceBpe => "tokenizer.model",
+            _ => "tokenizer.json",
+        };
+        assert!(names.contains(&expected), "{family}: {names:?}");
+        let after = back(&files);
+        assert_same_ids(family, &before, &after);
+        let (mut ours, mut theirs) = (before.tokenizer.clone(), after.tokenizer.clone());
+        // Padding gets names on the way out.
+        for record in [&mut ours, &mut theirs] {
+            record.pieces = Default::default();
+            record.types = Vec::new();
+        }
+        if expected == "tokenizer.json" {
+            assert_eq!(ours, theirs, "{family}");
+        }
+        assert_eq!(after.chat_template, before.chat_template);
+        assert_eq!(after.metadata.text("chat_template"), Some(CHATML));
+        let digests = |head: &Head| -> Vec<_> {
+            let entries = head.directory.entries().iter();
+            entries.map(|entry| entry.digest).collect()
+        };
+        assert_eq!(digests(&after), digests(&before), "{family}");
+    }
+}
+
+#[test]
+fn every_family_that_gguf_names_goes_there_and_back() {
+    for family in [
+        "gpt-2",
+        "mpt",
+        "qwen2",
+        "smollm",
+        "command-r",
+        "falcon",
+        "default",
+        "deepseek-coder",
+    ] {
+        let package = package(family, CHATML);
+        let before = Package::parse(&package).unwrap().head;
+        let (files, notes) = export(&package, ExportKind::Gguf);
+        assert_eq!(notes, Vec::<String>::new(), "{family}");
+        let after = back(&files);
+        assert_same_ids(family, &before, &after);
+        assert_eq!(after.tokenizer.merges, before.tokenizer.merges, "{family}");
+        assert_eq!(after.tokenizer.add_bos, before.tokenizer.add_bos);
+        assert_eq!(after.chat_template, before.chat_template);
+        assert_eq!(after.metadata.text("chat_template"), Some(CHATML));
+    }
+}
+
+#[test]
+fn a_template_of_no_known_family_goes_through_as_it_is() {
+    let template = "{{ messages[0].content }}";
+    let package = package("gpt-2", template);
+    for kind in [ExportKind::Gguf, ExportKind::Safetensors] {
+        let after = back(&export(&package, kind).0);
+        assert_eq!(after.chat_template.as_deref(), Some(template));
+        assert_eq!(after.metadata.text("chat_template"), None);
+    }
+}
+
+#[test]
+fn a_tokenizer_that_gguf_has_no_name_for_is_named() {
+    let refused = |family: &str, change: &dyn Fn(&mut Head)| {
+        let package = package(family, "");
+        let mut head = Package::parse(&package).unwrap().head;
+        change(&mut head);
+        let error = Exporter::new(&head, ExportKind::Gguf)
+            .map(drop)
+            .unwrap_err();
+        assert_eq!(error.kind, ImportErrorKind::ExportUnsupported);
+        error.field.as_str().to_string()
+    };
+    assert_eq!(refused("unigram", &|_| {}), "unigram");
+    assert_eq!(refused("metaspace", &|_| {}), "char_bpe");
+    let other_steps = |head: &mut Head| head.tokenizer.normalizer = vec!["strip_left".into()];
+    assert_eq!(refused("gpt-2", &other_steps), "pre_tokenizer");
+    assert_eq!(refused("llama2", &|_| {}), "char_bpe");
+}
+
+#[test]
+fn a_step_without_a_component_makes_no_file_and_is_noted() {
+    let package = package("gpt-2", "");
+    let mut head = Package::parse(&package).unwrap().head;
+    head.tokenizer.pre_tokenizer = vec!["deepseek_letters".into()];
+    let exporter = Exporter::new(&head, ExportKind::Safetensors).unwrap();
+    assert_eq!(
+        exporter.notes(),
+        ["no tokenizer file is made: deepseek_letters"]
+    );
+    assert!(
+        !exporter
+            .file_names()
+            .iter()
+            .any(|name| name == "tokenizer.json")
+    );
+}
