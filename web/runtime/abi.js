@@ -28,9 +28,13 @@ export const EXPORTS = Object.freeze({
   package_tensor_verify_step: "engine status package idx budget_bytes",
   package_tail: "engine status package len",
   package_finish_step: "engine status package budget_bytes",
+  package_limits: "engine status package rows logit_rows kv retained",
+  package_cache: "engine status package",
   package_note_load_ms: "engine status package ms",
   package_close: "engine status package",
   // text
+  token_text: "engine status session id",
+  chat_prompt: "engine status package len",
   tokenize: "engine status package len flags",
   detokenize: "engine status package n",
   // session
@@ -51,6 +55,16 @@ export const EXPORTS = Object.freeze({
   session_rewind: "engine status session n",
   session_fork: "engine status session",
   session_close: "engine status session",
+  // batch
+  batch_step: "engine status n budget_rows",
+  // record
+  session_snapshot: "engine status session",
+  session_restore: "engine status package len",
+  session_record: "engine status session flags",
+  replay_new: "engine status package len",
+  replay_step: "engine status replay budget_rows",
+  replay_report: "engine status replay",
+  replay_close: "engine status replay",
   // import
   import_begin: "packer status len",
   import_step: "packer status import budget_bytes",
@@ -104,11 +118,20 @@ export const ERROR_RANGES = Object.freeze([
   { first: 600, last: 619, kind: "json" },
 ]);
 
-/** What `session_step` answers. */
+/** What `session_step` answers, and `batch_step` for each session. */
 export const SESSION_STEP = Object.freeze({
   prefilling: 0,
   token: 1,
   done: 2,
+  waiting: 3,
+});
+
+/** What `replay_step` answers. */
+export const REPLAY_STEP = Object.freeze({
+  going: 0,
+  same_bits: 1,
+  differs: 2,
+  other_logits: 3,
 });
 
 /** What `session_stop_reason` answers. */

@@ -100,6 +100,15 @@ export interface Diagnostics {
   load_ms: number;
   n_prompt_tokens: number;
   n_output_tokens: number;
+  /** Rows that were computed: prompts, outputs and drafts. */
+  n_rows: number;
+  /** Pages of prompts that the cache had, and had not. */
+  n_pages_hit: number;
+  n_pages_missed: number;
+  n_context_shifts: number;
+  /** Tokens of drafts that were computed, and how many were right. */
+  n_drafted: number;
+  n_drafts_accepted: number;
   prefill_ms: number;
   prefill_tokens_per_s: number | null;
   first_token_ms: number | null;
@@ -109,6 +118,75 @@ export interface Diagnostics {
   decode_ms: number;
   memory: Record<string, number>;
   warnings: { kind: string; count: number }[];
+}
+
+/** `cultivar.cache.v1` */
+export interface CacheStats {
+  schema: "cultivar.cache.v1";
+  max_rows: number;
+  max_logit_rows: number;
+  /** `null`: no limit but memory. */
+  kv_bytes_max: number | null;
+  kv_retained_bytes_max: number;
+  /** Bytes of all pages; of those that sessions use; of those kept for their content alone. */
+  kv_bytes: number;
+  kv_used_bytes: number;
+  kv_retained_bytes: number;
+  kv_peak_bytes: number;
+}
+
+/** `cultivar.chat_prompt.v1` */
+export interface ChatPrompt {
+  schema: "cultivar.chat_prompt.v1";
+  /** The family of the format, or "plain". */
+  format: string;
+  /** Whether the package has a format of its own that is known. */
+  is_recognised: boolean;
+  ids: number[];
+  text: string;
+  /** Texts and tokens at which an answer ends. */
+  stop_strings: string[];
+  stop_tokens: number[];
+}
+
+/** `cultivar.replay.v1` */
+export interface ReplayRecord {
+  schema: "cultivar.replay.v1";
+  engine_version: string;
+  numerics_version: number;
+  package: { name?: string; weights: string; tokenizer: string };
+  assembly: string;
+  adapters: { weights: string; weight: number }[];
+  settings: Record<string, unknown>;
+  turns: {
+    /** Absent where it was left out. */
+    prompt_ids?: number[];
+    n_prompt_tokens: number;
+    prompt_sha256: string;
+    output_ids: number[];
+  }[];
+  events: { n_tokens: number; n_positions: number; assembly: string; weights: number[] }[];
+  /** 16 hexadecimal digits after each token, where asked for. */
+  step_digests?: string[];
+  stop_reason: StopReason | null;
+  run_digest: string;
+}
+
+/** `cultivar.replayed.v1` */
+export interface Replayed {
+  schema: "cultivar.replayed.v1";
+  same_bits: boolean;
+  /** Tokens that were as recorded. */
+  n_steps: number;
+  run_digest: string;
+  /** `null` with the same bits, and where the record has no digests to tell the step. */
+  first_difference: {
+    step: number;
+    recorded_token: number | null;
+    token: number | null;
+    recorded_digest: string | null;
+    digest: string;
+  } | null;
 }
 
 export interface MemoryStats {

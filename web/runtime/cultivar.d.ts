@@ -14,15 +14,18 @@
  * pass. Every rejection is a `CultivarError`.
  */
 
-import type { Card, MemoryStats, Report, StopReason } from "./answers.js";
 import type {
   ExportOptions, ExportedFiles, ImportOptions, OpenPackageHooks, PackageSink, PackageSource,
 } from "./packages.js";
 
-export type {
-  Card, Diagnostics, ExportReport, ImportPlan, MemoryStats, Report, StopReason,
+import type {
+  CacheStats, Card, ChatPrompt, MemoryStats, Replayed, ReplayRecord, Report, StopReason,
 } from "./answers.js";
+import type { ChatMessage, Limits, ReplayOptions, Settings } from "./settings.js";
+
+export type * from "./answers.js";
 export type * from "./packages.js";
+export type * from "./settings.js";
 
 /** The engine in its worker. */
 export class Cultivar {
@@ -109,6 +112,44 @@ export class Package {
   /** Opens a session. Its memory (see `card.memory.kv_bytes`) is taken at once. */
   createSession(settings?: Settings): Promise<Session>;
 
+  /**
+   * Opens the session of a snapshot: it goes on with the same bits, and reads nothing again. A
+   * snapshot of another model, with other adapters, or damaged is refused by name (358 to 361).
+   */
+  restore(snapshot: Blob): Promise<Session>;
+
+  /**
+   * Computes a record again and compares tokens and logits, step by step. Prompts that the record
+   * leaves out are taken from `prompts`, in order; one that the run did not have is refused (364).
+   */
+  replay(record: ReplayRecord, options?: ReplayOptions): Promise<Replayed>;
+
+  /**
+   * The prompt of a conversation in the package's own chat format, or in a plain one where that is
+   * not known. Markers of the format become their ids; in a message they stay text. Give `ids` to
+   * `generate`, and `stop_strings` and `stop_tokens` to the session's settings.
+   */
+  renderChat(
+    messages: ChatMessage[],
+    options?: { addGeneration?: boolean },
+  ): Promise<ChatPrompt>;
+
+  /**
+   * Runs all prompts together, a step of each in one pass over the weights, and resolves to their
+   * reports in order. Each gives the bits that it would have given alone.
+   */
+  generateBatch(
+    prompts: (string | Uint32Array | number[])[],
+    settings?: Settings | Settings[],
+    options?: EncodeOptions & { signal?: AbortSignal },
+  ): Promise<Report[]>;
+
+  /** Sets what a batch and the cache of keys and values may take; what is absent stays. */
+  setLimits(limits: Limits): Promise<void>;
+
+  /** What a batch and the cache of keys and values may take, and take now. */
+  cache(): Promise<CacheStats>;
+
   /** Closes the package and its sessions, and gives their memory back. */
   close(): Promise<void>;
 }
@@ -124,10 +165,11 @@ export class Session {
    * Continues the session with a prompt and yields its tokens as they come. Leaving the loop
    * early stops the run, and tokens that you have not seen are taken back. A stop by the signal
    * takes effect within about 50 ms and throws an error whose name is "AbortError"; the tokens
-   * until then stay in the session. Ids are used as they are, without a begin token.
+   * until then stay in the session. Ids are used as they are, without a begin token; `null` goes
+   * on where the session stands, after a rewind.
    */
   generate(
-    prompt: string | Uint32Array | number[],
+    prompt: string | Uint32Array | number[] | null,
     options?: GenerateOptions,
   ): AsyncGenerator<Token, void, undefined>;
 
@@ -136,6 +178,16 @@ export class Session {
 
   /** Logits that gave the last token: `[vocab_size]`. Only until another session computes. */
   logits(): Promise<Float32Array>;
+
+  /** The session as a file, bound to model and adapters; see `Package.restore`. */
+  snapshot(): Promise<Blob>;
+
+  /**
+   * All turns so far as a record that `Package.replay` and `cultivar replay` compute again.
+   * `redactPrompts` leaves the prompts out but for their SHA-256; `steps` adds a digest after each
+   * token, so that the first step that differs can be named.
+   */
+  record(options?: { redactPrompts?: boolean; steps?: boolean }): Promise<ReplayRecord>;
 
   /** Goes back to the first `n` tokens of prompts and outputs; the bits that follow are the same
    * as if the session had never gone further. */
@@ -202,52 +254,10 @@ export interface EncodeOptions {
 
 export interface GenerateOptions extends EncodeOptions {
   signal?: AbortSignal;
+  /** Rows of the prompt per step. Default: as many as a stop within 50 ms allows. */
+  chunk?: number;
   /** How far a long prompt is read. */
   onProgress?: (progress: TokenProgress) => void;
-}
-
-/** Settings of a session; a value outside its range is refused by name. */
-export interface Settings {
-  /** Positions of the session. Default and most: the model's `context_len`. */
-  context_len?: number;
-  /** Storage of keys and values. Default: "f32". */
-  kv?: "f32" | "f16" | "q8";
-  /** Tokens after each prompt. Default: 256. */
-  max_tokens?: number;
-  /** 0 (the default) is greedy; at most 100. */
-  temperature?: number;
-  /** 1 to 1024 candidates. Default: 40. */
-  top_k?: number;
-  /** Above 0, up to 1. Default: 0.95. */
-  top_p?: number;
-  /** Names the random stream: a whole number below 2^64. Default: 0. */
-  seed?: number | bigint | string;
-  /** Go on past the model's own stop tokens. Default: false. */
-  ignore_stop?: boolean;
-  /** Keeps the candidates nearest to the expected surprise: above 0; 1 (the default) is off. */
-  typical_p?: number;
-  /** Drops what is less likely than this part of the likeliest: 0 (off, the default) to 1. */
-  min_p?: number;
-  /** Divides the logits of seen tokens: above 0, up to 100. Default: 1 (off). */
-  repetition_penalty?: number;
-  /** Subtracted once per time a token was seen: -100 to 100. Default: 0. */
-  frequency_penalty?: number;
-  /** Subtracted if a token was seen: -100 to 100. Default: 0. */
-  presence_penalty?: number;
-  /** Tokens back that penalties look; 0 is all. Default: 64. */
-  penalty_window?: number;
-  /** Added to the logits of tokens, by id: -1000 to 1000. */
-  logit_bias?: Record<string, number>;
-  /** Tokens that are never chosen. */
-  banned_tokens?: number[];
-  /** Tokens that end the output, beside the model's own; up to 16. */
-  stop_tokens?: number[];
-  /** Texts that end the output and are cut off; up to 16, of 1 to 256 bytes. */
-  stop_strings?: string | string[];
-  /** What random numbers are counted by. Default: "session". */
-  random_stream?: "session" | "prompt";
-  /** What the output must be a text of: any JSON object or array, a schema's, or a grammar's. */
-  constraint?: { json: true } | { json_schema: object | boolean } | { gbnf: string } | null;
 }
 
 /** One token of an output. */
@@ -258,4 +268,8 @@ export interface Token {
   text: string;
   /** Its number within this generation, from 0. */
   index: number;
+  /** ln p of the token by the model alone, where the setting `logprobs` asks for it. */
+  logprob?: number;
+  /** The likeliest tokens in its place, in descending order, where asked for. */
+  top?: { id: number; logprob: number; text: string }[];
 }

@@ -48,7 +48,7 @@ export class Package {
   }
 
   /** Calls a verb on the package, opening it again first if its worker is gone. */
-  async #call(verb, args) {
+  async #call(verb, args, hooks) {
     this.#checkOpen();
     if (this.#epoch !== this.#client.epoch) {
       this.#opening ??= this.#open().finally(() => (this.#opening = null));
@@ -56,7 +56,8 @@ export class Package {
       this.#checkOpen();
     }
     const epoch = this.#epoch;
-    const value = await this.#client.call(verb, { handle: this.#handle, ...args }, { epoch });
+    const all = { handle: this.#handle, ...args };
+    const value = await this.#client.call(verb, all, { ...hooks, epoch });
     return { value, epoch };
   }
 
@@ -81,11 +82,52 @@ export class Package {
 
   /** Opens a session. */
   async createSession(settings = {}) {
-    const plain = { ...settings };
-    // A seed of 64 bits does not survive a JSON number.
-    if (plain.seed !== undefined) plain.seed = String(plain.seed);
-    const { value, epoch } = await this.#call("createSession", { settings: plain });
+    return this.#session("createSession", { settings: plain(settings) });
+  }
+
+  /** Opens the session of a snapshot. */
+  async restore(snapshot) {
+    return this.#session("restore", { bytes: new Uint8Array(await snapshot.arrayBuffer()) });
+  }
+
+  async #session(verb, args) {
+    const { value, epoch } = await this.#call(verb, args);
     return new Session(this.#client, value, epoch);
+  }
+
+  /** The prompt of a conversation. */
+  async renderChat(messages, { addGeneration = true } = {}) {
+    const order = { messages, add_generation: addGeneration };
+    return (await this.#call("chatPrompt", { order })).value;
+  }
+
+  /** Computes a record again; `prompts` are those that it leaves out. */
+  async replay(record, { prompts = [], signal, onTokens } = {}) {
+    const given = prompts.values();
+    const turns = record.turns?.map(({ prompt_ids = given.next().value, ...turn }) => ({
+      ...turn, prompt_ids: prompt_ids && Array.from(prompt_ids),
+    }));
+    const hooks = { signal, onEvent: (_, data) => onTokens?.(data) };
+    return (await this.#call("replay", { record: { ...record, turns } }, hooks)).value;
+  }
+
+  /** Runs all prompts together; `settings` are for all, or a list. */
+  async generateBatch(prompts, settings = {}, { signal, special, bos } = {}) {
+    const each = prompts.map((prompt, i) => ({
+      prompt, settings: plain(Array.isArray(settings) ? settings[i] : settings),
+    }));
+    const args = { prompts: each, options: { special, bos } };
+    return (await this.#call("generateBatch", args, { signal })).value;
+  }
+
+  /** Sets what a batch and the cache may take. */
+  async setLimits(limits) {
+    await this.#call("setLimits", { limits });
+  }
+
+  /** What a batch and the cache may take, and take. */
+  async cache() {
+    return (await this.#call("cache")).value;
   }
 
   /** Closes the package and its sessions, and gives their memory back. */
@@ -110,6 +152,11 @@ export async function blobOf(source, signal) {
 
 /** A function gives the Blob anew each time. */
 const sourceNow = (source) => (typeof source === "function" ? source() : source);
+
+/** A seed of 64 bits does not survive a JSON number. */
+function plain(settings) {
+  return settings.seed === undefined ? settings : { ...settings, seed: String(settings.seed) };
+}
 
 /** A Blob stays with the browser and can be read again; a URL is fetched again. */
 function asSource(source) {

@@ -3,7 +3,7 @@
  * Tokens are handed over in batches of one turn (16 ms), so that a fast model does not flood the
  * page, but each keeps its own id and text. Never knows who listens.
  */
-import { ENCODE_FLAGS, SESSION_STEP, STOP_REASONS } from "./abi.js";
+import { ENCODE_FLAGS, REPLAY_STEP, SESSION_STEP, STATUS, STOP_REASONS } from "./abi.js";
 import { CultivarError, KIND } from "./errors.js";
 import { idBytes } from "./memory.js";
 import { Budget, Turn } from "./pace.js";
@@ -24,8 +24,9 @@ export function encodeFlags({ special = false, bos } = {}) {
   return parse | (bos ? ENCODE_FLAGS.add_bos : ENCODE_FLAGS.no_bos);
 }
 
-/** Queues a prompt; answers how many tokens it has. */
+/** Queues a prompt, unless it is `null`; answers how many tokens it has. */
 export function queuePrompt(engine, session, prompt, options) {
+  if (prompt === null) return 0;
   if (typeof prompt === "string") {
     return engine.call(
       "session_prompt_text", session, engine.putText(prompt), encodeFlags(options),
@@ -38,7 +39,8 @@ export function queuePrompt(engine, session, prompt, options) {
 
 /**
  * Runs one prompt (text or ids) to its end: `{ stopReason, nTokens }`. Options: `signal`,
- * `onTokens`, `onProgress`, and the flags of tokenizing.
+ * `onTokens`, `onProgress`, `chunk` (rows of the prompt per step, instead of as many as a stop
+ * allows), and the flags of tokenizing.
  */
 export async function runSession(engine, session, prompt, options) {
   const totalTokens = queuePrompt(engine, session, prompt, options);
@@ -66,6 +68,7 @@ class Run {
   #budget = prefillBudget();
   #batch = [];
   #nTokens = 0;
+  #hasLogprobs = true;
 
   constructor(engine, session, totalTokens, options) {
     this.#engine = engine;
@@ -79,7 +82,8 @@ class Run {
   step() {
     const engine = this.#engine;
     const began = performance.now();
-    const outcome = engine.call("session_step", this.#session, this.#budget.units);
+    const rows = this.#options.chunk ?? this.#budget.units;
+    const outcome = engine.call("session_step", this.#session, rows);
     const ms = performance.now() - began;
     engine.call("session_note_ms", this.#session, ms);
     if (outcome === SESSION_STEP.prefilling) {
@@ -90,7 +94,7 @@ class Run {
     }
     const text = engine.text(engine.call("session_text", this.#session));
     if (outcome === SESSION_STEP.token) {
-      this.#push(engine.call("session_token", this.#session), text);
+      this.#push(engine.call("session_token", this.#session), text, this.#logprobs());
       return;
     }
     // What is left is the end of a character that the last token began.
@@ -103,9 +107,48 @@ class Run {
     this.#batch = [];
   }
 
-  #push(id, text) {
-    this.#batch.push({ id, text, index: this.#nTokens });
+  /** `{logprob, top}` of the last token, if the session's settings ask for them. */
+  #logprobs() {
+    if (!this.#hasLogprobs) return {};
+    const engine = this.#engine;
+    let n;
+    try {
+      n = engine.call("session_logprobs", this.#session);
+    } catch (error) {
+      if (error.code !== STATUS.out_of_order) throw error;
+      this.#hasLogprobs = false;
+      return {};
+    }
+    const ids = engine.memory.words(engine.call("buffer_ptr"), 2 * n);
+    const values = new Float32Array(ids.buffer);
+    const top = Array.from({ length: n - 1 }, (_, i) => {
+      const id = ids[2 * i + 2];
+      const text = engine.text(engine.call("token_text", this.#session, id));
+      return { id, logprob: values[2 * i + 3], text };
+    });
+    return { logprob: values[1], top };
+  }
+
+  #push(id, text, more) {
+    this.#batch.push({ id, text, index: this.#nTokens, ...more });
     this.#nTokens += 1;
+  }
+}
+
+/** `cultivar.replayed.v1` of a record; `onTokens` hears how many tokens were compared. */
+export async function runReplay(engine, handle, record, { signal, onTokens }) {
+  const replay = engine.call("replay_new", handle, engine.putText(JSON.stringify(record)));
+  const turn = new Turn(signal);
+  const report = () => engine.json("replay_report", replay);
+  try {
+    // Few rows of a prompt: the steps of a replay do not say how long to aim for.
+    while (engine.call("replay_step", replay, 8) === REPLAY_STEP.going) {
+      if (turn.isOver) onTokens(report().n_steps);
+      await turn.next();
+    }
+    return report();
+  } finally {
+    if (!engine.isDead) engine.call("replay_close", replay);
   }
 }
 

@@ -28,7 +28,7 @@ export class Session {
   }
 
   /** Continues the session with a prompt; yields its tokens as they come. */
-  async *generate(prompt, { signal, onProgress, special, bos } = {}) {
+  async *generate(prompt, { signal, onProgress, special, bos, chunk } = {}) {
     if (signal?.aborted) throw stoppedError();
     const queue = new TokenQueue();
     const stop = new AbortController();
@@ -39,7 +39,7 @@ export class Session {
       if (event === "tokens") queue.push(data);
       if (event === "progress") onProgress?.(data);
     };
-    const args = { prompt, options: { special, bos } };
+    const args = { prompt, options: { special, bos, chunk } };
     const run = this.#call("generate", args, { signal: stop.signal, onEvent });
     run.then(({ stopReason }) => queue.end(stopReason), (error) => queue.fail(error));
     let isComplete = false;
@@ -77,6 +77,16 @@ export class Session {
   /** Logits that gave the last token. */
   logits() {
     return this.#call("logits");
+  }
+
+  /** The session as a file, for `restore` of a package. */
+  async snapshot() {
+    return new Blob([await this.#call("snapshot")]);
+  }
+
+  /** All turns as a record that can be replayed. */
+  record({ redactPrompts = false, steps = false } = {}) {
+    return this.#call("record", { flags: redactPrompts + 2 * steps });
   }
 
   /** Goes back to the first `n` tokens of prompts and outputs. */

@@ -3,12 +3,13 @@
  * instance of their own each, so that their memory goes when they end.
  */
 import { Engine } from "./engine.js";
+import { runBatch } from "./batch-runner.js";
 import { CultivarError, KIND } from "./errors.js";
 import { exportFiles, importFiles } from "./import-runner.js";
 import { idBytes } from "./memory.js";
 import { loadPackage } from "./package-loader.js";
 import { servePort } from "./service.js";
-import { encodeFlags, runSession } from "./session-runner.js";
+import { encodeFlags, runReplay, runSession } from "./session-runner.js";
 
 /** Seed of the self test: any would do, but a failure must be repeatable. */
 const SELFTEST_SEED = 1;
@@ -72,6 +73,20 @@ function createActions() {
       }
     },
     report: ({ session }) => engine.json("session_report", session),
+    snapshot: ({ session }) => engine.bytes(engine.call("session_snapshot", session)),
+    restore: ({ handle, bytes }) => engine.call("session_restore", handle, engine.put(bytes)),
+    record: ({ session, flags }) => engine.json("session_record", session, flags),
+    replay: ({ handle, record }, { signal, emit }) =>
+      runReplay(engine, handle, record, { signal, onTokens: (n) => emit("tokens", n) }),
+    generateBatch: ({ handle, prompts, options }, { signal }) =>
+      runBatch(engine, handle, prompts, { ...options, signal }),
+    chatPrompt: ({ handle, order }) =>
+      engine.json("chat_prompt", handle, engine.putText(JSON.stringify(order))),
+    setLimits({ handle, limits }) {
+      const { rows = 0, logitRows = 0, kvBytes = NaN, kvRetainedBytes = NaN } = limits;
+      engine.call("package_limits", handle, rows, logitRows, kvBytes, kvRetainedBytes);
+    },
+    cache: ({ handle }) => engine.json("package_cache", handle),
     logits({ session }) {
       const n = engine.call("session_logits", session);
       return engine.memory.floats(engine.call("buffer_ptr"), n);

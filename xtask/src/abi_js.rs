@@ -18,6 +18,8 @@ const GROUPS: &[(&str, Option<Part>)] = &[
     ("package", Some(Part::Engine)),
     ("text", Some(Part::Engine)),
     ("session", Some(Part::Engine)),
+    ("batch", Some(Part::Engine)),
+    ("record", Some(Part::Engine)),
     ("import", Some(Part::Packer)),
     ("export", Some(Part::Packer)),
     ("selftest", Some(Part::Engine)),
@@ -49,7 +51,13 @@ const TABLES: &[(&str, &str, &str, &str)] = &[
         "SESSION_STEP",
         "verbs/session.rs",
         "STEP_",
-        "What `session_step` answers.",
+        "What `session_step` answers, and `batch_step` for each session.",
+    ),
+    (
+        "REPLAY_STEP",
+        "verbs/record.rs",
+        "REPLAY_",
+        "What `replay_step` answers.",
     ),
     (
         "STOP_REASONS",

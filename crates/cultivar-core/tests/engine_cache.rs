@@ -129,6 +129,54 @@ fn sessions_of_one_batch_are_what_they_are_alone() {
 }
 
 #[test]
+fn a_refusal_of_one_session_leaves_the_others_of_its_batch_alone() {
+    let mut engine = engine_of(160);
+    let mut alone = open(&mut engine, SAMPLED);
+    alone.prompt(&engine, &ids(20, 1)).unwrap();
+    finish(&mut alone, &mut engine);
+    let mut sessions = [open(&mut engine, SAMPLED), open(&mut engine, SAMPLED)];
+    sessions[1].prompt(&engine, &ids(20, 1)).unwrap();
+    let mut batch = Batch::new(&engine, 2).unwrap();
+    while sessions[1].stop_reason().is_none() {
+        let mut all: Vec<&mut Session> = sessions.iter_mut().collect();
+        let steps = batch.step(&mut engine, &mut all, 8).unwrap();
+        let refused = steps[0].unwrap().unwrap_err();
+        assert_eq!(refused.kind, SessionErrorKind::NotPrompted);
+        assert!(steps[1].is_some_and(|step| step.is_ok()));
+    }
+    assert_eq!(sessions[1].run_digest(), alone.run_digest());
+}
+
+#[test]
+fn batches_of_another_size_in_the_middle_of_a_run_change_no_bit() {
+    let mut engine = engine_of(160);
+    let lookup = SAMPLED.replacen('{', "{\"prompt_lookup\":3,", 1);
+    let digests: Vec<Digest> = [false, true]
+        .into_iter()
+        .map(|resizes| {
+            let mut session = open(&mut engine, &lookup);
+            session.prompt(&engine, &ids(40, 2)).unwrap();
+            for rows in [(3, 1), (90, 8), (2, 0)] {
+                session.step(&mut engine, usize::MAX).unwrap();
+                if resizes {
+                    engine.set_rows(rows.0, rows.1).unwrap();
+                    assert_eq!(engine.max_logit_rows(), rows.1.max(1));
+                }
+            }
+            finish(&mut session, &mut engine);
+            let digest = session.run_digest();
+            session.close(&mut engine);
+            digest
+        })
+        .collect();
+    assert_eq!(digests[0], digests[1]);
+    let rows = (engine.max_rows(), engine.max_logit_rows());
+    let refused = engine.set_rows(1 << 42, 1).unwrap_err();
+    assert_eq!(refused.code(), 251);
+    assert_eq!((engine.max_rows(), engine.max_logit_rows()), rows);
+}
+
+#[test]
 fn drafts_change_speed_alone() {
     let mut engine = engine_of(400);
     let phrase = ids(9, 4);

@@ -79,6 +79,7 @@ fn prompts_are_those_that_jinja_makes() {
             }
         }
         let stored = format.to_stored();
+        assert_eq!(ChatFormat::from_section(&stored), format);
         assert_eq!(ChatFormat::from_stored(&stored).unwrap(), Some(format));
     }
     families.sort_unstable();
@@ -142,6 +143,7 @@ fn an_unknown_template_is_kept_as_text() {
     assert!(recognise_chat(template, &record).is_none());
     assert_eq!(chat_section(Some(template), &record), template);
     assert_eq!(ChatFormat::from_stored(template).unwrap(), None);
+    assert!(ChatFormat::from_section(template).is_plain());
     assert_eq!(chat_section(None, &record), "");
     let known = chat_section(Some("'<|im_start|>' '<|im_end|>'"), &record);
     assert!(known.starts_with("{\"schema\":\"cultivar.chat.v1\","));

@@ -26,6 +26,8 @@ pub enum Kind {
     Import = 3,
     /// A running export.
     Export = 6,
+    /// A record that is being replayed.
+    Replay = 5,
 }
 
 impl Kind {
@@ -36,6 +38,7 @@ impl Kind {
             Kind::Session => "session",
             Kind::Import => "import",
             Kind::Export => "export",
+            Kind::Replay => "replay",
         }
     }
 }
@@ -131,6 +134,31 @@ impl<T> Table<T> {
             }) if *g == generation => Ok(value),
             _ => Err(stale),
         }
+    }
+
+    /// The objects that the handles name, in their order; each may be named once.
+    pub fn get_many(&mut self, handles: &[u32]) -> Result<Vec<&mut T>, Failure> {
+        let mut found: Vec<Option<&mut T>> = Vec::new();
+        let no_room = Failure::of(Status::OutOfMemory);
+        found
+            .try_reserve_exact(handles.len())
+            .map_err(|_| no_room)?;
+        found.resize_with(handles.len(), || None);
+        for (i, &handle) in handles.iter().enumerate() {
+            self.get(handle as i32)?;
+            if handles[..i].contains(&handle) {
+                let twice = Failure::number(Status::NotAHandle, handle as i32);
+                return Err(twice.named("second of its kind"));
+            }
+        }
+        for (slot_idx, slot) in self.slots.iter_mut().enumerate() {
+            let is_it = |handle: &u32| (handle & SLOT_MASK) as usize == slot_idx;
+            let place = handles.iter().position(is_it);
+            if let Some(place) = place.and_then(|place| found.get_mut(place)) {
+                *place = slot.value.as_mut();
+            }
+        }
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Takes the object out; its handle is stale from now on.
@@ -232,6 +260,22 @@ mod tests {
             assert_ne!(handle, first);
             table.remove(handle).unwrap();
         }
+    }
+
+    #[test]
+    fn several_are_found_in_the_order_of_their_handles_and_each_once() {
+        let mut table: Table<u32> = Table::new(Kind::Session, 4);
+        let handles: Vec<u32> = (0..3).map(|i| table.insert(i).unwrap() as u32).collect();
+        let order = [handles[2], handles[0], handles[1]];
+        let found = table.get_many(&order).unwrap();
+        assert_eq!(found.into_iter().map(|v| *v).collect::<Vec<_>>(), [2, 0, 1]);
+        let code = |result: Result<Vec<&mut u32>, Failure>| result.unwrap_err().code();
+        let twice = table.get_many(&[handles[0], handles[0]]);
+        assert_eq!(code(twice), Status::NotAHandle.code());
+        table.remove(handles[1] as i32).unwrap();
+        let stale = table.get_many(&order);
+        assert_eq!(code(stale), Status::StaleHandle.code());
+        assert!(table.get_many(&[]).unwrap().is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::status::Failure;
 #[cfg(feature = "packer")]
 use crate::verbs::{export::ExportSlot, import::ImportSlot};
 #[cfg(feature = "engine")]
-use crate::verbs::{package::PackageSlot, session::SessionSlot};
+use crate::verbs::{package::PackageSlot, record::ReplaySlot, session::SessionSlot};
 use alloc::string::String;
 use core::fmt::Write;
 
@@ -19,6 +19,9 @@ const N_PACKAGES_MAX: usize = 64;
 /// Sessions open at a time.
 #[cfg(feature = "engine")]
 const N_SESSIONS_MAX: usize = 1024;
+/// Records being replayed at a time.
+#[cfg(feature = "engine")]
+const N_REPLAYS_MAX: usize = 16;
 /// Imports running at a time, and exports.
 #[cfg(feature = "packer")]
 const N_IMPORTS_MAX: usize = 8;
@@ -33,6 +36,8 @@ pub struct Host {
     pub(crate) packages: Table<PackageSlot>,
     #[cfg(feature = "engine")]
     pub(crate) sessions: Table<SessionSlot>,
+    #[cfg(feature = "engine")]
+    pub(crate) replays: Table<ReplaySlot>,
     #[cfg(feature = "packer")]
     pub(crate) imports: Table<ImportSlot>,
     #[cfg(feature = "packer")]
@@ -50,6 +55,8 @@ impl Host {
             packages: Table::new(Kind::Package, N_PACKAGES_MAX),
             #[cfg(feature = "engine")]
             sessions: Table::new(Kind::Session, N_SESSIONS_MAX),
+            #[cfg(feature = "engine")]
+            replays: Table::new(Kind::Replay, N_REPLAYS_MAX),
             #[cfg(feature = "packer")]
             imports: Table::new(Kind::Import, N_IMPORTS_MAX),
             #[cfg(feature = "packer")]

@@ -71,23 +71,8 @@ fn report(replay: &Replay, end: ReplayStep) -> Report {
     json.field_bool("same_bits", end == ReplayStep::SameBits);
     json.field_display("run_digest", session.run_digest());
     if let ReplayStep::Differs(difference) = end {
-        json.key("first_difference").begin_object();
-        json.field_u64("step", difference.step as u64);
-        for (key, id) in [
-            ("recorded_token", difference.recorded_token),
-            ("token", difference.token),
-        ] {
-            match id {
-                Some(id) => json.field_u64(key, u64::from(id)),
-                None => json.key(key).null(),
-            };
-        }
-        match difference.recorded_digest {
-            Some(digest) => json.field_str("recorded_digest", &hex(digest)),
-            None => json.key("recorded_digest").null(),
-        };
-        json.field_str("digest", &hex(difference.digest));
-        json.end_object();
+        json.key("first_difference");
+        difference.write_json(&mut json);
     }
     json.end_object();
     let text = match end {

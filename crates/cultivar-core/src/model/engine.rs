@@ -130,6 +130,20 @@ impl Engine {
         self.workspace.max_logit_rows
     }
 
+    /// Makes room for batches of other sizes, of at least one row. Tokens, keys and values stay;
+    /// the logits of the last batch are gone. Refused without a change.
+    pub fn set_rows(&mut self, max_rows: usize, max_logit_rows: usize) -> Result<(), ModelError> {
+        let (dims, config) = (&self.model.dims, &self.model.head.config);
+        let (max_rows, max_logit_rows) = (max_rows.max(1), max_logit_rows.max(1));
+        let workspace = Workspace::new(dims, config, max_rows, max_logit_rows)?;
+        let n_bytes = max_rows as u64 * size_of::<usize>() as u64;
+        let room = self.mixes.reserve_rows(max_rows);
+        room.ok_or(ModelError::out_of_memory(n_bytes))?;
+        self.workspace = workspace;
+        self.n_logit_rows = 0;
+        Ok(())
+    }
+
     /// Which kernels compute.
     pub fn backend(&self) -> Backend {
         self.backend

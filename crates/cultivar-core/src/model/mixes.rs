@@ -51,6 +51,12 @@ impl Mixes {
         })
     }
 
+    /// Room for batches of so many rows; `None` if memory cannot be had.
+    pub fn reserve_rows(&mut self, max_rows: usize) -> Option<()> {
+        self.of_rows.clear();
+        self.of_rows.try_reserve_exact(max_rows).ok()
+    }
+
     /// Keeps a stack; `None` if memory cannot be had.
     pub fn add(&mut self, stack: Stack) -> Option<StackId> {
         self.make_room(stack.max_components())?;

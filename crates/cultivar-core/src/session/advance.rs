@@ -8,7 +8,7 @@ use super::drafts;
 use super::{LastStep, Session, SessionError, SessionErrorKind, Settings, Step, StopReason};
 use crate::kernels::logits_fold::fold_logits;
 use crate::memory::reserved;
-use crate::model::{Engine, Row};
+use crate::model::{Engine, ModelError, Row};
 use crate::sampler::RandomStream;
 use crate::tokenizer::Tokenizer;
 use alloc::vec::Vec;
@@ -28,12 +28,15 @@ pub(super) struct Room {
     pub n_logit_rows: usize,
 }
 
+/// What a batch did for one session; a refusal of one leaves the others alone.
+pub type BatchStep = Result<Step, SessionError>;
+
 /// Several sessions of one engine, a step each in one pass over the weights.
 pub struct Batch {
     rows: Vec<Row>,
     /// Per session the number of its rows.
     n_rows: Vec<usize>,
-    steps: Vec<Option<Step>>,
+    steps: Vec<Option<BatchStep>>,
 }
 
 impl Batch {
@@ -49,13 +52,14 @@ impl Batch {
     /// A step of each session, as [`Session::step`] would do them one by one; nothing for those
     /// that found no room in the batch, who are to be asked first the next time.
     ///
-    /// `budget_rows` is for each session. An error leaves all sessions as they were.
+    /// `budget_rows` is for each session. What a session refuses stands in its place; an error of
+    /// the whole batch leaves all sessions as they were. Does not allocate.
     pub fn step(
         &mut self,
         engine: &mut Engine,
         sessions: &mut [&mut Session],
         budget_rows: usize,
-    ) -> Result<&[Option<Step>], SessionError> {
+    ) -> Result<&[Option<BatchStep>], SessionError> {
         self.rows.clear();
         self.n_rows.clear();
         self.steps.clear();
@@ -65,12 +69,13 @@ impl Batch {
                 n_rows: engine.max_rows() - self.rows.len(),
                 n_logit_rows: engine.max_logit_rows() - n_logit_rows,
             };
-            let step = match room.n_rows == 0 || room.n_logit_rows == 0 {
-                true => None,
-                false => session.plan(engine, budget_rows, room)?,
+            let has_room = room.n_rows > 0 && room.n_logit_rows > 0;
+            let step = match has_room {
+                true => session.plan(engine, budget_rows, room).transpose(),
+                false => None,
             };
             let rows = match step {
-                None if room.n_rows > 0 && room.n_logit_rows > 0 => &session.rows[..],
+                None if has_room => &session.rows[..],
                 _ => &[],
             };
             n_logit_rows += rows.iter().filter(|row| row.wants_logits).count();
@@ -86,7 +91,7 @@ impl Batch {
         for (session, (n_rows, step)) in sessions.iter_mut().zip(planned) {
             if *n_rows > 0 {
                 let wanted = session.rows.iter().filter(|row| row.wants_logits).count();
-                *step = Some(session.absorb(engine, logits_row)?);
+                *step = Some(session.absorb(engine, logits_row));
                 logits_row += wanted;
             }
         }
@@ -150,6 +155,10 @@ impl Session {
             self.diagnostics
                 .note_pages(counts, core::mem::take(&mut self.is_new));
         }
+        // Nothing new, unless the engine's batches grew since the session was opened.
+        let no_room = ModelError::out_of_memory((room.n_rows * size_of::<Row>()) as u64);
+        let reserved = self.rows.try_reserve(room.n_rows);
+        reserved.map_err(|_| no_room)?;
         self.plan_rows(budget_rows.clamp(1, room.n_rows), room, n_output);
         Ok(None)
     }

@@ -20,7 +20,7 @@ mod settings;
 mod snapshot;
 mod stop_watch;
 
-pub use advance::Batch;
+pub use advance::{Batch, BatchStep};
 pub use diagnostics::{Diagnostics, LoadTimes};
 pub use drafts::DRAFT_TOKENS_MAX;
 pub use error::{SessionError, SessionErrorKind};

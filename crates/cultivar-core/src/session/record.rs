@@ -34,6 +34,14 @@ pub struct RecordedTurn {
     pub output_ids: Vec<u32>,
 }
 
+impl RecordedTurn {
+    /// Whether the prompt is there, and the one that the run had.
+    pub(super) fn has_its_prompt(&self) -> bool {
+        let ids = self.prompt_ids.as_ref();
+        ids.is_some_and(|ids| ids_sha256(ids) == self.prompt_sha256)
+    }
+}
+
 /// Other weights of the adapters from some token on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordedEvent {
@@ -176,9 +184,11 @@ impl ReplayRecord {
         for (i, turn) in self.turns.iter_mut().enumerate() {
             if turn.prompt_ids.is_none() {
                 let given = prompts.next().cloned();
-                let fits = given.filter(|ids| ids_sha256(ids) == turn.prompt_sha256);
-                let kind = SessionErrorKind::RecordPrompt(i as u32);
-                turn.prompt_ids = Some(fits.ok_or(SessionError::new(kind))?);
+                turn.prompt_ids = given;
+                if !turn.has_its_prompt() {
+                    let kind = SessionErrorKind::RecordPrompt(i as u32);
+                    return Err(SessionError::new(kind));
+                }
             }
         }
         Ok(())

@@ -5,7 +5,9 @@
 
 use super::record::{RecordedEvent, ReplayRecord};
 use super::{Session, SessionError, SessionErrorKind, Step};
+use crate::json::JsonWriter;
 use crate::model::{Engine, StackId};
+use alloc::format;
 
 /// The first step that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,31 @@ pub struct Difference {
     pub recorded_digest: Option<[u8; 8]>,
     /// That of the replay.
     pub digest: [u8; 8],
+}
+
+impl Difference {
+    /// Writes it as an object; digests as 16 hexadecimal digits.
+    pub fn write_json(&self, json: &mut JsonWriter) {
+        let hex = |digest: [u8; 8]| format!("{:016x}", u64::from_be_bytes(digest));
+        json.begin_object();
+        json.field_u64("step", self.step as u64);
+        let tokens = [
+            ("recorded_token", self.recorded_token),
+            ("token", self.token),
+        ];
+        for (key, id) in tokens {
+            match id {
+                Some(id) => json.field_u64(key, u64::from(id)),
+                None => json.key(key).null(),
+            };
+        }
+        match self.recorded_digest {
+            Some(digest) => json.field_str("recorded_digest", &hex(digest)),
+            None => json.key("recorded_digest").null(),
+        };
+        json.field_str("digest", &hex(self.digest));
+        json.end_object();
+    }
 }
 
 /// How far a replay has come.
@@ -68,11 +95,7 @@ impl Replay {
         if engine.assembly(stack) != record.assembly {
             return Err(of_other("model or adapters"));
         }
-        if let Some(i) = record
-            .turns
-            .iter()
-            .position(|turn| turn.prompt_ids.is_none())
-        {
+        if let Some(i) = record.turns.iter().position(|turn| !turn.has_its_prompt()) {
             return Err(SessionError::new(SessionErrorKind::RecordPrompt(i as u32)));
         }
         let mut session = Session::new(engine, record.settings.clone())?;

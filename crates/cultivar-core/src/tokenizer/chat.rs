@@ -80,7 +80,8 @@ impl ChatFormat {
         self.prompt(messages, generates).map(|prompt| prompt.text)
     }
 
-    /// The ids of the whole prompt; with `generates`, up to where the model's answer begins.
+    /// The ids of the whole prompt; with `generates`, up to where the model's answer begins. The
+    /// plain format has no begin marker of its own and takes the one that the tokenizer adds.
     ///
     /// # Errors
     /// As [`ChatFormat::prompt_text`]; `OutOfMemory`.
@@ -92,7 +93,7 @@ impl ChatFormat {
     ) -> Result<Vec<u32>, TokenizerError> {
         let prompt = self.prompt(messages, generates)?;
         let options = EncodeOptions {
-            add_bos: Some(false),
+            add_bos: Some(false).filter(|_| !self.is_plain()),
             parse_special: false,
         };
         let prompt = prompt.with_plain_spaces(tokenizer);

@@ -11,6 +11,9 @@ use alloc::vec::Vec;
 /// How every stored record begins.
 const START: &str = "{\"schema\":\"cultivar.chat.v1\",";
 
+/// What [`ChatFormat::plain`] is called.
+const PLAIN: &str = "plain";
+
 /// Stop texts of one format at most.
 const STOPS_MAX: usize = 16;
 
@@ -78,7 +81,7 @@ impl ChatFormat {
     /// The format for models whose own is not known: names with colons, as in a play.
     pub fn plain() -> ChatFormat {
         ChatFormat {
-            family: String::from("plain"),
+            family: String::from(PLAIN),
             turns: [
                 ChatTurn::new("", "\n\n"),
                 ChatTurn::new("User: ", "\n"),
@@ -88,6 +91,11 @@ impl ChatFormat {
             stops: Vec::from([String::from("\nUser:")]),
             ..ChatFormat::default()
         }
+    }
+
+    /// Whether it stands in for a format that is not known.
+    pub fn is_plain(&self) -> bool {
+        self.family == PLAIN
     }
 
     /// As a package's chat template section stores it.
@@ -118,6 +126,14 @@ impl ChatFormat {
         json.end_array();
         json.end_object();
         json.finish()
+    }
+
+    /// The format that a section's text names, as far as this version reads it, else the plain
+    /// one: for whoever renders a prompt and does not judge the section.
+    pub fn from_section(text: &str) -> ChatFormat {
+        let value = json::parse(text.as_bytes()).ok();
+        let known = value.as_ref().filter(|_| text.starts_with(START));
+        known.and_then(read).unwrap_or_else(ChatFormat::plain)
     }
 
     /// The format that a section's text is; nothing if it is some other template.

@@ -25,6 +25,14 @@ impl StreamDecoder {
         }
     }
 
+    /// A decoder within a text: a leading space stays.
+    pub const fn within() -> StreamDecoder {
+        StreamDecoder {
+            drop_space: false,
+            ..StreamDecoder::new()
+        }
+    }
+
     /// Appends to `out` the text that `id` completes. Markers give no text; a begin marker lets
     /// the next leading space be dropped where the tokenizer asks for that; an id outside the
     /// vocabulary and the unknown piece give U+FFFD. One id gives at most

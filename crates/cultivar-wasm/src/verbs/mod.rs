@@ -2,6 +2,8 @@
 //! neither. Each file holds the methods of [`crate::host::Host`]
 //! that do the work, the objects its handles name, and the group's part of the export table.
 
+#[cfg(feature = "engine")]
+pub mod batch;
 pub mod buffer;
 #[cfg(feature = "packer")]
 pub mod export;
@@ -10,6 +12,8 @@ pub mod import;
 pub mod meta;
 #[cfg(feature = "engine")]
 pub mod package;
+#[cfg(feature = "engine")]
+pub mod record;
 #[cfg(feature = "engine")]
 pub mod selftest;
 #[cfg(feature = "engine")]

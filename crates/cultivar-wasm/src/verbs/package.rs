@@ -10,6 +10,8 @@ use crate::host::Host;
 use crate::status::{Failure, Status};
 use alloc::boxed::Box;
 use cultivar_core::digest::Digest;
+use cultivar_core::json::JsonWriter;
+use cultivar_core::kv_cache::KvBudget;
 use cultivar_core::model::{Engine, EngineOptions, ModelBuilder, card_json};
 use cultivar_core::package::{HEADER_BYTES, Head, Header, Tail};
 use cultivar_core::session::LoadTimes;
@@ -20,8 +22,9 @@ pub struct PackageSlot {
     pub(crate) state: PackageState,
     pub(crate) tail: Option<Tail>,
     pub(crate) load: LoadTimes,
-    /// The session whose logits the engine holds, since all sessions share one workspace.
-    pub(crate) logits_of: Option<i32>,
+    /// Counts what the engine computed, since all sessions share one workspace: a session whose
+    /// logits came from this batch still finds them there.
+    pub(crate) n_batches: u64,
 }
 
 /// How far a package has come.
@@ -86,7 +89,7 @@ impl Host {
             state: PackageState::Begun(header),
             tail: None,
             load: LoadTimes::default(),
-            logits_of: None,
+            n_batches: 1,
         };
         self.packages.insert(slot).map_err(|(failure, _)| failure)
     }
@@ -187,6 +190,7 @@ impl Host {
     /// Closes a package and all of its sessions; answers how many sessions there were.
     pub fn package_close(&mut self, package: i32) -> Result<i32, Failure> {
         self.packages.remove(package)?;
+        self.replays.retain(|replay| replay.package != package);
         let mut n_sessions = 0;
         self.sessions.retain(|session| {
             let is_other = session.package != package;
@@ -194,6 +198,76 @@ impl Host {
             is_other
         });
         Ok(n_sessions)
+    }
+}
+
+/// Rows that one batch can be given room for.
+const ROWS_MAX: u32 = 4096;
+
+impl PackageSlot {
+    /// Sees to it that one batch may have so many rows, and so many with logits.
+    pub(crate) fn make_room(&mut self, n_rows: usize, n_logit_rows: usize) -> Result<(), Failure> {
+        let engine = self.engine()?;
+        let (had_rows, had_logit_rows) = (engine.max_rows(), engine.max_logit_rows());
+        if n_rows > had_rows || n_logit_rows > had_logit_rows {
+            engine.set_rows(n_rows.max(had_rows), n_logit_rows.max(had_logit_rows))?;
+            self.n_batches += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Host {
+    /// Sets rows of a batch and bytes of the cache; 0 rows and NaN bytes leave them as they are.
+    pub fn package_limits(
+        &mut self,
+        package: i32,
+        max_rows: u32,
+        max_logit_rows: u32,
+        kv_bytes: f64,
+        kv_retained_bytes: f64,
+    ) -> Result<i32, Failure> {
+        let slot = self.packages.get_mut(package)?;
+        let engine = slot.engine()?;
+        if max_rows > ROWS_MAX || max_logit_rows > ROWS_MAX {
+            let most = max_rows.max(max_logit_rows);
+            return Err(Failure::number(Status::BadLength, most).named("up to 4096 rows"));
+        }
+        if max_rows > 0 || max_logit_rows > 0 {
+            let or = |asked: u32, had: usize| if asked == 0 { had } else { asked as usize };
+            let n_rows = or(max_rows, engine.max_rows());
+            engine.set_rows(n_rows, or(max_logit_rows, engine.max_logit_rows()))?;
+        }
+        let had = engine.kv().budget();
+        let or = |asked: f64, had: u64| if asked.is_nan() { had } else { asked as u64 };
+        engine.set_kv_budget(KvBudget {
+            total_bytes: or(kv_bytes, had.total_bytes),
+            retained_bytes: or(kv_retained_bytes, had.retained_bytes),
+        });
+        slot.n_batches += 1;
+        Ok(0)
+    }
+
+    /// Writes what a batch and the cache may take, and what the cache takes now.
+    pub fn package_cache(&mut self, package: i32) -> Result<i32, Failure> {
+        let engine = self.packages.get_mut(package)?.engine()?;
+        let (kv, budget) = (engine.kv(), engine.kv().budget());
+        let mut json = JsonWriter::new();
+        json.begin_object();
+        json.field_str("schema", "cultivar.cache.v1");
+        json.field_u64("max_rows", engine.max_rows() as u64);
+        json.field_u64("max_logit_rows", engine.max_logit_rows() as u64);
+        match budget.total_bytes {
+            u64::MAX => json.key("kv_bytes_max").null(),
+            bytes => json.field_u64("kv_bytes_max", bytes),
+        };
+        json.field_u64("kv_retained_bytes_max", budget.retained_bytes);
+        json.field_u64("kv_bytes", kv.allocated_bytes());
+        json.field_u64("kv_used_bytes", kv.used_bytes());
+        json.field_u64("kv_retained_bytes", kv.retained_bytes());
+        json.field_u64("kv_peak_bytes", kv.peak_bytes());
+        json.end_object();
+        self.buffer.put(json.finish().as_bytes())
     }
 }
 
@@ -221,6 +295,11 @@ exports! {
     fn package_tail(package: i32, len: u32) -> status;
     /// Checks about `budget_bytes` of values; answers the bytes left, 0 when the package is open.
     fn package_finish_step(package: i32, budget_bytes: u32) -> status;
+    /// Rows of one batch, those with logits (0 as it is), bytes of keys and values in all and kept
+    /// for their content alone (NaN as it is).
+    fn package_limits(package: i32, rows: u32, logit_rows: u32, kv: f64, retained: f64) -> status;
+    /// JSON `cultivar.cache.v1` into the buffer; answers its bytes.
+    fn package_cache(package: i32) -> status;
     /// Notes how long loading took, in milliseconds, for reports.
     fn package_note_load_ms(package: i32, ms: f64) -> status;
     /// Closes the package and its sessions; answers how many sessions were closed.

@@ -12,7 +12,7 @@ use crate::status::{Failure, Status};
 use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::session::{
-    OutputText, ReportOptions, Session, Settings, Step, StopReason, report_json,
+    BatchStep, OutputText, ReportOptions, Session, Settings, Step, StopReason, report_json,
 };
 use cultivar_core::tokenizer::Tokenizer;
 
@@ -22,6 +22,8 @@ pub const STEP_PREFILLING: i32 = 0;
 pub const STEP_TOKEN: i32 = 1;
 /// Outcome of a step: nothing more will come before the next prompt.
 pub const STEP_DONE: i32 = 2;
+/// Outcome for a session that found no room in a batch: it is to be asked first the next time.
+pub const STEP_WAITING: i32 = 3;
 
 /// The model gave one of its stop tokens.
 pub const REASON_STOP_TOKEN: i32 = 1;
@@ -44,12 +46,14 @@ const FRESH_TEXT_BYTES: usize = 8 << 10;
 pub struct SessionSlot {
     /// Handle of the package it runs on.
     pub(crate) package: i32,
-    session: Session,
+    pub(crate) session: Session,
     text: OutputText,
     /// Text of the output that the host has not taken yet.
     fresh_text: String,
     last_token: Option<u32>,
     n_prefilled: usize,
+    /// Which of the engine's batches gave the last token; 0 for none.
+    logits_of: u64,
 }
 
 impl SessionSlot {
@@ -61,7 +65,51 @@ impl SessionSlot {
             fresh_text: String::with_capacity(FRESH_TEXT_BYTES),
             last_token: None,
             n_prefilled: 0,
+            logits_of: 0,
         }
+    }
+
+    /// Rows computed so far, and whether it runs: what [`SessionSlot::note`] wants to know of the
+    /// time before a step.
+    pub(crate) fn before(&self) -> (u64, bool) {
+        let is_running = self.session.stop_reason().is_none();
+        (self.session.diagnostics().n_rows, is_running)
+    }
+
+    /// Takes in what a step did, the engine's `batch`-th; answers one of the outcomes.
+    pub(crate) fn note(
+        &mut self,
+        outcome: BatchStep,
+        (n_rows, was_running): (u64, bool),
+        batch: u64,
+        tokenizer: &Tokenizer,
+    ) -> Result<i32, Failure> {
+        let made_token = match outcome? {
+            Step::Prefilling { done, .. } => {
+                self.n_prefilled = done;
+                return Ok(STEP_PREFILLING);
+            }
+            Step::Token(_) => true,
+            Step::Done(reason) => {
+                was_running && [StopReason::StopToken, StopReason::StopString].contains(&reason)
+            }
+        };
+        if made_token {
+            if n_rows < self.session.diagnostics().n_rows {
+                self.logits_of = batch;
+            }
+            self.last_token = self.session.output_ids().last().copied();
+        }
+        let reason = self.session.stop_reason();
+        if made_token && reason != Some(StopReason::StopToken) {
+            let id = self.last_token.unwrap_or_default();
+            self.text.push(tokenizer, id, &mut self.fresh_text);
+        }
+        if reason.is_none() {
+            return Ok(STEP_TOKEN);
+        }
+        self.text.finish(&mut self.fresh_text);
+        Ok(STEP_DONE)
     }
 
     /// Decodes all tokens anew, after a prompt or a rewind.
@@ -95,10 +143,6 @@ impl SessionSlot {
     }
 }
 
-fn output_text(settings: &Settings) -> Result<OutputText, Failure> {
-    OutputText::new(&settings.stop_strings).ok_or(Failure::of(Status::OutOfMemory))
-}
-
 /// All tokens before the output, and those of the output that are text.
 fn halves(session: &Session) -> (&[u32], &[u32]) {
     let (tokens, n_output) = (session.tokens(), session.output_ids().len());
@@ -111,11 +155,12 @@ fn halves(session: &Session) -> (&[u32], &[u32]) {
 impl Host {
     /// Opens a session with the settings (JSON) in the buffer; answers its handle.
     pub fn session_new(&mut self, package: i32, len: u32) -> Result<i32, Failure> {
-        let engine = self.packages.get_mut(package)?.engine()?;
+        let slot = self.packages.get_mut(package)?;
         let settings = Settings::from_json(self.buffer.text(len)?)?;
-        let text = output_text(&settings)?;
-        let session = Session::new(engine, settings)?;
-        self.keep(package, SessionSlot::new(package, session, text))
+        settings.check()?;
+        slot.make_room(1, 1 + settings.prompt_lookup as usize)?;
+        let session = Session::new(slot.engine()?, settings)?;
+        self.keep(package, session)
     }
 
     /// Queues the text in the buffer as a prompt; answers its number of tokens.
@@ -146,43 +191,13 @@ impl Host {
     /// Does a bounded piece of work and answers one of the outcomes.
     pub fn session_step(&mut self, s: i32, budget_rows: u32) -> Result<i32, Failure> {
         let (slot, package) = self.pair(s)?;
-        let was_running = slot.session.stop_reason().is_none();
+        let before = slot.before();
         let engine = package.engine()?;
         let outcome = slot.session.step(engine, budget_rows as usize);
-        let tokenizer = &engine.model.tokenizer;
-        let mut computed = None;
-        let code = match outcome {
-            Ok(Step::Prefilling { done, .. }) => {
-                slot.n_prefilled = done;
-                STEP_PREFILLING
-            }
-            Ok(Step::Token(id)) => {
-                slot.last_token = Some(id);
-                slot.text.push(tokenizer, id, &mut slot.fresh_text);
-                computed = Some(s);
-                STEP_TOKEN
-            }
-            Ok(Step::Done(reason)) => {
-                let made_token = [StopReason::StopToken, StopReason::StopString];
-                if was_running && made_token.contains(&reason) {
-                    slot.last_token = slot.session.output_ids().last().copied();
-                    if let (StopReason::StopString, Some(id)) = (reason, slot.last_token) {
-                        slot.text.push(tokenizer, id, &mut slot.fresh_text);
-                    }
-                    computed = Some(s);
-                } else {
-                    computed = package.logits_of;
-                }
-                slot.text.finish(&mut slot.fresh_text);
-                STEP_DONE
-            }
-            Err(error) => {
-                package.logits_of = None;
-                return Err(error.into());
-            }
-        };
-        package.logits_of = computed;
-        Ok(code)
+        let has_computed = outcome.is_err() || before.0 < slot.session.diagnostics().n_rows;
+        package.n_batches += u64::from(has_computed);
+        let batch = package.n_batches;
+        slot.note(outcome, before, batch, package.tokenizer()?)
     }
 
     /// The last token of the output, a stop token included.
@@ -259,12 +274,12 @@ impl Host {
     pub fn session_logits(&mut self, s: i32) -> Result<i32, Failure> {
         let slot = self.sessions.get(s)?;
         let package = self.packages.get_mut(slot.package)?;
-        if package.logits_of != Some(s) {
+        if package.n_batches != slot.logits_of {
             return Err(out_of_order(
                 "a step of this session must give a token first",
             ));
         }
-        let logits = package.engine()?.logits(0);
+        let logits = slot.session.logits(package.engine()?);
         self.buffer
             .put_words(logits.iter().map(|logit| logit.to_le_bytes()))
     }
@@ -296,7 +311,7 @@ impl Host {
     /// Goes back to the first `n` tokens.
     pub fn session_rewind(&mut self, s: i32, n: u32) -> Result<i32, Failure> {
         let (slot, package) = self.pair(s)?;
-        package.logits_of = package.logits_of.filter(|owner| *owner != s);
+        slot.logits_of = 0;
         let engine = package.engine()?;
         slot.session.rewind(engine, n as usize)?;
         slot.decode_again(&engine.model.tokenizer);
@@ -306,38 +321,41 @@ impl Host {
     /// Opens a session that continues from here on its own.
     pub fn session_fork(&mut self, s: i32) -> Result<i32, Failure> {
         let (slot, package) = self.pair(s)?;
-        let engine = package.engine()?;
-        let text = output_text(slot.session.settings())?;
-        let mut fork = SessionSlot::new(slot.package, slot.session.fork(engine)?, text);
-        fork.decode_again(&engine.model.tokenizer);
-        fork.n_prefilled = slot.n_prefilled;
-        let package = slot.package;
-        self.keep(package, fork)
+        let fork = slot.session.fork(package.engine()?)?;
+        let (package, n_prefilled) = (slot.package, slot.n_prefilled);
+        let handle = self.keep(package, fork)?;
+        self.sessions.get_mut(handle)?.n_prefilled = n_prefilled;
+        Ok(handle)
     }
 
     /// Closes a session and gives its memory back.
     pub fn session_close(&mut self, s: i32) -> Result<i32, Failure> {
         let slot = self.sessions.remove(s)?;
         let package = self.packages.get_mut(slot.package)?;
-        package.logits_of = package.logits_of.filter(|owner| *owner != s);
         slot.session.close(package.engine()?);
         Ok(0)
     }
 
     /// Stores a new session, or gives its pages back when there are too many.
-    fn keep(&mut self, package: i32, slot: SessionSlot) -> Result<i32, Failure> {
-        match self.sessions.insert(slot) {
-            Ok(handle) => Ok(handle),
-            Err((failure, slot)) => {
-                slot.session
-                    .close(self.packages.get_mut(package)?.engine()?);
-                Err(failure)
+    pub(crate) fn keep(&mut self, package: i32, session: Session) -> Result<i32, Failure> {
+        let engine = self.packages.get_mut(package)?.engine()?;
+        let (failure, session) = match OutputText::new(&session.settings().stop_strings) {
+            None => (Failure::of(Status::OutOfMemory), session),
+            Some(text) => {
+                let mut slot = SessionSlot::new(package, session, text);
+                slot.decode_again(&engine.model.tokenizer);
+                match self.sessions.insert(slot) {
+                    Ok(handle) => return Ok(handle),
+                    Err((failure, slot)) => (failure, slot.session),
+                }
             }
-        }
+        };
+        session.close(engine);
+        Err(failure)
     }
 
     /// A session and the package it runs on.
-    fn pair(&mut self, s: i32) -> Result<(&mut SessionSlot, &mut PackageSlot), Failure> {
+    pub(crate) fn pair(&mut self, s: i32) -> Result<(&mut SessionSlot, &mut PackageSlot), Failure> {
         let slot = self.sessions.get_mut(s)?;
         let package = self.packages.get_mut(slot.package)?;
         Ok((slot, package))
