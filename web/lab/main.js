@@ -5,7 +5,9 @@
  */
 import { Cultivar } from "../runtime/cultivar.js";
 import { messageOfError, note } from "./commands/advice.js";
+import { createLiveSessions } from "./commands/live-sessions.js";
 import { createFileCommands } from "./commands/open-files.js";
+import { createRecordCommands } from "./commands/records.js";
 import { createRunCommands } from "./commands/run-prompt.js";
 import { createAddressBar } from "./page/address-bar.js";
 import { createDiagnostics } from "./panels/diagnostics.js";
@@ -17,12 +19,13 @@ import { createMessages } from "./panels/messages.js";
 import { createModelCard } from "./panels/model-card.js";
 import { createOutput } from "./panels/output/output.js";
 import { createPrompt } from "./panels/prompt.js";
+import { createReplay } from "./panels/replay.js";
 import { createSampling } from "./panels/sampling.js";
 import { createSessions } from "./panels/sessions.js";
 import { createThemeSwitch } from "./panels/theme-switch.js";
 import { event } from "./state/events.js";
 import { initialState, reduce } from "./state/reducers.js";
-import { linkedWeights } from "./state/selectors.js";
+import { linkedValues, linkedWeights } from "./state/selectors.js";
 import { createStore } from "./state/store.js";
 
 /** One line per panel: the element of index.html it lives in, and what makes it. */
@@ -37,6 +40,7 @@ const PANELS = [
   ["prompt-place", createPrompt],
   ["sampling-place", createSampling],
   ["output-place", createOutput],
+  ["replay-place", createReplay],
   ["diagnostics-place", createDiagnostics],
   ["drop-place", createDropWindow],
 ];
@@ -54,6 +58,7 @@ const desk = {
   opened: null,
   blob: null,
   name: "",
+  replay: (file) => commands.replay(file),
   /** Resolves when no run is using the open package. */
   settle: () => commands.settle(),
   replace(opened, blob, name) {
@@ -62,9 +67,11 @@ const desk = {
     Object.assign(this, { opened, blob, name });
   },
 };
+const live = createLiveSessions();
 const commands = {
   ...createFileCommands({ store, desk, now }),
-  ...createRunCommands({ store, desk, now }),
+  ...createRunCommands({ store, desk, now, live }),
+  ...createRecordCommands({ store, desk, live }),
 };
 
 const addressBar = createAddressBar((fragment) => dispatch(event("linkRead", { fragment })));
@@ -95,7 +102,7 @@ function draw() {
   const { state } = store;
   arrange(state.settings.values.mode);
   document.body.dataset.stage = state.model ? "ready" : state.intake.job ? "opening" : "empty";
-  addressBar.write(state.settings.values, linkedWeights(state));
+  addressBar.write(linkedValues(state), linkedWeights(state));
   for (const panel of panels) panel.update(state);
 }
 /** Asks for one draw in the next frame; in a hidden tab, where frames stop, for a late one. */

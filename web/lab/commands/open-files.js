@@ -9,10 +9,8 @@ import { event } from "../state/events.js";
 import { initialSettings } from "../state/settings.js";
 import { messageOfError, messageOfFile, note } from "./advice.js";
 import { DEMO, fetchDemo } from "./demo.js";
+import { saveBlob } from "./records.js";
 import { packageName, sortFiles } from "./sort-files.js";
-
-/** Long enough for the browser to take over a Blob that it saves. */
-const RELEASE_AFTER_MS = 60_000;
 
 /** `desk` is where the composition root keeps the kit and the open package. */
 export function createFileCommands({ store, desk, now }) {
@@ -98,6 +96,11 @@ export function createFileCommands({ store, desk, now }) {
       for (const { file, problem } of entries.filter((entry) => entry.problem)) {
         raise(messageOfError(`${file.name} could not be read`, problem));
       }
+      const record = entries.find(({ kind }) => kind?.kind === "record");
+      if (record) {
+        await desk.replay(record.file);
+        return;
+      }
       const sorted = sortFiles(entries.filter((entry) => entry.kind), kept);
       for (const { file, kind } of sorted.refused) raise(messageOfFile(file.name, kind));
       for (const { file } of sorted.ignored) {
@@ -144,13 +147,6 @@ export function createFileCommands({ store, desk, now }) {
       if (desk.blob) saveBlob(desk.blob, desk.name);
     },
   };
-}
-
-/** Saves `blob` under `name` where the person's downloads go; nothing leaves the machine. */
-function saveBlob(blob, name) {
-  const href = URL.createObjectURL(blob);
-  Object.assign(document.createElement("a"), { href, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(href), RELEASE_AFTER_MS);
 }
 
 /** A folder or a vanished file cannot be read; that is a message, not a crash. */

@@ -6,7 +6,7 @@
  */
 import { sessionSettings } from "../state/setting-table.js";
 import { event } from "../state/events.js";
-import { activeTurn, runObstacle, shownTurns } from "../state/selectors.js";
+import { activeTurn, runObstacle, sendObstacle, shownTurns } from "../state/selectors.js";
 import { pathTo, sessionOf } from "../state/sessions.js";
 import { messageOfError } from "./advice.js";
 import { createLiveSessions } from "./live-sessions.js";
@@ -15,8 +15,7 @@ import { createLiveSessions } from "./live-sessions.js";
 const GROUP_MS = 16;
 
 /** `desk.opened` is the open package; `now()` gives milliseconds for display only. */
-export function createRunCommands({ store, desk, now }) {
-  const live = createLiveSessions();
+export function createRunCommands({ store, desk, now, live = createLiveSessions() }) {
   /** Runs by the page's session: `{ stopper, going }`. */
   const runs = new Map();
   const dispatch = (type, fields) => store.dispatch(event(type, fields));
@@ -44,23 +43,33 @@ export function createRunCommands({ store, desk, now }) {
     }
   }
 
-  /** Ids of a turn's prompt, and the settings of its format. */
-  async function promptOf(path) {
-    return { ids: [...await desk.opened.tokenize(path.at(-1).text)] };
+  /** Ids of the prompt that the path ends in, and the settings of a run over it. */
+  async function promptOf(path, values) {
+    const settings = sessionSettings(values);
+    if (values.mode !== "chat") {
+      return { ids: [...await desk.opened.tokenize(path.at(-1).text)], settings };
+    }
+    const chat = await desk.opened.renderChat(messagesOf(path, values.system));
+    for (const name of ["stop_strings", "stop_tokens"]) {
+      const all = [...settings[name] ?? [], ...chat[name]];
+      if (all.length > 0) settings[name] = [...new Set(all)];
+    }
+    return { ids: chat.ids, settings };
   }
 
-  async function answer(at, given, settings, from, signal) {
+  async function answer(at, given, values, from, signal) {
     let session = null;
     try {
       const path = pathTo(sessionOf(store.state.sessions, at.session), at.turn).slice(0, -1);
-      const prompt = [...(await promptOf(path)).ids, ...given.map(({ id }) => id)];
+      const { ids, settings } = await promptOf(path, values);
       signal.throwIfAborted();
+      const prompt = [...ids, ...given.map(({ id }) => id)];
       const begun = await live.begin(desk.opened, settings, prompt, at.session, from);
       session = begun.session;
       await readTokens(session, at, prompt.slice(begun.n), signal);
       const report = await session.report();
-      const ids = [...prompt, ...report.output_ids];
-      await live.keep({ owner: at.session, turn: at.turn, settings, ids, session });
+      const all = [...prompt, ...report.output_ids];
+      await live.keep({ owner: at.session, turn: at.turn, settings, ids: all, session });
       dispatch("runEnded", { ...at, stopReason: report.stop_reason, report });
     } catch (error) {
       await session?.close().catch(() => {});
@@ -88,7 +97,7 @@ export function createRunCommands({ store, desk, now }) {
     dispatch("runStarted", { session, parent, tokens: given, seed: values.seed, ms: now() });
     const at = { session, turn: shown().session.tip };
     const stopper = new AbortController();
-    const going = answer(at, given, sessionSettings(values), from, stopper.signal)
+    const going = answer(at, given, values, from, stopper.signal)
       .finally(() => runs.delete(session));
     runs.set(session, { stopper, going });
   }
@@ -104,18 +113,61 @@ export function createRunCommands({ store, desk, now }) {
     return first?.text === text ? first.id : addPrompt(null, text);
   }
 
-  const commands = {
+  async function end(id, type) {
+    const run = runs.get(id);
+    run?.stopper.abort();
+    await run?.going;
+    dispatch(type, { id });
+    await live.closeOf(id);
+  }
+
+  /** Sends a message after the turn `parent`. */
+  function send(parent, text) {
+    if (runObstacle(store.state)) return;
+    start(addPrompt(parent, text));
+  }
+
+  /** What the package's chat format is called, asked once per model when a chat is on show. */
+  let asked = null;
+  store.subscribe(async ({ model, settings }) => {
+    if (settings.values.mode !== "chat" || !model || model.card === asked) return;
+    asked = model.card;
+    try {
+      const chat = await desk.opened.renderChat([]);
+      if (store.state.model.card === model.card) dispatch("chatFormatRead", { chat });
+    } catch {
+      // Sending says what is wrong with it.
+    }
+  });
+
+  return {
     /** Runs the prompt that is typed; in a chat, sends it. */
     run() {
-      if (runObstacle(store.state)) return;
-      start(firstPrompt(store.state.settings.values.prompt));
+      const { mode, prompt } = store.state.settings.values;
+      if (sendObstacle(store.state)) return;
+      if (mode !== "chat") {
+        start(firstPrompt(prompt));
+        return;
+      }
+      const { session: { tip, turns }, run } = shown();
+      // A message that had no answer gives way to this one.
+      const isLost = run?.id === tip && run?.status === "failed" && !run.text;
+      send(isLost ? turns[run.parent].parent : tip, prompt);
+      change("prompt", "");
     },
+    /** Sends another text in the place of a message, as a branch. */
+    editMessage: ({ parent }, text) => send(parent, text),
     /** Writes a turn anew beside the old one, with the same seed or the next. */
     again(turn, isSameSeed = false) {
       if (runObstacle(store.state)) return;
       const { values } = store.state.settings;
       if (!isSameSeed) change("seed", String(BigInt.asUintN(64, BigInt(values.seed) + 1n)));
       start(turn.parent);
+    },
+    /** Writes a turn anew from its `nth` token on, which is to be `token`. */
+    branchAt(turn, nth, token) {
+      if (runObstacle(store.state)) return;
+      start(turn.parent, [...turn.tokens.slice(0, nth), token], turn.id);
     },
     /** Stops what the session on show writes. */
     stop() {
@@ -125,12 +177,8 @@ export function createRunCommands({ store, desk, now }) {
       dispatch("runStopping", { session: session.id, turn: turn.id });
       runs.get(session.id)?.stopper.abort();
     },
-    async closeSession(id) {
-      runs.get(id)?.stopper.abort();
-      dispatch("sessionClosed", { id });
-      await runs.get(id)?.going;
-      await live.closeOf(id);
-    },
+    closeSession: (id) => end(id, "sessionClosed"),
+    clearSession: (id) => end(id, "sessionCleared"),
     /** Resolves when no run is using the open package. */
     async settle() {
       for (const [session, { stopper }] of runs) {
@@ -142,5 +190,11 @@ export function createRunCommands({ store, desk, now }) {
       await live.closeAll();
     },
   };
-  return commands;
+}
+
+/** The messages of a path; white space around an answer is the format's. */
+function messagesOf(path, system) {
+  const messages = path.map(({ role, text }) => (role === "user"
+    ? { role, content: text } : { role: "assistant", content: text.trim() }));
+  return system.trim() ? [{ role: "system", content: system }, ...messages] : messages;
 }

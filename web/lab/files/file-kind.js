@@ -28,6 +28,10 @@ const KINDS = [
   },
   { kind: "tokenizer", what: "a llama2.c tokenizer", test: isTokenizer },
   { kind: "checkpoint", what: "a llama2.c checkpoint", test: isCheckpoint },
+  {
+    kind: "record", what: "a replay record",
+    test: (head) => startsWith(head, ascii('{"schema":"cultivar.replay.')),
+  },
   { kind: "text", what: "a text file", test: isText },
   { kind: "unknown", what: "a file of an unknown kind", test: () => true },
 ];

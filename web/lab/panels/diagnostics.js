@@ -3,11 +3,15 @@
  * Rows follow from the document: a name's last part is its unit, so new measures need no code.
  */
 import { diagnosticsDocument, isRunning } from "../state/selectors.js";
+import { event } from "../state/events.js";
+import { settingRow } from "../state/setting-table.js";
 import { createCopyButton } from "../ui/copy-button.js";
 import { el, setText } from "../ui/element.js";
 import { diagnosticRows } from "../ui/diagnostic-rows.js";
+import { icon } from "../ui/icon.js";
+import { createSettingField } from "../ui/setting-field.js";
 
-export function createDiagnostics() {
+export function createDiagnostics({ dispatch, commands }) {
   let key = "";
   const tables = el("div.diagnostics");
   const json = el("pre", { tabindex: "0", role: "region", "aria-label": "Diagnostics as JSON" });
@@ -15,10 +19,15 @@ export function createDiagnostics() {
   const copy = createCopyButton({
     label: "Copy diagnostics as JSON", shownLabel: "Copy JSON", textOf: () => json.textContent,
   });
+  const save = el("button.quiet", {
+    type: "button", onclick: () => commands.saveDiagnostics(withTexts.checked),
+  }, icon("save"), "Save JSON");
+  const watts = createSettingField(settingRow("watts"), (name, text) =>
+    dispatch(event("settingChanged", { name, text })));
   const dom = el("details.diagnostics-panel", {},
     el("summary", {}, el("h2", {}, "Diagnostics")),
-    el("div.row", {}, copy, el("label.check", { for: "with-texts" }, withTexts,
-      "with prompt and text")),
+    el("div.row", {}, copy, save, el("label.check", { for: "with-texts" }, withTexts,
+      "with prompt and text")), watts.dom,
     tables, el("details", {}, el("summary", {}, "JSON"), json));
   dom.addEventListener("toggle", show);
   let state = null;
@@ -36,6 +45,7 @@ export function createDiagnostics() {
     dom,
     update(next) {
       state = next;
+      watts.update(next.settings);
       if (!isRunning(next)) show();
     },
   };

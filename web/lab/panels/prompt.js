@@ -3,7 +3,7 @@
  * and the shareable link.
  */
 import { event } from "../state/events.js";
-import { isRunning, runObstacle } from "../state/selectors.js";
+import { isRunning, sendObstacle } from "../state/selectors.js";
 import { settingRow } from "../state/setting-table.js";
 import { createCopyButton } from "../ui/copy-button.js";
 import { el, setText } from "../ui/element.js";
@@ -15,11 +15,15 @@ const WORDS = {
   chat: { label: "Message", run: "Send", keys: "↵" },
 };
 
+/** Alternatives kept per token while tokens are coloured. */
+const N_ALTERNATIVES = "8";
+
 export function createPrompt({ dispatch, commands, linkOf }) {
   const prompt = createSettingField(settingRow("prompt"), (name, text) =>
     dispatch(event("settingChanged", { name, text })));
   prompt.input.addEventListener("keydown", onKey);
   const obstacle = el("p.obstacle", { id: "run-obstacle" });
+  const format = el("p.obstacle");
   const runWord = el("span");
   const runKeys = el("kbd");
   const run = el("button.primary", {
@@ -33,8 +37,15 @@ export function createPrompt({ dispatch, commands, linkOf }) {
     label: "Copy link to this prompt and these settings", shownLabel: "Copy link",
     iconName: "link", textOf: linkOf,
   });
+  const colour = el("input", {
+    type: "checkbox", id: "colour", onchange: () => dispatch(event("settingChanged", {
+      name: "logprobs", text: colour.checked ? N_ALTERNATIVES : "",
+    })),
+  });
   const dom = el("form.prompt", { novalidate: true, onsubmit: onSubmit },
-    prompt.dom, el("div.row", {}, run, stop, link), obstacle);
+    prompt.dom, el("div.row", {}, run, stop,
+      el("label.check", { for: colour.id }, colour, "Colour by probability"), link),
+    obstacle, format);
   let mode = "complete";
   let invalid = {};
 
@@ -55,14 +66,22 @@ export function createPrompt({ dispatch, commands, linkOf }) {
       ({ invalid } = state.settings);
       ({ mode } = state.settings.values);
       prompt.update(state.settings);
+      colour.checked = state.settings.values.logprobs !== "";
       const words = WORDS[mode];
       setText(prompt.dom.firstChild, words.label);
       setText(runWord, words.run);
       setText(runKeys, words.keys);
-      const problem = isRunning(state) ? null : runObstacle(state);
+      const problem = isRunning(state) ? null : sendObstacle(state);
       setText(obstacle, problem ?? "");
+      setText(format, mode === "chat" ? formatWords(state.model?.chat) : "");
       run.setAttribute("aria-disabled", String(problem !== null || isRunning(state)));
       stop.setAttribute("aria-disabled", String(!isRunning(state)));
     },
   };
+}
+
+function formatWords(chat) {
+  if (!chat) return "";
+  if (chat.is_recognised) return `Messages are written in the model’s own format, ${chat.format}.`;
+  return "The model has no chat format known here: roles are written out, as in a play.";
 }

@@ -18,7 +18,7 @@ const SHOWN_IF = {
 };
 
 export function createSampling({ dispatch }) {
-  const rows = SETTINGS.filter((row) => row.scope === "run" || row.group);
+  const rows = SETTINGS.filter(({ scope, group }) => scope === "run" || group && group !== "watts");
   const fields = rows.map((row) => [row, createSettingField(row, (name, text) =>
     dispatch(event("settingChanged", { name, text })))]);
   const doms = (group) =>
@@ -77,7 +77,7 @@ function createPresets(dispatch) {
     type: "button",
     onclick: () => dispatch(event("presetRemoved", { name: choice.value })),
   }, "Remove preset");
-  const form = el("div.row", {}, el("label", { for: name.id }, "Name"), name, save);
+  const form = el("div.row", {}, el("label", { for: name.id }, "Save as"), name, save);
   const dom = el("div.presets.row", {}, el("label", { for: choice.id }, "Preset"), choice, remove,
     form);
 

@@ -25,10 +25,12 @@ export const EVENTS = Object.freeze({
   jobCardRead: ["card"],
   jobEnded: [],
   modelOpened: ["model"],
+  chatFormatRead: ["chat"],
   // Sessions and their turns; `parent` is a turn or null, `tokens` are `{ id, text }`.
   sessionOpened: [],
   sessionChosen: ["id"],
   sessionClosed: ["id"],
+  sessionCleared: ["id"],
   branchChosen: ["session", "turn"],
   promptAdded: ["session", "parent", "text"],
   runStarted: ["session", "parent", "tokens", "seed", "ms"],
@@ -36,6 +38,11 @@ export const EVENTS = Object.freeze({
   runStopping: ["session", "turn"],
   runEnded: ["session", "turn", "stopReason", "report"],
   runFailed: ["session", "turn"],
+  // A record computed again.
+  replayStarted: ["name", "n_total"],
+  replayStepped: ["n_steps"],
+  replayEnded: ["replayed"],
+  replayFailed: [],
   // Messages to the person.
   messageRaised: ["message"],
   messageDismissed: ["id"],

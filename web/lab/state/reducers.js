@@ -6,6 +6,7 @@
 import { initialIntake, reduceIntake } from "./intake.js";
 import { initialMessages, reduceMessages } from "./messages.js";
 import { initialPresets, reducePresets } from "./presets.js";
+import { initialReplay, reduceReplay } from "./replay.js";
 import { initialSessions, reduceSessions, sessionOf } from "./sessions.js";
 import { initialSettings, reduceSettings } from "./settings.js";
 
@@ -19,6 +20,7 @@ export const initialState = Object.freeze({
   model: null,
   presets: initialPresets,
   sessions: initialSessions,
+  replay: initialReplay,
   messages: initialMessages,
 });
 
@@ -33,6 +35,7 @@ export function reduce(state, event) {
     model: reduceModel(state.model, event),
     presets: reducePresets(state.presets, event, state.settings.values),
     sessions,
+    replay: reduceReplay(state.replay, event),
     messages: reduceMessages(state.messages, event),
   };
   const isSame = Object.keys(next).every((name) => next[name] === state[name]);
@@ -63,7 +66,8 @@ function reduceTheme(theme, event) {
   return event.theme;
 }
 
-/** `{ name, card, load_ms, source }`, or null when no model is open. */
+/** `{ name, card, load_ms, source, chat }`, `chat` its format once asked for; null before any. */
 function reduceModel(model, event) {
+  if (event.type === "chatFormatRead") return { ...model, chat: event.chat };
   return event.type === "modelOpened" ? event.model : model;
 }

@@ -64,8 +64,15 @@ export function runObstacle(state) {
   if (state.engine.status === "failed") return "The engine did not start.";
   if (!state.model) return "Open a model first.";
   if (isRunning(state)) return "A run is going on.";
-  const [problem] = Object.values(state.settings.invalid);
-  return problem ? problem.problem : null;
+  const [bad] = Object.values(state.settings.invalid);
+  return bad ? bad.problem : null;
+}
+
+/** The same of what is typed: an empty message is none. */
+export function sendObstacle(state) {
+  const { mode, prompt } = state.settings.values;
+  const isEmpty = mode === "chat" && !prompt.trim();
+  return runObstacle(state) ?? (isEmpty ? "Write a message first." : null);
 }
 
 /** Which of a turn's branches it is: `{ nth, turns }`, `nth` from 0. */
@@ -86,6 +93,13 @@ export function missingRole(intake) {
   const roles = Object.keys(intake.kept);
   if (roles.length !== 1) return null;
   return roles[0] === "checkpoint" ? "tokenizer" : "checkpoint";
+}
+
+/** What a link made now says: in a chat that has begun, its first message. */
+export function linkedValues(state) {
+  const { values } = state.settings;
+  const [first] = shownTurns(state).path;
+  return values.mode === "chat" && first ? { ...values, prompt: first.text } : values;
 }
 
 /** The model a link made now names: the open one, else the one this page's link named. */
@@ -119,6 +133,13 @@ export function diagnosticsDocument(state, withTexts) {
     page: run && {
       first_token_ms: firstTokenMs, tokens_per_s: tokensPerSecond, n_tokens: run.n_tokens,
     },
+    energy_estimate: energyOf(state.settings.values.watts, tokensPerSecond),
     run: report,
   };
+}
+
+/** An estimate, and named one: the watts that a person states times the time per token. */
+function energyOf(watts, tokensPerSecond) {
+  if (watts === "" || !tokensPerSecond) return null;
+  return { stated_watts: watts, estimated_joules_per_token: watts / tokensPerSecond };
 }

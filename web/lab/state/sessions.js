@@ -46,6 +46,10 @@ export function reduceSessions(sessions, event, settings) {
       return { ...sessions, list: park(sessions, settings), current: event.id };
     case "sessionClosed":
       return close(sessions, event.id, settings);
+    case "sessionCleared":
+      return {
+        ...sessions, list: sessions.list.map((one) => (one.id === event.id ? clear(one) : one)),
+      };
     case "modelOpened":
       return { ...sessions, list: park(sessions, settings).map(forget) };
     default:
@@ -70,9 +74,11 @@ function close(sessions, id, settings) {
   return { ...sessions, list, current: list[Math.min(idx, list.length - 1)].id };
 }
 
+const clear = (session) => ({ ...session, turns: [], tip: null });
+
 /** Tokens and reports were another model's; of a chat the words stay, of a completion nothing. */
 function forget(session) {
-  if (session.settings.values.mode !== "chat") return { ...session, turns: [], tip: null };
+  if (session.settings.values.mode !== "chat") return clear(session);
   const turns = session.turns.map((turn) =>
     (turn.role === "model" ? { ...turn, tokens: [], report: null } : turn));
   return { ...session, turns };

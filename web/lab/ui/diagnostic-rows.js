@@ -9,6 +9,8 @@ const UNITS = [
   [/_per_s(_|$)/, (value, name) => rateText(value, ratedNoun(name))],
   [/(^|_)bytes(_|$)/, (value) => bytesText(value)],
   [/(^|_)ms(_|$)/, (value) => durationText(value)],
+  [/(^|_)watts$/, (value) => `${value} W`],
+  [/(^|_)joules_/, (value) => `${Number(value.toPrecision(3))} J`],
   [/(^|_)n(_|$)|_len$/, (value) => wholeText(value)],
 ];
 

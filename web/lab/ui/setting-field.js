@@ -8,7 +8,7 @@ import { el, setText } from "./element.js";
 export function createSettingField(row, onChange) {
   const id = `setting-${row.name}`;
   const problem = el("p.field-problem", { id: `${id}-problem`, hidden: true });
-  const hint = el("p.field-hint", { id: `${id}-hint` }, row.hint);
+  const hint = el("p.field-hint", { id: `${id}-hint` }, row.hint ?? "");
   const input = createInput(row, {
     id, name: row.name, "aria-describedby": `${hint.id} ${problem.id}`,
   });
@@ -45,6 +45,6 @@ function createInput(row, attributes) {
     const options = row.choices.map(([value, words]) => el("option", { value }, words));
     return el("select", attributes, options);
   }
-  const inputmode = { real: row.min < 0 ? "text" : "decimal", ids: "text" }[row.kind] ?? "numeric";
+  const inputmode = row.min < 0 ? "text" : row.kind === "real" ? "decimal" : "numeric";
   return el("input", { ...attributes, type: "text", inputmode, autocomplete: "off" });
 }

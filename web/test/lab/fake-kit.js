@@ -74,6 +74,9 @@ class FakeSession {
         decode_tokens_per_s: 1404.2, n_prompt: 5 },
     };
   }
+  async record(options) {
+    return { schema: "cultivar.replay.v1", options, run_digest: HEX };
+  }
   async close() {
     this.isClosed = true;
   }
@@ -86,6 +89,21 @@ class FakePackage {
   async createSession(settings) {
     this.kit.sessions.push(new FakeSession(settings, this.kit));
     return this.kit.sessions.at(-1);
+  }
+  /** As a play: a letter for the role, a colon, the text. */
+  async renderChat(messages) {
+    const text = messages.map(({ role, content }) => `${role[0]}:${content};`).join("") + "a:";
+    const ids = Array.from(text, (letter) => letter.codePointAt(0));
+    return { text, ids, format: "plain", is_recognised: false, stop_strings: [";"],
+      stop_tokens: [] };
+  }
+  async replay(record, { prompts, signal, onTokens }) {
+    this.kit.replayed = { record, prompts };
+    onTokens(1);
+    await pause(this.kit.pace_ms);
+    checkStopped(signal);
+    if (record.bad) throw new CultivarError("the record lacks its field turns", 362, "session");
+    return { same_bits: true, n_steps: 2, run_digest: HEX, first_difference: null };
   }
   async tokenize(text) {
     return Uint32Array.from(text, (letter) => letter.codePointAt(0));

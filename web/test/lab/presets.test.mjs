@@ -49,12 +49,12 @@ test("a session gets what is open always, and of what is folded only what was ch
   const plain = sessionSettings(initialState.settings.values);
   assert.deepEqual(plain, { temperature: 0, top_k: 40, top_p: 0.95, seed: "0", max_tokens: 256 });
   const { settings } = play(initialState, type("stop_strings", "\\n\\nUser:\nEnd"),
-    type("banned_tokens", "3, 1"), type("ignore_stop", "true"), type("logprobs", "5"),
-    type("context_shift", "4"), type("min_p", "0.1"), type("constrain", "json_schema"),
+    type("logprobs", "5"), type("context_shift", "4"), type("min_p", "0.1"),
+    type("constrain", "json_schema"),
     type("rules", "{\"type\": \"object\"}"));
   assert.deepEqual(sessionSettings(settings.values), {
-    ...plain, stop_strings: ["\n\nUser:", "End"], banned_tokens: [3, 1], ignore_stop: true,
-    logprobs: 5, context_shift: 4, min_p: 0.1, constraint: { json_schema: { type: "object" } },
+    ...plain, stop_strings: ["\n\nUser:", "End"], logprobs: 5,
+    context_shift: 4, min_p: 0.1, constraint: { json_schema: { type: "object" } },
   });
   const constraint = (...typed) =>
     sessionSettings(play(initialState, ...typed).settings.values).constraint;

@@ -23,8 +23,7 @@ const TYPED = [
   ["frequency_penalty", "-1.5", -1.5], ["frequency_penalty", "-101", null], ["min_p", "-0", null],
   ["logprobs", "", ""], ["logprobs", "5", 5], ["logprobs", "21", null],
   ["stop_strings", "a\n\nb", "a\n\nb"], ["stop_strings", "x".repeat(257), null],
-  ["stop_strings", "x\n".repeat(17), null], ["banned_tokens", "1, 22", "1, 22"],
-  ["banned_tokens", "1,a", null],
+  ["stop_strings", "x\n".repeat(17), null], ["context_len", "0", null],
   ["kv", "f16", "f16"], ["kv", "q4", null], ["format", "q8_0", "q8_0"], ["format", "q9", null],
   ["prompt", "", ""], ["prompt", "a&b=c #\n🌱", "a&b=c #\n🌱"],
 ];

@@ -9,6 +9,7 @@ import { createCopyButton } from "../../ui/copy-button.js";
 import { el, setShown, setText } from "../../ui/element.js";
 import { createFactList } from "../../ui/fact-list.js";
 import { durationText, rateText, wholeText } from "../../ui/quantity.js";
+import { createAlternatives } from "./alternatives.js";
 import { createAnswerView, createPromptView } from "./turn-view.js";
 
 const STOP_WORDS = {
@@ -29,19 +30,31 @@ export function createOutput({ dispatch, commands, now }) {
   const hex = el("code");
   const digest = el("div.run-digest", { hidden: true }, el("span.label", {}, "Run digest"), hex,
     createCopyButton({ label: "Copy run digest", textOf: () => hex.textContent }));
+  const legend = el("span.token-legend", { "aria-hidden": "true" }, "likely",
+    [0, 1, 2, 3, 4].map((p) => el("span.token", { "data-p": p }, " ")), "unlikely");
+  const alternatives = createAlternatives(commands.branchAt);
   const dom = el("div.output", { hidden: true }, text, announcer.dom,
-    actions, measures.dom, el("div.output-foot", {}, digest));
+    el("div.row", {}, legend, actions), measures.dom, digest, alternatives.dom);
   const copyAll = createCopyButton({
     label: "Copy prompt and output", shownLabel: "Copy text",
-    textOf: () => text.textContent,
+    textOf: () => textOf(shownTurns(last.state).path, text.dataset.mode),
   });
+  const clear = el("button.quiet", {
+    type: "button", onclick: () => commands.clearSession(last.session.id),
+  }, "Clear");
   const views = new Map(); // turn id → view, of the session on show
   let last = { state: null, session: null, path: "" };
   let spoken = "";
 
   const on = {
     onBranch: (turn) => dispatch(event("branchChosen", { session: last.session.id, turn })),
+    onEdit: commands.editMessage,
     onAgain: commands.again,
+    onPick(span, turn, nth) {
+      const isBound = last.state.settings.values.constrain !== "none";
+      alternatives.show(span, turn, nth, isRunning(last.state) ? "Wait until it is written."
+        : isBound ? "Under a schema or grammar none can be chosen." : null);
+    },
   };
 
   /** Lays the path out anew when it is another one; texts that stay are not touched. */
@@ -68,7 +81,7 @@ export function createOutput({ dispatch, commands, now }) {
       text.replaceChildren(...shown.map(([{ role }, view]) => el(`article.turn.turn-${role}`,
         { "aria-label": ROLE_WORDS[role] }, el("p.turn-role", {}, ROLE_WORDS[role]), view.text,
         view.actions)));
-      actions.replaceChildren();
+      actions.replaceChildren(clear, copyAll);
     }
     last.path = key;
     announcer.restart();
@@ -88,13 +101,19 @@ export function createOutput({ dispatch, commands, now }) {
     dom,
     update(state) {
       const { session, path, run } = shownTurns(state);
-      const { mode } = state.settings.values;
+      const { mode, logprobs } = state.settings.values;
       setShown(dom, path.length > 0);
       text.dataset.mode = mode;
+      let hasColours = false;
       const isAtEnd = text.scrollHeight - text.scrollTop - text.clientHeight < 24;
       layOut(session, path, mode);
       Object.assign(last, { state, session });
-      for (const turn of path) views.get(turn.id).update(session, turn);
+      for (const turn of path) {
+        const isColoured = logprobs !== "" && Boolean(turn.tokens?.[0]?.top);
+        hasColours ||= isColoured;
+        views.get(turn.id).update(session, turn, isColoured, mode === "chat");
+      }
+      setShown(legend, hasColours);
       if (isAtEnd) text.scrollTop = text.scrollHeight;
       text.dataset.status = run?.status ?? "idle";
       text.dataset.run = run ? `${session.id}.${run.id}` : "";
@@ -106,6 +125,11 @@ export function createOutput({ dispatch, commands, now }) {
       setShown(digest, run_digest !== "");
     },
   };
+}
+
+function textOf(path, mode) {
+  if (mode !== "chat") return path.map(({ text }) => text).join("");
+  return path.map(({ role, text }) => `${ROLE_WORDS[role]}: ${text.trim()}`).join("\n\n");
 }
 
 function stateWords(run) {

@@ -1,12 +1,78 @@
 /**
  * One turn on the page: its text, and what can be done with it. A message of a person can be
- * edited in its place; both kinds have branches to step through.
+ * edited in its place; both kinds have branches to step through. What the model wrote is one
+ * growing text or, coloured, a span per token that shows its alternatives; it is appended, never
+ * redrawn, so a selection survives while it streams.
  */
 import { branchOf } from "../../state/selectors.js";
 import { isActive } from "../../state/sessions.js";
 import { createCopyButton } from "../../ui/copy-button.js";
 import { el, setShown, setText } from "../../ui/element.js";
 import { icon } from "../../ui/icon.js";
+
+/** Lower bounds of probability; a token's class is how many of them it misses. */
+const BOUNDS = [0.9, 0.5, 0.2, 0.05];
+
+const classOf = (logprob) => BOUNDS.filter((bound) => Math.exp(logprob) < bound).length;
+
+/**
+ * Arrow keys go from token to token; Enter, space and a click show the alternatives of one:
+ * `onPick(span, nth)`.
+ */
+function createTokenText(onPick) {
+  const written = document.createTextNode("");
+  const dom = el("span.output-written", {}, written);
+  let n_spans = 0;
+  dom.addEventListener("click", ({ target }) => pick(target));
+  dom.addEventListener("keydown", onKey);
+
+  function pick(node) {
+    const span = node.closest?.("[data-p]");
+    if (span) onPick(span, Number(span.dataset.nth));
+  }
+  function onKey(key) {
+    const { target } = key;
+    const step = { ArrowRight: "nextElementSibling", ArrowLeft: "previousElementSibling" }[key.key];
+    const next = step && target[step];
+    if (next) {
+      target.tabIndex = -1;
+      next.tabIndex = 0;
+      next.focus();
+    } else if (key.key === "Enter" || key.key === " ") {
+      pick(target);
+    } else {
+      return;
+    }
+    key.preventDefault();
+  }
+  function restart() {
+    dom.replaceChildren(written);
+    written.data = "";
+    n_spans = 0;
+  }
+  function addSpans(tokens, trims) {
+    if (n_spans === 0) restart();
+    for (const { text, logprob } of tokens.slice(n_spans)) {
+      const isFirst = n_spans === 0;
+      dom.append(el("span.token", {
+        "data-p": logprob === undefined ? null : classOf(logprob), "data-nth": n_spans,
+        role: "button", tabindex: isFirst ? 0 : -1,
+      }, isFirst && trims ? text.trimStart() : text));
+      n_spans += 1;
+    }
+  }
+  return {
+    dom,
+    /** `trims` leaves out the white space before the text, which belongs to a chat's format. */
+    show({ text, tokens }, isColoured, trims) {
+      const shown = trims ? text.trimStart() : text;
+      const isSame = shown.startsWith(written.data) && n_spans <= tokens.length;
+      if (isColoured !== n_spans > 0 || !isSame) restart();
+      if (isColoured) addSpans(tokens, trims);
+      else if (shown.length > written.length) written.appendData(shown.slice(written.length));
+    },
+  };
+}
 
 function createButton(label, iconName, onclick, words = null) {
   const face = words ? "button.quiet" : "button.icon-button";
@@ -53,8 +119,9 @@ export function createPromptView({ onBranch, onEdit }) {
     (isEditing ? input : edit).focus();
   }
   function keep() {
+    const { value } = input;
     show(false);
-    onEdit(turn, input.value);
+    onEdit(turn, value);
   }
   function onKey(key) {
     if (key.key === "Escape") show(false);
@@ -77,9 +144,9 @@ export function createPromptView({ onBranch, onEdit }) {
 }
 
 /** The same of what the model wrote. */
-export function createAnswerView({ onBranch, onAgain }) {
+export function createAnswerView({ onBranch, onAgain, onPick }) {
   let turn = null;
-  const written = document.createTextNode("");
+  const written = createTokenText((span, nth) => onPick(span, turn, nth));
   const caret = el("span.caret", { "aria-hidden": "true", hidden: true });
   const branches = createBranches("answer", onBranch);
   const again = createButton("Write again with the next seed", "again",
@@ -87,20 +154,16 @@ export function createAnswerView({ onBranch, onAgain }) {
   const same = createButton("Write again with the same seed", "again",
     () => onAgain(turn, true), "Same seed");
   const copy = createCopyButton({ label: "Copy answer", textOf: () => turn.text });
-  const words = el("span", {}, el("span.output-written", {}, written), caret);
+  const words = el("span", {}, written.dom, caret);
   const actions = el("span.turn-actions", {}, branches.dom, again, same, copy);
   return {
     text: el("div.turn-text", {}, words),
     actions,
     branches: branches.dom,
     words,
-    update(session, shown) {
+    update(session, shown, isColoured, trims) {
       turn = shown;
-      // Appended, never redrawn, so that a selection survives while it streams.
-      if (!turn.text.startsWith(written.data)) written.data = "";
-      if (turn.text.length > written.data.length) {
-        written.appendData(turn.text.slice(written.data.length));
-      }
+      written.show(turn, isColoured, trims);
       branches.show(branchOf(session, turn));
       setShown(caret, isActive(turn));
       setShown(actions, !isActive(turn));
