@@ -4,8 +4,11 @@
  * or has other settings, a fresh one reads the whole prompt: the text is the same.
  */
 
-/** Kept per session of the page; beyond that the oldest is closed and would be read again. */
-const LIVE_MAX = 8;
+/** Keys and values kept per session of the page, in bytes, and sessions: at least the last two. */
+const LIVE_BYTES = 64 << 20;
+const LIVE_MAX = 16;
+
+const MEMORY_KINDS = ["out_of_memory", "kv_cache"];
 
 const sharedLen = (a, b) => {
   const end = a.findIndex((id, idx) => id !== b[idx]);
@@ -28,6 +31,17 @@ export function createLiveSessions() {
     return Promise.all(gone.map(close));
   }
 
+  /** What is kept for later gives way to what is wanted now. */
+  async function create(model, settings) {
+    try {
+      return await model.createSession(settings);
+    } catch (error) {
+      if (live.length === 0 || !MEMORY_KINDS.includes(error.kind)) throw error;
+      await drop(() => true);
+      return model.createSession(settings);
+    }
+  }
+
   return {
     /**
      * A session of `model` in which `ids.slice(n)` is the prompt to give: `{ session, n }`. It
@@ -43,16 +57,17 @@ export function createLiveSessions() {
           if (n < before.ids.length) await session.rewind(n);
           return { session, n };
         } catch (error) {
-          if (error.kind !== "session_lost") throw error;
+          if (![...MEMORY_KINDS, "session_lost"].includes(error.kind)) throw error;
         }
       }
-      return { session: await model.createSession(settings), n: 0 };
+      return { session: await create(model, settings), n: 0 };
     },
     /** Keeps the session that wrote a turn; `ids` are all of its tokens. */
-    async keep(entry) {
+    async keep(model, entry) {
       live.push({ ...entry, key: JSON.stringify(entry.settings) });
+      const n_fit = Math.min(LIVE_MAX, LIVE_BYTES / model.card.memory.kv_bytes);
       const [oldest, ...others] = live.filter(({ owner }) => owner === entry.owner);
-      if (others.length >= LIVE_MAX) await drop((one) => one === oldest);
+      if (others.length >= Math.max(2, n_fit)) await drop((one) => one === oldest);
     },
     /** The session that wrote a turn, if it is still there. */
     of: (owner, turn) => find(owner, turn)?.session,

@@ -69,7 +69,8 @@ export function createRunCommands({ store, desk, now, live = createLiveSessions(
       await readTokens(session, at, prompt.slice(begun.n), signal);
       const report = await session.report();
       const all = [...prompt, ...report.output_ids];
-      await live.keep({ owner: at.session, turn: at.turn, settings, ids: all, session });
+      const entry = { owner: at.session, turn: at.turn, settings, ids: all, session };
+      await live.keep(desk.opened, entry);
       dispatch("runEnded", { ...at, stopReason: report.stop_reason, report });
     } catch (error) {
       await session?.close().catch(() => {});

@@ -172,6 +172,32 @@ test("sessions stand side by side, each with its text and settings", { skip: noB
     await page.close();
   });
 
+test("two sessions write at once, each the text that it writes alone", { skip: noBrowser },
+  async () => {
+    const lab = await openLab(chrome.browser);
+    const { page } = lab;
+    await page.click("#load-demo");
+    await lab.opened("sprout.slm");
+    const first = await lab.run({ max_tokens: 120, temperature: 0.9 });
+    const second = await lab.run({ prompt: "Once there was a dog", seed: 9 });
+    await page.click('[aria-label="New session"]');
+    await lab.set("prompt", "Once there was");
+    await lab.set("seed", "4");
+    await page.click("#run");
+    await page.click('[aria-label="New session"]');
+    await lab.set("prompt", "Once there was a dog");
+    await lab.set("seed", "9");
+    const again = await lab.run();
+    assert.equal(again.run_digest, second.run_digest);
+    await page.$$eval(".tab", (tabs) => tabs[1].click());
+    await page.waitForFunction((text) =>
+      document.querySelector(".output-written").textContent === text, {}, first.text);
+    await page.waitForSelector('#output[data-status="done"]');
+    assert.equal((await lab.result()).run_digest, first.run_digest);
+    assert.deepEqual(lab.problems, []);
+    await page.close();
+  });
+
 test("a prompt longer than the context says by how many tokens", { skip: noBrowser }, async () => {
   const lab = await openChat();
   const { page } = lab;

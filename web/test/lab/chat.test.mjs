@@ -141,6 +141,24 @@ test("a lost session is read anew: the same text", async () => {
   assert.equal(textOf(kit.sessions[1].prompts[0]), "u:Hi;a:, there;u:More;a:");
 });
 
+test("what is kept for later gives way when memory is short, and is bounded", async () => {
+  const { kit, desk, send, said } = await setUp("complete");
+  for (const seed of [0, 1, 2]) await send(`Prompt ${seed}`);
+  const create = desk.opened.createSession.bind(desk.opened);
+  let n_refused = 0;
+  desk.opened.createSession = async (settings) => {
+    if (n_refused > 0) return create(settings);
+    n_refused += 1;
+    throw Object.assign(new Error("no memory"), { kind: "kv_cache", code: 404 });
+  };
+  await send("More");
+  assert.equal(said()[1], ", there");
+  assert.deepEqual(kit.sessions.map(({ isClosed }) => isClosed), [true, true, true, false]);
+  desk.opened.card.memory.kv_bytes = 2 ** 30;
+  for (const seed of [3, 4]) await send(`Prompt ${seed}`);
+  assert.deepEqual(kit.sessions.map(({ isClosed }) => !isClosed).filter(Boolean).length, 2);
+});
+
 test("a record is replayed; one that cannot be says why", async () => {
   const { store, kit, records, set } = await setUp("complete");
   const file = (record) => new File([JSON.stringify(record)], "r.json");
