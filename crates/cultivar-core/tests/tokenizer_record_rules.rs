@@ -41,6 +41,15 @@ fn changed(change: impl FnOnce(&mut TokenizerRecord)) -> TokenizerRecord {
     record
 }
 
+/// The same with this list for the step `map`, and this normalizer step.
+fn with_map(record: &mut TokenizerRecord, pairs: &[(&str, &str)], step: &str) {
+    record.map_from = pairs.iter().map(|(from, _)| from.as_bytes()).collect();
+    record.map_to = pairs.iter().map(|(_, to)| to.as_bytes()).collect();
+    if !step.is_empty() {
+        record.normalizer.push(step.into());
+    }
+}
+
 #[test]
 fn every_broken_rule_is_named() {
     let long = vec![b'x'; PIECE_BYTES_MAX + 1];
@@ -103,6 +112,43 @@ fn every_broken_rule_is_named() {
             Kind::BosMissing,
             0,
             changed(|r| (r.bos_id, r.add_bos) = (None, true)),
+        ),
+        (
+            Kind::MapBroken,
+            0,
+            changed(|r| with_map(r, &[("a", "b")], "")),
+        ),
+        (Kind::MapBroken, 0, changed(|r| with_map(r, &[], "map"))),
+        (
+            Kind::MapBroken,
+            0,
+            changed(|r| with_map(r, &[("", "b")], "map")),
+        ),
+        (
+            Kind::MapBroken,
+            1,
+            changed(|r| with_map(r, &[("b", ""), ("a", "")], "map")),
+        ),
+        (
+            Kind::MapBroken,
+            1,
+            changed(|r| with_map(r, &[("b", ""), ("b", "a")], "map")),
+        ),
+        (
+            Kind::MapBroken,
+            0,
+            changed(|r| {
+                with_map(r, &[], "map");
+                assert!(r.map_from.push(b"a"));
+            }),
+        ),
+        (
+            Kind::MapBroken,
+            0,
+            changed(|r| {
+                with_map(r, &[], "map");
+                assert!(r.map_from.push(b"a") && r.map_to.push(&[0xFF]));
+            }),
         ),
         (Kind::MergesUnused, 0, changed(|r| r.merges.push((3, 4)))),
         (

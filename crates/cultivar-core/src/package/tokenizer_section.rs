@@ -84,6 +84,26 @@ macro_rules! ids_key {
     };
 }
 
+macro_rules! pieces_key {
+    ($field:ident) => {
+        TokenizerKey {
+            name: stringify!($field),
+            read: |record, value| {
+                let Value::BytesList(list) = value else {
+                    return Err(WRONG_KIND);
+                };
+                record.$field = read_pieces(list)?;
+                Ok(())
+            },
+            is_default: |record| record.$field.is_empty(),
+            put: |record, out, key| {
+                let pieces: Vec<&[u8]> = record.$field.iter().collect();
+                out.bytes_list(key, pieces.into_iter());
+            },
+        }
+    };
+}
+
 macro_rules! steps_key {
     ($field:ident) => {
         TokenizerKey {
@@ -128,6 +148,8 @@ const KEYS: &[TokenizerKey] = &[
             out.text(key, record.kind.name());
         },
     },
+    pieces_key!(map_from),
+    pieces_key!(map_to),
     TokenizerKey {
         name: "merges",
         read: read_merges,
@@ -144,21 +166,7 @@ const KEYS: &[TokenizerKey] = &[
     },
     steps_key!(normalizer),
     id_key!(pad_id),
-    TokenizerKey {
-        name: "pieces",
-        read: |record, value| {
-            let Value::BytesList(list) = value else {
-                return Err(WRONG_KIND);
-            };
-            record.pieces = read_pieces(list)?;
-            Ok(())
-        },
-        is_default: |record| record.pieces.is_empty(),
-        put: |record, out, key| {
-            let pieces: Vec<&[u8]> = record.pieces.iter().collect();
-            out.bytes_list(key, pieces.into_iter());
-        },
-    },
+    pieces_key!(pieces),
     steps_key!(pre_tokenizer),
     bool_key!(remove_leading_space),
     TokenizerKey {
@@ -304,6 +312,9 @@ fn check_tokenizer(
     } else {
         0
     };
+    if tokenizer.map_from.len() != tokenizer.map_to.len() {
+        return Err((PackageErrorKind::TokenizerList, "map_to"));
+    }
     if tokenizer.scores.len() != n_scores {
         return Err((PackageErrorKind::TokenizerList, "scores"));
     }

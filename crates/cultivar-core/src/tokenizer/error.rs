@@ -52,6 +52,9 @@ pub enum TokenizerErrorKind {
     MergeRepeated,
     /// What a merge joins is not a piece that text can become; the id is the merge's place.
     MergeUnknown,
+    /// The list of the step `map` is not as it must be: one text for each, ascending, and there
+    /// just where the step is; the id is the place.
+    MapBroken,
     /// A message has a role that the chat format does not take at its place; the id is the place.
     ChatRoles,
     /// A stored chat format is not one that this version writes.
@@ -100,6 +103,7 @@ impl TokenizerError {
             TokenizerErrorKind::MergeUnknown => 321,
             TokenizerErrorKind::ChatRoles => 322,
             TokenizerErrorKind::ChatFormat => 323,
+            TokenizerErrorKind::MapBroken => 324,
         }
     }
 }
@@ -221,6 +225,9 @@ impl fmt::Display for TokenizerError {
                     f,
                     "tokenizer: what merge {id} joins is no piece of the vocabulary"
                 )
+            }
+            TokenizerErrorKind::MapBroken => {
+                write!(f, "tokenizer: the list of the step map is broken at {id}")
             }
             TokenizerErrorKind::ChatRoles => write!(
                 f,

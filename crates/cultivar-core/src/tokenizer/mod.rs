@@ -19,6 +19,7 @@ mod sentencepiece;
 mod special_pieces;
 mod spelling;
 mod stream_decoder;
+mod text_map;
 mod unicode;
 mod unigram;
 mod vocabulary;
@@ -95,7 +96,7 @@ impl Tokenizer {
         record_check::check(&record)?;
         let special = SpecialPieces::new(&record)?;
         let unknown = TokenizerError::new(TokenizerErrorKind::StepUnknown, 0);
-        let normalizer = Normalizer::new(&record.normalizer).ok_or(unknown)?;
+        let normalizer = Normalizer::new(&record).ok_or(unknown)?;
         let index = match record.kind {
             TokenizerKind::Bytes => Index::Bytes,
             TokenizerKind::SentencePieceBpe => Index::SentencePiece(SentencePiece::new(&record)?),
@@ -262,8 +263,8 @@ impl Tokenizer {
         if text.is_empty() {
             return Ok(());
         }
-        let mut text = self.normalizer.normalize(text, is_first)?;
-        if self.record.add_space_prefix {
+        let mut text = self.normalizer.normalize(&self.record, text, is_first)?;
+        if self.record.add_space_prefix && !text.is_empty() {
             text.to_mut().insert(0, ' ');
         }
         // Every byte becomes at most one id.

@@ -4,6 +4,8 @@
 //! special piece was made from, and none can fail but for a lack of memory.
 
 use super::error::{TokenizerError, TokenizerErrorKind};
+use super::record::TokenizerRecord;
+use super::text_map::TextMap;
 use super::unicode::Composer;
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -14,6 +16,8 @@ use alloc::vec::Vec;
 enum Step {
     /// Canonical composition.
     Nfc,
+    /// The longest texts of the record's list become others.
+    Map,
     /// One space before a text that does not begin with one.
     PrefixSpace,
     /// The same before the first stretch alone.
@@ -24,16 +28,20 @@ enum Step {
     StripLeft,
     /// White space at the end goes.
     StripRight,
+    /// Spaces at both ends go, other white space stays.
+    StripSpaces,
 }
 
 /// Every step by the name that records use, ascending. `docs/package-format.md` repeats the table.
 const STEPS: &[(&str, Step)] = &[
     ("collapse_spaces", Step::CollapseSpaces),
+    ("map", Step::Map),
     ("nfc", Step::Nfc),
     ("prefix_space", Step::PrefixSpace),
     ("prefix_space_first", Step::PrefixSpaceFirst),
     ("strip_left", Step::StripLeft),
     ("strip_right", Step::StripRight),
+    ("strip_spaces", Step::StripSpaces),
 ];
 
 /// Whether this version knows a normalizer step of that name.
@@ -46,36 +54,45 @@ pub fn is_normalizer_step(name: &str) -> bool {
 pub(super) struct Normalizer {
     steps: Vec<Step>,
     composer: Option<Composer>,
+    map: TextMap,
 }
 
 impl Normalizer {
-    /// The steps of these names; `None` if one is unknown.
-    pub(super) fn new(names: &[String]) -> Option<Normalizer> {
+    /// The record's steps; `None` if one is unknown.
+    pub(super) fn new(record: &TokenizerRecord) -> Option<Normalizer> {
         let step_of = |name: &String| STEPS.iter().find(|(known, _)| known == name);
-        let steps: Option<Vec<Step>> = names
+        let steps: Option<Vec<Step>> = record
+            .normalizer
             .iter()
             .map(|name| step_of(name).map(|(_, step)| *step))
             .collect();
         let steps = steps?;
         let composer = steps.contains(&Step::Nfc).then(Composer::new);
-        Some(Normalizer { steps, composer })
+        Some(Normalizer {
+            steps,
+            composer,
+            map: TextMap::new(record),
+        })
     }
 
     /// The stretch as it is to be split; `is_first` tells the beginning of the whole text.
     pub(super) fn normalize<'a>(
         &self,
+        record: &TokenizerRecord,
         text: &'a str,
         is_first: bool,
     ) -> Result<Cow<'a, str>, TokenizerError> {
         let mut text = Cow::Borrowed(text);
         for step in &self.steps {
             let changed = match step {
+                Step::Map => self.map.replaced(record, &text)?,
                 Step::Nfc => self.composed(&text)?,
                 Step::PrefixSpaceFirst if !is_first => None,
                 Step::PrefixSpace | Step::PrefixSpaceFirst => prefixed(&text)?,
                 Step::CollapseSpaces => collapsed(&text)?,
                 Step::StripLeft => stripped(&text, text.trim_start())?,
                 Step::StripRight => stripped(&text, text.trim_end())?,
+                Step::StripSpaces => stripped(&text, text.trim_matches(' '))?,
             };
             if let Some(changed) = changed {
                 text = Cow::Owned(changed);
@@ -141,9 +158,18 @@ fn stripped(text: &str, part: &str) -> Result<Option<String>, TokenizerError> {
 mod tests {
     use super::*;
 
+    /// A record of these steps that maps `b` to `c`.
+    fn record(steps: &[&str]) -> TokenizerRecord {
+        let mut record = TokenizerRecord::empty(crate::tokenizer::TokenizerKind::Unigram);
+        assert!(record.map_from.push(b"b") && record.map_to.push(b"c"));
+        record.normalizer = steps.iter().copied().map(String::from).collect();
+        record
+    }
+
     #[test]
     fn every_step_does_what_its_name_says() {
         for (name, text, first, later) in [
+            ("map", "abba", "acca", "acca"),
             ("nfc", "e\u{301}", "é", "é"),
             ("prefix_space", "a", " a", " a"),
             ("prefix_space", " a", " a", " a"),
@@ -152,12 +178,15 @@ mod tests {
             ("collapse_spaces", "  a   b c ", " a b c ", " a b c "),
             ("strip_left", " \n a ", "a ", "a "),
             ("strip_right", " a \u{3000}", " a", " a"),
+            ("strip_spaces", "  \na\u{a0} ", "\na\u{a0}", "\na\u{a0}"),
         ] {
-            let normalizer = Normalizer::new(&[name.into()]).unwrap();
-            assert_eq!(normalizer.normalize(text, true).unwrap(), first, "{name}");
-            assert_eq!(normalizer.normalize(text, false).unwrap(), later, "{name}");
+            let record = record(&[name]);
+            let normalizer = Normalizer::new(&record).unwrap();
+            let normalized = |is_first| normalizer.normalize(&record, text, is_first).unwrap();
+            assert_eq!(normalized(true), first, "{name}");
+            assert_eq!(normalized(false), later, "{name}");
         }
-        assert!(Normalizer::new(&["nfx".into()]).is_none());
+        assert!(Normalizer::new(&record(&["nfx"])).is_none());
         assert!(STEPS.is_sorted_by_key(|(name, _)| name));
     }
 
@@ -169,7 +198,9 @@ mod tests {
             "strip_right",
             "prefix_space",
         ];
-        let normalizer = Normalizer::new(&names.map(String::from)).unwrap();
-        assert_eq!(normalizer.normalize("  a  b ", true).unwrap(), " a b");
+        let record = record(&names);
+        let normalizer = Normalizer::new(&record).unwrap();
+        let normalized = normalizer.normalize(&record, "  a  b ", true);
+        assert_eq!(normalized.unwrap(), " a b");
     }
 }

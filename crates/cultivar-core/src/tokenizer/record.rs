@@ -228,6 +228,10 @@ pub struct TokenizerRecord {
     pub strip_right_ids: Vec<u32>,
     /// Named steps before splitting; empty for `Bytes`.
     pub normalizer: Vec<String>,
+    /// Texts that the step `map` replaces, strictly ascending; empty without that step.
+    pub map_from: Pieces,
+    /// Per text what stands for it.
+    pub map_to: Pieces,
     /// Named splitting steps; empty for kinds without.
     pub pre_tokenizer: Vec<String>,
     /// Named steps after joining; none are known.
@@ -299,6 +303,8 @@ impl TokenizerRecord {
             strip_left_ids: Vec::new(),
             strip_right_ids: Vec::new(),
             normalizer: Vec::new(),
+            map_from: Pieces::new(),
+            map_to: Pieces::new(),
             pre_tokenizer: Vec::new(),
             decoder: Vec::new(),
         }

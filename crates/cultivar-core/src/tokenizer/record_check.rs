@@ -9,6 +9,7 @@ use super::error::{TokenizerError, TokenizerErrorKind};
 use super::normalizer::is_normalizer_step;
 use super::pre_tokenizer::is_pre_tokenizer_step;
 use super::record::{PieceType, TokenizerKind, TokenizerRecord};
+use super::text_map;
 use super::{PIECE_BYTES_MAX, VOCAB_SIZE_MAX};
 
 /// Checks everything but repeats. The first broken rule is returned.
@@ -33,6 +34,7 @@ pub(super) fn check(record: &TokenizerRecord) -> Result<(), TokenizerError> {
         return Err(TokenizerError::new(TokenizerErrorKind::MergesUnused, 0));
     }
     check_steps(record)?;
+    text_map::check(record)?;
     check_pieces(record)?;
     check_special_ids(record)
 }

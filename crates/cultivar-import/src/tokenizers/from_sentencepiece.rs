@@ -1,13 +1,12 @@
 //! tokenizer.model: a SentencePiece model as its library writes it, a protocol buffer.
 //!
-//! Models: BPE and Unigram. A normalisation table other than the identity's is refused by its
-//! name. Source: SentencePiece `sentencepiece_model.proto`.
+//! Models: BPE and Unigram. A normalization table goes into the record as it is. Source: SentencePiece `sentencepiece_model.proto`.
 
-use super::ForeignTokenizer;
 use super::from_gguf::{byte_of, with_plain_spaces};
 use super::json_fields::{bad, missing, unsupported};
 use super::protobuf::{Field, Fields};
 use super::special_ids::{SideFiles, chat_template, read_special_ids};
+use super::{ForeignTokenizer, charsmap, text_maps};
 use crate::error::{ImportError, ImportErrorKind};
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -41,7 +40,6 @@ mod trainer {
 
 /// Fields of `NormalizerSpec`.
 mod normalizer {
-    pub const NAME: u64 = 1;
     pub const TABLE: u64 = 2;
     pub const DUMMY_PREFIX: u64 = 3;
     pub const REMOVE_EXTRA_SPACES: u64 = 4;
@@ -60,8 +58,7 @@ struct Specs<'a> {
     bos_id: u64,
     eos_id: u64,
     pad_id: u64,
-    table_name: &'a [u8],
-    has_table: bool,
+    table: &'a [u8],
     dummy_prefix: bool,
     remove_extra_spaces: bool,
 }
@@ -82,8 +79,7 @@ pub fn from_sentencepiece(
         bos_id: 1,
         eos_id: 2,
         pad_id: u64::MAX,
-        table_name: b"",
-        has_table: false,
+        table: b"",
         dummy_prefix: true,
         remove_extra_spaces: true,
     };
@@ -193,8 +189,7 @@ fn read_trainer(specs: &mut Specs<'_>, message: &[u8]) -> Result<(), ImportError
 fn read_normalizer<'a>(specs: &mut Specs<'a>, message: &'a [u8]) -> Result<(), ImportError> {
     for_each(message, |number, field| {
         match (number, field) {
-            (normalizer::NAME, Field::Bytes(name)) => specs.table_name = name,
-            (normalizer::TABLE, Field::Bytes(table)) => specs.has_table = !table.is_empty(),
+            (normalizer::TABLE, Field::Bytes(table)) => specs.table = table,
             (normalizer::DUMMY_PREFIX, Field::Number(value)) => specs.dummy_prefix = value != 0,
             (normalizer::REMOVE_EXTRA_SPACES, Field::Number(value)) => {
                 specs.remove_extra_spaces = value != 0;
@@ -222,16 +217,12 @@ fn apply(record: &mut TokenizerRecord, specs: &Specs<'_>) -> Result<(), ImportEr
             return Err(ImportError::new(ImportErrorKind::TokenizerModel).field(name));
         }
     };
-    if specs.has_table {
-        let name = core::str::from_utf8(specs.table_name).unwrap_or_default();
-        return Err(unsupported(if name.is_empty() {
-            "normalizer table"
-        } else {
-            name
-        }));
+    if !specs.table.is_empty() {
+        const TABLE: &str = "precompiled_charsmap";
+        text_maps::add(record, charsmap::pairs(specs.table, TABLE)?, TABLE)?;
     }
     if specs.remove_extra_spaces {
-        for step in ["collapse_spaces", "strip_left", "strip_right"] {
+        for step in ["collapse_spaces", "strip_spaces"] {
             record.normalizer.push(String::from(step));
         }
     }

@@ -4,8 +4,10 @@
 //! these tables is refused by its name.
 
 use super::json_fields::{bad, flag, kind, missing, present, steps, text, unsupported};
+use super::{charsmap, text_maps};
 use crate::error::ImportError;
 use alloc::string::String;
+use alloc::vec::Vec;
 use cultivar_core::json::JsonValue;
 use cultivar_core::tokenizer::TokenizerRecord;
 
@@ -81,7 +83,7 @@ pub(super) fn read_rules(
     Ok(style)
 }
 
-fn push(list: &mut alloc::vec::Vec<String>, step: &str) {
+fn push(list: &mut Vec<String>, step: &str) {
     list.push(String::from(step));
 }
 
@@ -93,6 +95,12 @@ fn read_normalizer(
     let normalizer = &mut record.normalizer;
     match kind(step)? {
         "NFC" => push(normalizer, "nfc"),
+        "Precompiled" => {
+            const TABLE: &str = "precompiled_charsmap";
+            let table = text(step, TABLE)?.ok_or_else(|| missing(TABLE))?;
+            let table = charsmap::base64(table).ok_or_else(|| bad(TABLE))?;
+            text_maps::add(record, charsmap::pairs(&table, TABLE)?, TABLE)?;
+        }
         "Prepend" => {
             if text(step, "prepend")? != Some(SPACE_MARK) {
                 return Err(unsupported("Prepend"));
@@ -105,6 +113,14 @@ fn read_normalizer(
                 (Some(" "), _) if content == SPACE_MARK => style.has_space_mark = true,
                 (_, Some(" {2,}")) if content == SPACE_MARK || content == " " => {
                     push(normalizer, "collapse_spaces");
+                }
+                (Some(from), _)
+                    if !from.is_empty()
+                        && !from.contains(SPACE_MARK)
+                        && !content.contains(SPACE_MARK) =>
+                {
+                    let pair = (from.as_bytes().to_vec(), content.as_bytes());
+                    text_maps::add(record, Vec::from([pair]), "Replace")?;
                 }
                 _ => return Err(unsupported("Replace")),
             }

@@ -6,6 +6,7 @@
 //! and this version lacks is refused by its name, never left out.
 
 mod byte_alphabet;
+mod charsmap;
 mod chat_families;
 mod families;
 mod from_gguf;
@@ -19,6 +20,7 @@ mod piece_ids;
 mod protobuf;
 mod sentences;
 mod special_ids;
+mod text_maps;
 
 pub(crate) use byte_alphabet::written as written_bytes;
 pub use chat_families::{chat_section, recognise_chat};
