@@ -1,7 +1,8 @@
-//! Writes the engine's Unicode tables from the extract in `fixtures/unicode/unicode.txt`, so that
-//! nobody edits a table by hand. Each table is one byte string of base-128 numbers (low seven bits
-//! first, the high bit set on all but the last byte); the readers in `cultivar-core` say what the
-//! numbers mean, and `cargo xtask test` fails if a table is not fresh.
+//! Writes the engine's and the importer's Unicode tables from the extract in
+//! `fixtures/unicode/unicode.txt`, so that nobody edits a table by hand. Each table is one byte
+//! string of base-128 numbers (low seven bits first, the high bit set on all but the last byte);
+//! the readers in `cultivar-core` and `cultivar-import` say what the numbers mean, and
+//! `cargo xtask test` fails if a table is not fresh.
 
 use crate::{TaskError, TaskResult, workspace};
 use std::fmt::Write;
@@ -9,8 +10,10 @@ use std::fs;
 
 /// What the tables are made from.
 const EXTRACT: &str = "fixtures/unicode/unicode.txt";
-/// The generated file.
+/// The engine's generated file.
 const TARGET: &str = "crates/cultivar-core/src/tokenizer/unicode/tables.rs";
+/// The importer's: what only NFKC needs.
+const IMPORT_TARGET: &str = "crates/cultivar-import/src/tokenizers/compatibility_table.rs";
 /// Bytes of a table on one line of source: four columns each.
 const BYTES_PER_LINE: usize = 23;
 
@@ -26,30 +29,9 @@ pub fn run(check: bool) -> TaskResult {
     let path = workspace::root().join(EXTRACT);
     let extract = fs::read_to_string(path)
         .map_err(|error| TaskError::Failed(format!("{EXTRACT} cannot be read: {error}")))?;
-    let fresh = generate(&extract)?;
-    let path = workspace::root().join(TARGET);
-    if !check {
-        return fs::write(&path, fresh)
-            .map_err(|error| TaskError::Failed(format!("{TARGET} cannot be written: {error}")));
-    }
-    if fs::read_to_string(&path).ok().as_deref() == Some(fresh.as_str()) {
-        return Ok(());
-    }
-    Err(TaskError::Failed(format!(
-        "{TARGET} is not what {EXTRACT} gives; run `cargo xtask unicode`"
-    )))
-}
-
-fn generate(extract: &str) -> TaskResult<String> {
-    let rows = rows(extract)?;
+    let rows = rows(&extract)?;
     let version = extract.split_whitespace().nth(2).unwrap_or_default();
-    let mut out = format!(
-        "//! Tables of Unicode {}, made by `cargo xtask unicode` from `{EXTRACT}`.\n\
-         //!\n\
-         //! Never edit this file. Each table is a run of base-128 numbers; the readers beside it\n\
-         //! say what they mean.\n",
-        version.trim_end_matches(',')
-    );
+    let version = version.trim_end_matches(',');
     let tables = [
         (
             "CLASS_RUNS",
@@ -63,6 +45,37 @@ fn generate(extract: &str) -> TaskResult<String> {
         ),
         ("CANONICAL", "Canonical decompositions.", canonical(&rows)),
     ];
+    refresh(TARGET, &generate(version, &tables), check)?;
+    let tables = [(
+        "COMPATIBLE",
+        "Compatibility decompositions.",
+        compatible(&rows),
+    )];
+    refresh(IMPORT_TARGET, &generate(version, &tables), check)
+}
+
+/// Writes a generated file, or with `check` only compares it.
+fn refresh(target: &str, fresh: &str, check: bool) -> TaskResult {
+    let path = workspace::root().join(target);
+    if !check {
+        return fs::write(&path, fresh)
+            .map_err(|error| TaskError::Failed(format!("{target} cannot be written: {error}")));
+    }
+    if fs::read_to_string(&path).ok().as_deref() == Some(fresh) {
+        return Ok(());
+    }
+    Err(TaskError::Failed(format!(
+        "{target} is not what {EXTRACT} gives; run `cargo xtask unicode`"
+    )))
+}
+
+fn generate(version: &str, tables: &[(&str, &str, Vec<u8>)]) -> String {
+    let mut out = format!(
+        "//! Tables of Unicode {version}, made by `cargo xtask unicode` from `{EXTRACT}`.\n\
+         //!\n\
+         //! Never edit this file. Each table is a run of base-128 numbers; the readers beside it\n\
+         //! say what they mean.\n",
+    );
     for (name, doc, bytes) in tables {
         let _ = write!(out, "\n/// {doc}\npub(super) const {name}: &[u8] = b\"\\\n");
         for line in bytes.chunks(BYTES_PER_LINE) {
@@ -74,7 +87,7 @@ fn generate(extract: &str) -> TaskResult<String> {
         }
         out.push_str("\";\n");
     }
-    Ok(out)
+    out
 }
 
 fn rows(extract: &str) -> TaskResult<Vec<Row<'_>>> {
@@ -157,6 +170,21 @@ fn canonical(rows: &[Row<'_>]) -> Vec<u8> {
     out
 }
 
+/// Per character: code points since the last one; how many code points it becomes; those.
+fn compatible(rows: &[Row<'_>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut next = 0;
+    for row in rows.iter().filter(|row| row.subject == "compatible") {
+        if let [code, to @ ..] = &row.codes[..] {
+            put(&mut out, code - next);
+            put(&mut out, to.len() as u32);
+            to.iter().for_each(|code| put(&mut out, *code));
+            next = code + 1;
+        }
+    }
+    out
+}
+
 fn put(out: &mut Vec<u8>, mut number: u32) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -177,11 +205,13 @@ mod tests {
     #[test]
     fn lines_become_numbers() {
         let extract = "# Unicode 1.0, x\nclass 0041 0042 L\ncombining 0300 0300 230\n\
-                       canonical 00C0 0041 0300 +\ncanonical 0300 0041\n";
+                       canonical 00C0 0041 0300 +\ncanonical 0300 0041\n\
+                       compatible 00A8 0020 0308\n";
         let rows = rows(extract).unwrap_or_default();
         assert_eq!(classes(&rows).unwrap_or_default(), [0x41, 3]);
         assert_eq!(combining(&rows), [0x80, 6, 0, 0xE6, 1]);
         assert_eq!(canonical(&rows), [0x81, 3, 0x41, 1, 0xFE, 8, 0x41, 0]);
+        assert_eq!(compatible(&rows), [0xA8, 1, 2, 0x20, 0x88, 6]);
         assert!(self::rows("class 00G1 0042 L").is_err());
     }
 }

@@ -118,6 +118,39 @@ fn every_broken_rule_is_named() {
             0,
             changed(|r| with_map(r, &[("a", "b")], "")),
         ),
+        (Kind::MergesUnused, 0, changed(|r| r.merges.push((3, 4)))),
+        (
+            Kind::StepUnknown,
+            0,
+            changed(|r| r.normalizer.push("nfx".into())),
+        ),
+        (
+            Kind::StepUnknown,
+            0,
+            changed(|r| r.pre_tokenizer.push("digits".into())),
+        ),
+        (
+            Kind::StepUnknown,
+            0,
+            changed(|r| r.decoder.push("strip".into())),
+        ),
+    ];
+    assert!(Tokenizer::new(good()).is_ok());
+    assert_refused(cases);
+}
+
+fn assert_refused(cases: Vec<(Kind, u32, TokenizerRecord)>) {
+    for (kind, id, record) in cases {
+        let error = Tokenizer::new(record).map(drop).unwrap_err();
+        assert_eq!(error, TokenizerError::new(kind, id), "{error}");
+        assert!((300..350).contains(&error.code()));
+        assert!(error.to_string().starts_with("tokenizer: "));
+    }
+}
+
+#[test]
+fn a_broken_list_of_replacements_is_named() {
+    assert_refused(vec![
         (Kind::MapBroken, 0, changed(|r| with_map(r, &[], "map"))),
         (
             Kind::MapBroken,
@@ -150,30 +183,7 @@ fn every_broken_rule_is_named() {
                 assert!(r.map_from.push(b"a") && r.map_to.push(&[0xFF]));
             }),
         ),
-        (Kind::MergesUnused, 0, changed(|r| r.merges.push((3, 4)))),
-        (
-            Kind::StepUnknown,
-            0,
-            changed(|r| r.normalizer.push("nfx".into())),
-        ),
-        (
-            Kind::StepUnknown,
-            0,
-            changed(|r| r.pre_tokenizer.push("digits".into())),
-        ),
-        (
-            Kind::StepUnknown,
-            0,
-            changed(|r| r.decoder.push("strip".into())),
-        ),
-    ];
-    assert!(Tokenizer::new(good()).is_ok());
-    for (kind, id, record) in cases {
-        let error = Tokenizer::new(record).map(drop).unwrap_err();
-        assert_eq!(error, TokenizerError::new(kind, id), "{error}");
-        assert!((300..350).contains(&error.code()));
-        assert!(error.to_string().starts_with("tokenizer: "));
-    }
+    ]);
 }
 
 #[test]

@@ -23,7 +23,16 @@ const CHATML: &str = "{% for message in messages %}{{ '<|im_start|>' + message['
 
 /// A package of the made-up model with this tokenizer, the markers `<s>` and `</s>` named.
 fn package(family: &str, template: &str) -> Vec<u8> {
-    let (weights, tokenizer) = (counting_weights(), fixture(&format!("{family}.json")));
+    package_with(
+        "tokenizer.json",
+        &fixture(&format!("{family}.json")),
+        template,
+    )
+}
+
+/// The same with this tokenizer file.
+fn package_with(name: &str, tokenizer: &[u8], template: &str) -> Vec<u8> {
+    let weights = counting_weights();
     let mut beside = json::JsonWriter::new();
     beside.begin_object();
     beside.field_str("bos_token", "<s>");
@@ -35,7 +44,7 @@ fn package(family: &str, template: &str) -> Vec<u8> {
     let files = [
         ("config.json", CONFIG.as_bytes()),
         ("model.safetensors", &weights),
-        ("tokenizer.json", &tokenizer),
+        (name, tokenizer),
         ("tokenizer_config.json", beside.as_bytes()),
     ];
     import(&files, options(TargetFormat::Keep), 1 << 20).unwrap()
@@ -78,6 +87,7 @@ fn every_family_goes_to_tokenizer_json_and_back() {
     for family in [
         "gpt-2",
         "mpt",
+        "added",
         "llama-bpe",
         "qwen2",
         "smollm",
@@ -118,6 +128,30 @@ fn every_family_goes_to_tokenizer_json_and_back() {
         };
         assert_eq!(digests(&after), digests(&before), "{family}");
     }
+}
+
+#[test]
+fn a_unigram_of_sentencepiece_goes_to_its_own_file_and_back() {
+    let package = package_with(
+        "tokenizer.model",
+        &fixture("sentencepiece-unigram.model"),
+        "",
+    );
+    let mut before = Package::parse(&package).unwrap().head;
+    // Its table is for the step `map`, which neither file has a place for.
+    let exporter = Exporter::new(&before, ExportKind::Safetensors).unwrap();
+    assert_eq!(exporter.notes(), ["no tokenizer file is made: map"]);
+    before.tokenizer.normalizer.remove(0);
+    (before.tokenizer.map_from, before.tokenizer.map_to) = Default::default();
+    let exporter = Exporter::new(&before, ExportKind::Safetensors).unwrap();
+    assert_eq!(exporter.notes(), Vec::<String>::new());
+    let place = exporter
+        .file_names()
+        .iter()
+        .position(|name| name == "tokenizer.model");
+    let file = made::whole_file(exporter, place.unwrap());
+    let package = package_with("tokenizer.model", &file, "");
+    assert_same_ids("unigram", &before, &Package::parse(&package).unwrap().head);
 }
 
 #[test]

@@ -231,6 +231,41 @@ fn what_is_unsupported_is_named() {
         ),
         (
             Kind::TokenizerStep,
+            "RobertaProcessing",
+            file(r#""post_processor":{"type":"RobertaProcessing"},"#, MODEL),
+        ),
+        (
+            Kind::TokenizerStep,
+            "WordPiece",
+            file(r#""decoder":{"type":"WordPiece"},"#, MODEL),
+        ),
+        (
+            Kind::TokenizerStep,
+            "Replace",
+            file(
+                &step(
+                    r#"{"type":"Sequence","normalizers":[
+                    {"type":"Replace","pattern":{"String":"a"},"content":"b"},
+                    {"type":"Replace","pattern":{"String":"b"},"content":"c"}]}"#,
+                ),
+                MODEL,
+            ),
+        ),
+        (
+            Kind::FieldValue,
+            "precompiled_charsmap",
+            file(
+                &step(r#"{"type":"Precompiled","precompiled_charsmap":"-"}"#),
+                MODEL,
+            ),
+        ),
+        (
+            Kind::FieldMissing,
+            "precompiled_charsmap",
+            file(&step(r#"{"type":"Precompiled"}"#), MODEL),
+        ),
+        (
+            Kind::TokenizerStep,
             "Whitespace",
             r#"{"pre_tokenizer":{"type":"Whitespace"},
             "model":{"type":"BPE","vocab":{},"merges":[]}}"#

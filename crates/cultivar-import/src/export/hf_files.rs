@@ -3,7 +3,7 @@
 //! their bits; blocks become the f32 that they stand for.
 
 use super::family::family_of;
-use super::sentencepiece_model::model_file;
+use super::sentencepiece_model::{can_say, model_file};
 use super::tensor_rows::OutTensor;
 use super::{Exporter, tokenizer_json};
 use crate::architecture::{Family, names_of_hf};
@@ -16,7 +16,6 @@ use cultivar_core::json::JsonWriter;
 use cultivar_core::package::schema::expected_tensors;
 use cultivar_core::package::{Head, ModelConfig, RopeScalingKind};
 use cultivar_core::tensor::{Dtype, Format, Layout};
-use cultivar_core::tokenizer::TokenizerKind;
 
 /// Everything but the tensors' bytes.
 pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
@@ -57,7 +56,7 @@ pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
         ("config.json", config_json(head, family)?.into_bytes()),
     ];
     let mut notes = Vec::new();
-    if head.tokenizer.kind == TokenizerKind::SentencePieceBpe {
+    if can_say(&head.tokenizer) {
         files.push(("tokenizer.model", model_file(&head.tokenizer)));
     } else {
         match tokenizer_json::file(&head.tokenizer) {

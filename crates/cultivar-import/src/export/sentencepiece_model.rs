@@ -4,7 +4,17 @@
 
 use super::written_pieces::written_piece;
 use alloc::vec::Vec;
-use cultivar_core::tokenizer::{PieceType, TokenizerRecord};
+use cultivar_core::tokenizer::{PieceType, TokenizerKind, TokenizerRecord};
+
+/// Whether a record is what such a file can say: BPE by scores or Unigram, without other rules
+/// than those about spaces.
+pub(super) fn can_say(record: &TokenizerRecord) -> bool {
+    record.kind.has_scores()
+        && record.pre_tokenizer.is_empty()
+        && (record.normalizer.is_empty() || record.normalizer == SPACE_STEPS)
+}
+
+const SPACE_STEPS: [&str; 2] = ["collapse_spaces", "strip_spaces"];
 
 /// The file's bytes.
 pub(super) fn model_file(record: &TokenizerRecord) -> Vec<u8> {
@@ -20,7 +30,8 @@ pub(super) fn model_file(record: &TokenizerRecord) -> Vec<u8> {
         put_bytes(&mut out, 1, &message);
     }
     let mut trainer = Vec::new();
-    put_number(&mut trainer, 3, 2);
+    let is_bpe = record.kind == TokenizerKind::SentencePieceBpe;
+    put_number(&mut trainer, 3, if is_bpe { 2 } else { 1 });
     put_number(&mut trainer, 4, record.pieces.len() as i64);
     // sentencepiece refuses a fallback to bytes unless there is a piece for each.
     let is_byte = |kind: &&u8| **kind == PieceType::Byte as u8;
@@ -35,7 +46,7 @@ pub(super) fn model_file(record: &TokenizerRecord) -> Vec<u8> {
     let mut normalizer = Vec::new();
     put_bytes(&mut normalizer, 1, b"identity");
     put_number(&mut normalizer, 3, i64::from(record.add_space_prefix));
-    put_number(&mut normalizer, 4, 0);
+    put_number(&mut normalizer, 4, i64::from(!record.normalizer.is_empty()));
     put_number(&mut normalizer, 5, 1);
     put_bytes(&mut out, 3, &normalizer);
     out

@@ -5,6 +5,7 @@
 //! that has none is named, and no file is made.
 
 use super::chat_template;
+use super::sentencepiece_model::can_say;
 use super::written_pieces::{plain_piece, written_piece};
 use crate::tokenizers::expression_of;
 use alloc::format;
@@ -293,15 +294,14 @@ fn put_model(json: &mut JsonWriter, record: &TokenizerRecord) -> Result<(), Stri
 /// `tokenizer_config.json`: markers by name, and the chat template where its text is known.
 pub(super) fn config(head: &Head) -> String {
     let record = &head.tokenizer;
-    let is_sentencepiece = record.kind == TokenizerKind::SentencePieceBpe;
     let mut json = JsonWriter::new();
     json.begin_object();
     json.field_str(
         "tokenizer_class",
-        if is_sentencepiece {
-            "LlamaTokenizer"
-        } else {
-            "PreTrainedTokenizerFast"
+        match record.kind {
+            TokenizerKind::SentencePieceBpe => "LlamaTokenizer",
+            TokenizerKind::Unigram if can_say(record) => "T5Tokenizer",
+            _ => "PreTrainedTokenizerFast",
         },
     );
     for (key, id) in [

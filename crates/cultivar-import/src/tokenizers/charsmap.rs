@@ -19,10 +19,10 @@ use cultivar_core::sorting::sort;
 const KEY_BYTES_MAX: usize = 256;
 
 /// A table's texts and what each becomes, in ascending order of the texts.
-pub(super) type Pairs<'a> = Vec<(Vec<u8>, &'a [u8])>;
+pub(super) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Reads a table; `field` is what errors call it.
-pub(super) fn pairs<'a>(table: &'a [u8], field: &str) -> Result<Pairs<'a>, ImportError> {
+pub(super) fn pairs(table: &[u8], field: &str) -> Result<Pairs, ImportError> {
     let broken = || bad(field);
     let (len, rest) = table.split_first_chunk::<4>().ok_or_else(broken)?;
     let len = u32::from_le_bytes(*len) as usize;
@@ -61,7 +61,7 @@ pub(super) fn pairs<'a>(table: &'a [u8], field: &str) -> Result<Pairs<'a>, Impor
                 {
                     return Err(broken());
                 }
-                pairs.push((longer.clone(), text));
+                pairs.push((longer.clone(), text.to_vec()));
             }
             waiting.push((next, longer));
         }
@@ -127,7 +127,10 @@ mod tests {
     fn a_table_is_read_and_every_damage_is_met() {
         let good = table();
         let found = pairs(&good, "t").unwrap();
-        assert_eq!(found, [(b"a".to_vec(), &b"x"[..]), (b"ab".to_vec(), b"")]);
+        assert_eq!(
+            found,
+            [(b"a".to_vec(), b"x".to_vec()), (b"ab".to_vec(), Vec::new())]
+        );
         for end in 0..good.len() {
             assert!(pairs(&good[..end], "t").is_err() || end == good.len());
         }

@@ -1,6 +1,7 @@
 //! tokenizer.model: a SentencePiece model as its library writes it, a protocol buffer.
 //!
-//! Models: BPE and Unigram. A normalization table goes into the record as it is. Source: SentencePiece `sentencepiece_model.proto`.
+//! Models: BPE and Unigram. A normalization table goes into the record as it is. Source:
+//! SentencePiece `sentencepiece_model.proto`.
 
 use super::from_gguf::{byte_of, with_plain_spaces};
 use super::json_fields::{bad, missing, unsupported};

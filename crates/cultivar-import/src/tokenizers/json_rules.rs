@@ -95,6 +95,11 @@ fn read_normalizer(
     let normalizer = &mut record.normalizer;
     match kind(step)? {
         "NFC" => push(normalizer, "nfc"),
+        #[cfg(feature = "compatibility")]
+        "NFKC" => {
+            text_maps::add(record, super::compatibility::pairs(), "NFKC")?;
+            push(&mut record.normalizer, "nfc");
+        }
         "Precompiled" => {
             const TABLE: &str = "precompiled_charsmap";
             let table = text(step, TABLE)?.ok_or_else(|| missing(TABLE))?;
@@ -119,7 +124,7 @@ fn read_normalizer(
                         && !from.contains(SPACE_MARK)
                         && !content.contains(SPACE_MARK) =>
                 {
-                    let pair = (from.as_bytes().to_vec(), content.as_bytes());
+                    let pair = (from.as_bytes().to_vec(), content.as_bytes().to_vec());
                     text_maps::add(record, Vec::from([pair]), "Replace")?;
                 }
                 _ => return Err(unsupported("Replace")),

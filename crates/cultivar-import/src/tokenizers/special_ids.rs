@@ -2,7 +2,7 @@
 //! vocabulary: the post-processor of tokenizer.json, tokenizer_config.json, generation_config.json.
 
 use super::from_gguf::add_end_pieces;
-use super::json_fields::{bad, flag, kind, present, steps, text};
+use super::json_fields::{bad, flag, kind, present, steps, text, unsupported};
 use crate::error::ImportError;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -56,8 +56,10 @@ fn ids_at(config: &JsonValue, key: &str) -> Result<Vec<u32>, ImportError> {
 /// The token that the post-processor puts first, if it is a template that begins with one.
 fn first_of_template(file: &JsonValue) -> Result<Option<&str>, ImportError> {
     for step in steps(present(file, "post_processor"), "processors")? {
-        if kind(step)? != "TemplateProcessing" {
-            continue;
+        match kind(step)? {
+            "TemplateProcessing" => {}
+            "ByteLevel" => continue,
+            other => return Err(unsupported(other)),
         }
         let single = step.get("single").and_then(JsonValue::as_array);
         let first = single.and_then(|parts| parts.first());

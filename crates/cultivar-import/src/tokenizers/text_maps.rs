@@ -13,16 +13,13 @@ use cultivar_core::tokenizer::{Pieces, TokenizerRecord};
 /// Adds replacements behind the record's steps. `pairs` ascends; an empty list is no step.
 pub(super) fn add(
     record: &mut TokenizerRecord,
-    pairs: Vec<(Vec<u8>, &[u8])>,
+    pairs: Vec<(Vec<u8>, Vec<u8>)>,
     name: &str,
 ) -> Result<(), ImportError> {
     if pairs.is_empty() {
         return Ok(());
     }
-    let mut all: Vec<(Vec<u8>, Vec<u8>)> = pairs
-        .into_iter()
-        .map(|(from, to)| (from, to.to_vec()))
-        .collect();
+    let mut all = pairs;
     if !record.map_from.is_empty() {
         let is_last = record.normalizer.last().is_some_and(|step| step == "map");
         let earlier = record.map_from.iter().zip(record.map_to.iter());

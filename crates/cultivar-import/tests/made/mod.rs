@@ -193,3 +193,14 @@ pub fn export(package: &[u8], kind: ExportKind) -> (Vec<(String, Vec<u8>)>, Vec<
     );
     (files, exporter.notes().to_vec())
 }
+
+/// The bytes of one of an export's files that are written as a whole.
+pub fn whole_file(mut exporter: Exporter, wanted: usize) -> Vec<u8> {
+    loop {
+        match exporter.step().unwrap() {
+            ExportStep::Write { file, .. } if file == wanted => return exporter.output().to_vec(),
+            ExportStep::Write { .. } => {}
+            step => panic!("{step:?} before file {wanted}"),
+        }
+    }
+}

@@ -259,6 +259,14 @@ fn tokenizer_cases() -> Vec<HostileCase> {
             &[record("scores", 8, [0; 24])],
         ),
         tokenizer_case(
+            "a replaced text without what stands for it",
+            Kind::TokenizerList,
+            &[
+                record("map_from", 10, strings_payload(&[b"a"])),
+                record("normalizer", 11, strings_payload(&[b"map"])),
+            ],
+        ),
+        tokenizer_case(
             "half a merge",
             Kind::TokenizerList,
             &[record("merges", 7, ids(&[3]))],
