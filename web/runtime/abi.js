@@ -65,6 +65,15 @@ export const EXPORTS = Object.freeze({
   replay_step: "engine status replay budget_rows",
   replay_report: "engine status replay",
   replay_close: "engine status replay",
+  // adapter
+  adapter_open: "engine status package len",
+  adapter_check_step: "engine status adapter budget",
+  adapter_describe: "engine status adapter",
+  adapter_close: "engine status adapter",
+  adapter_assembly: "engine status package len",
+  session_adapters: "engine status session len",
+  session_weight: "engine status session idx weight",
+  session_reread: "engine status session",
   // import
   import_begin: "packer status len",
   import_step: "packer status import budget_bytes",

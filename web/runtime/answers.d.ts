@@ -189,6 +189,39 @@ export interface Replayed {
   } | null;
 }
 
+/** `cultivar.adapter.v1` */
+export interface AdapterCard {
+  schema: "cultivar.adapter.v1";
+  name: string;
+  license: string;
+  file_bytes: number;
+  /** SHA-256 identities of the adapter. */
+  weights: string;
+  content: string;
+  /** Identities of the base that it was made for. */
+  binding: {
+    architecture: string;
+    tokenizer: string;
+    tensor_schema: string;
+    weights?: string;
+    exact_base: boolean;
+  };
+  deltas: {
+    target: string;
+    kind: "raw" | "sparse" | "low_rank";
+    /** Of a low-rank delta. */
+    rank?: number;
+    /** Of a sparse delta. */
+    n_entries?: number;
+    /** Of a raw delta. */
+    n_elements?: number;
+    format: string;
+    bytes: number;
+  }[];
+  /** How it was made (JSON text), if its maker says so. */
+  genome: string | null;
+}
+
 export interface MemoryStats {
   /** Live allocations. */
   usedBytes: number;

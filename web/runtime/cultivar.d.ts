@@ -14,6 +14,7 @@
  * pass. Every rejection is a `CultivarError`.
  */
 
+import type { Adapter, WeightedAdapter } from "./adapter.js";
 import type {
   ExportOptions, ExportedFiles, ImportOptions, OpenPackageHooks, PackageSink, PackageSource,
 } from "./packages.js";
@@ -23,6 +24,7 @@ import type {
 } from "./answers.js";
 import type { ChatMessage, Limits, ReplayOptions, Settings } from "./settings.js";
 
+export type { Adapter, WeightedAdapter } from "./adapter.js";
 export type * from "./answers.js";
 export type * from "./packages.js";
 export type * from "./settings.js";
@@ -109,8 +111,20 @@ export class Package {
   /** The package as files of another program; see `Cultivar.exportPackage`. */
   exportAs(format: "gguf" | "safetensors", options?: ExportOptions): Promise<ExportedFiles>;
 
-  /** Opens a session. Its memory (see `card.memory.kv_bytes`) is taken at once. */
-  createSession(settings?: Settings): Promise<Session>;
+  /**
+   * Opens a session, with adapters in this order. Its memory (see `card.memory.kv_bytes`) is taken
+   * at once.
+   */
+  createSession(settings?: Settings, adapters?: WeightedAdapter[]): Promise<Session>;
+
+  /**
+   * Opens an adapter (`.sla`) for this package and checks it wholly: identities, targets, finite
+   * values, and base plus delta. One that does not fit is refused and nothing changes.
+   */
+  openAdapter(source: PackageSource, hooks?: { signal?: AbortSignal }): Promise<Adapter>;
+
+  /** The assembly identity of this package with these adapters in order: 64 hex digits. */
+  assembly(adapters?: WeightedAdapter[]): Promise<string>;
 
   /**
    * Opens the session of a snapshot: it goes on with the same bits, and reads nothing again. A
@@ -189,6 +203,16 @@ export class Session {
    */
   record(options?: { redactPrompts?: boolean; steps?: boolean }): Promise<ReplayRecord>;
 
+  /**
+   * Gives the session's adapter at place `idx` another weight, also while it generates: the next
+   * token uses it, what was read before stays as it was read. The change is part of the run's
+   * digest and record.
+   */
+  setWeight(idx: number, weight: number): Promise<void>;
+
+  /** Reads all tokens again with the weights as they are now, before the next one is made. */
+  reread(): Promise<void>;
+
   /** Goes back to the first `n` tokens of prompts and outputs; the bits that follow are the same
    * as if the session had never gone further. */
   rewind(n: number): Promise<void>;
@@ -208,8 +232,9 @@ export class CultivarError extends Error {
   readonly code: number;
   /**
    * Who refused: "stopped", "trap", "replaced", "session_lost", "closed", "busy", "network",
-   * "quota" (a sink has no room), "unsupported", "bad_argument", "internal"; of the engine: "stale_handle", "out_of_memory",
-   * "package", "config", "model", "tokenizer", "session", "kv_cache", "import", "json" and others.
+   * "quota" (a sink has no room), "unsupported", "bad_argument", "internal"; of the engine:
+   * "stale_handle", "out_of_memory", "package", "config", "model", "tokenizer", "session",
+   * "kv_cache", "adapter", "import", "json" and others.
    */
   readonly kind: string;
 }

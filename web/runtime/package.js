@@ -2,6 +2,7 @@
  * An open package on the page's side: a handle in the worker and where the bytes came from, so
  * that it can be opened again when the worker is replaced. Never holds weights.
  */
+import { Adapter } from "./adapter.js";
 import { ByteStream } from "./byte-stream.js";
 import { CultivarError, KIND } from "./errors.js";
 import { Session } from "./session.js";
@@ -59,6 +60,30 @@ export class Package {
     const all = { handle: this.#handle, ...args };
     const value = await this.#client.call(verb, all, { ...hooks, epoch });
     return { value, epoch };
+  }
+
+  /** Opens an adapter for this package. */
+  openAdapter(source, hooks) {
+    const call = (...args) => this.#call(...args);
+    const kept = asSource(source);
+    return new Adapter(this.#client, call, () => sourceNow(kept)).open(hooks);
+  }
+
+  /** The identity of this package with these adapters. */
+  async assembly(adapters = []) {
+    return (await this.#call("assembly", { stack: await this.#stack(adapters) })).value;
+  }
+
+  /** Adapters as the worker names them. */
+  async #stack(adapters) {
+    const stack = [];
+    for (const { adapter, weight = 1, layerWeights, moduleWeights } of adapters) {
+      stack.push({
+        adapter: await adapter.handle(), weight,
+        layer_weights: layerWeights, module_weights: moduleWeights,
+      });
+    }
+    return stack;
   }
 
   #checkOpen() {

@@ -89,6 +89,16 @@ export class Session {
     return this.#call("record", { flags: redactPrompts + 2 * steps });
   }
 
+  /** Gives adapter `idx` another weight; the next token uses it. */
+  async setWeight(idx, weight) {
+    await this.#call("setWeight", { idx, weight });
+  }
+
+  /** Reads all tokens again with the weights as they are now. */
+  async reread() {
+    await this.#call("reread");
+  }
+
   /** Goes back to the first `n` tokens of prompts and outputs. */
   async rewind(n) {
     await this.#call("rewind", { n });

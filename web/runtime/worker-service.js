@@ -2,6 +2,7 @@
  * What the kit's worker does: one engine, one action per verb. Imports and exports have an
  * instance of their own each, so that their memory goes when they end.
  */
+import { loadAdapter } from "./adapter-loader.js";
 import { Engine } from "./engine.js";
 import { runBatch } from "./batch-runner.js";
 import { CultivarError, KIND } from "./errors.js";
@@ -54,8 +55,26 @@ function createActions() {
       const n = engine.put(idBytes(ids)) / 4;
       return engine.text(engine.call("detokenize", handle, n));
     },
-    createSession: ({ handle, settings }) =>
-      engine.call("session_new", handle, engine.putText(JSON.stringify(settings))),
+    openAdapter: ({ handle, source }, { signal }) => loadAdapter(engine, handle, source, signal),
+    closeAdapter: ({ adapter }) => engine.call("adapter_close", adapter),
+    assembly({ handle, stack }) {
+      const json = engine.putText(JSON.stringify(stack));
+      return engine.text(engine.call("adapter_assembly", handle, json));
+    },
+    createSession({ handle, settings, stack }) {
+      const session = engine.call("session_new", handle, engine.putText(JSON.stringify(settings)));
+      try {
+        const json = engine.putText(JSON.stringify(stack));
+        if (stack.length > 0) engine.call("session_adapters", session, json);
+        return session;
+      } catch (error) {
+        engine.call("session_close", session);
+        throw error;
+      }
+    },
+    setWeight: ({ session, idx, weight }) =>
+      engine.call("session_weight", session, idx, weight),
+    reread: ({ session }) => engine.call("session_reread", session),
     async generate({ session, prompt, options }, { signal, emit }) {
       if (running.has(session)) {
         throw new CultivarError("the session is already generating", { kind: KIND.busy });

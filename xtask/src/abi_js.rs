@@ -20,6 +20,7 @@ const GROUPS: &[(&str, Option<Part>)] = &[
     ("session", Some(Part::Engine)),
     ("batch", Some(Part::Engine)),
     ("record", Some(Part::Engine)),
+    ("adapter", Some(Part::Engine)),
     ("import", Some(Part::Packer)),
     ("export", Some(Part::Packer)),
     ("selftest", Some(Part::Engine)),

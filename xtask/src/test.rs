@@ -24,8 +24,8 @@ use std::time::Instant;
 /// What a module should weigh at most, in bytes after gzip; the test says what is above it.
 const MODULE_GZIP_GOAL: u64 = 160 * 1024;
 /// What it may weigh: the engines outgrew the goal with grammars, architectures and tokenizers,
-/// and no build may make that worse.
-const MODULE_GZIP_MAX: u64 = 196 * 1024;
+/// and opening adapters adds 18 KiB; no build may make that worse.
+const MODULE_GZIP_MAX: u64 = 212 * 1024;
 /// What all scripts of page and kit may weigh, in bytes after gzip.
 const SCRIPTS_GZIP_MAX: u64 = 60 * 1024;
 

@@ -195,6 +195,70 @@ fn adapters_that_change_on_the_way_are_events() {
     assert_eq!(restored.events(), session.events());
 }
 
+/// Bits of the next token's logits in a session that reads all of these tokens at once.
+fn logits_after(engine: &mut Engine, stack: StackId, tokens: &[u32]) -> Vec<u32> {
+    let settings = Settings::from_json(r#"{"kv":"f16","ignore_stop":true}"#).unwrap();
+    let mut session = Session::new(engine, settings).unwrap();
+    session.use_stack(engine, Some(stack)).unwrap();
+    session.prompt(engine, tokens).unwrap();
+    advance(&mut session, engine, 1);
+    let bits = session.logits(engine).iter().map(|l| l.to_bits());
+    let bits = bits.collect();
+    session.close(engine);
+    bits
+}
+
+#[test]
+fn a_session_that_reads_again_is_one_that_never_had_other_weights() {
+    let mut engine = engine();
+    let stack = add_stack(&mut engine);
+    let mut session = conversation(&mut engine, Some(stack));
+    session.reread(&mut engine).unwrap();
+    advance(&mut session, &mut engine, 5);
+    session.reread(&mut engine).unwrap();
+    assert!(session.events().is_empty(), "nothing was read otherwise");
+    engine.set_adapter_weight(stack, 0, -1.5).unwrap();
+    advance(&mut session, &mut engine, 2);
+    let mixed = session.tokens().to_vec();
+    advance(&mut session, &mut engine, 1);
+    let bits = |session: &Session, engine: &Engine| -> Vec<u32> {
+        session.logits(engine).iter().map(|l| l.to_bits()).collect()
+    };
+    let was_mixed = bits(&session, &engine);
+    assert_ne!(was_mixed, logits_after(&mut engine, stack, &mixed));
+    engine.set_adapter_weight(stack, 0, 2.0).unwrap();
+    session.reread(&mut engine).unwrap();
+    assert_eq!(session.n_computed(), 0);
+    let before = session.tokens().to_vec();
+    advance(&mut session, &mut engine, 1);
+    let read_again = bits(&session, &engine);
+    assert_eq!(read_again, logits_after(&mut engine, stack, &before));
+    let positions: Vec<usize> = session.events().iter().map(|e| e.position).collect();
+    assert_eq!(positions.len(), 2);
+    assert!(positions[0] > 0 && positions[1] == 0);
+    // The record of it replays to the same bits, whole or from a snapshot.
+    let bytes = session.snapshot(&engine).unwrap();
+    advance(&mut session, &mut engine, 100);
+    let record = record_json(&session, &engine, STEPS);
+    for budget in [1, 5, usize::MAX] {
+        engine.set_adapter_weight(stack, 0, 0.5).unwrap();
+        let end = replay(&mut engine, &record, Some(stack), budget);
+        assert_eq!(end, ReplayStep::SameBits);
+    }
+    let mut restored = Session::restore(&mut engine, &bytes, Some(stack)).unwrap();
+    advance(&mut restored, &mut engine, 100);
+    assert_eq!(restored.run_digest(), session.run_digest());
+    // Going back to before the change leaves nothing that the later weights have read unnoted.
+    session.rewind(&mut engine, before.len() - 4).unwrap();
+    advance(&mut session, &mut engine, 1);
+    let expected = logits_after(&mut engine, stack, &before[..before.len() - 4]);
+    assert_eq!(bits(&session, &engine), expected);
+    advance(&mut session, &mut engine, 100);
+    let record = record_json(&session, &engine, STEPS);
+    let end = replay(&mut engine, &record, Some(stack), 8);
+    assert_eq!(end, ReplayStep::SameBits);
+}
+
 #[test]
 fn a_redacted_prompt_keeps_its_hash() {
     let mut engine = engine();

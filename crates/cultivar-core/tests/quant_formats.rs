@@ -268,6 +268,36 @@ fn blocks_round_as_ggml_does() {
 }
 
 #[test]
+fn rows_within_the_stated_magnitude_are_stored() {
+    for name in ["f32", "f16", "bf16", "q8_0", "q4_0", "q5_0", "q4_k", "q6_k"] {
+        let format = format(name);
+        let max = codec::magnitude_max(format);
+        let store = |rows: &[f32]| {
+            let mut out = vec![0; format.stored_bytes(1, 256).unwrap() as usize];
+            codec::encode_rows(&mut out, format, rows, 1, 256)
+        };
+        let spread = values(256, 3);
+        let widest = spread.iter().fold(0.0f32, |a, v| a.max(v.abs()));
+        let rows = [
+            vec![max; 256],
+            vec![-max; 256],
+            (0..256)
+                .map(|i| if i % 3 == 0 { max } else { -max })
+                .collect(),
+            spread.iter().map(|v| v / widest * max).collect(),
+            (0..256).map(|i| if i == 77 { -max } else { 0.0 }).collect(),
+        ];
+        for (i, row) in rows.iter().enumerate() {
+            assert_eq!(store(row), Ok(()), "{name} {i}");
+        }
+        // The flat formats hold little more.
+        if !name.ends_with("_k") && name != "f32" {
+            assert!(store(&vec![max * 1.01; 256]).is_err(), "{name}");
+        }
+    }
+}
+
+#[test]
 fn values_that_do_not_fit_are_refused() {
     for format in FORMATS.iter().filter(|format| format.dtype != Dtype::U32) {
         let too_large: &[f32] = match format.dtype {

@@ -24,6 +24,8 @@ pub enum Kind {
     Session = 2,
     /// A running import.
     Import = 3,
+    /// An adapter for a package.
+    Adapter = 4,
     /// A running export.
     Export = 6,
     /// A record that is being replayed.
@@ -37,6 +39,7 @@ impl Kind {
             Kind::Package => "package",
             Kind::Session => "session",
             Kind::Import => "import",
+            Kind::Adapter => "adapter",
             Kind::Export => "export",
             Kind::Replay => "replay",
         }

@@ -6,10 +6,12 @@
 use crate::buffer::Buffer;
 use crate::handles::{Kind, Table};
 use crate::status::Failure;
+#[cfg(feature = "engine")]
+use crate::verbs::{
+    adapter::AdapterSlot, package::PackageSlot, record::ReplaySlot, session::SessionSlot,
+};
 #[cfg(feature = "packer")]
 use crate::verbs::{export::ExportSlot, import::ImportSlot};
-#[cfg(feature = "engine")]
-use crate::verbs::{package::PackageSlot, record::ReplaySlot, session::SessionSlot};
 use alloc::string::String;
 use core::fmt::Write;
 
@@ -22,6 +24,9 @@ const N_SESSIONS_MAX: usize = 1024;
 /// Records being replayed at a time.
 #[cfg(feature = "engine")]
 const N_REPLAYS_MAX: usize = 16;
+/// Adapters open at a time.
+#[cfg(feature = "engine")]
+const N_ADAPTERS_MAX: usize = 256;
 /// Imports running at a time, and exports.
 #[cfg(feature = "packer")]
 const N_IMPORTS_MAX: usize = 8;
@@ -38,6 +43,8 @@ pub struct Host {
     pub(crate) sessions: Table<SessionSlot>,
     #[cfg(feature = "engine")]
     pub(crate) replays: Table<ReplaySlot>,
+    #[cfg(feature = "engine")]
+    pub(crate) adapters: Table<AdapterSlot>,
     #[cfg(feature = "packer")]
     pub(crate) imports: Table<ImportSlot>,
     #[cfg(feature = "packer")]
@@ -57,6 +64,8 @@ impl Host {
             sessions: Table::new(Kind::Session, N_SESSIONS_MAX),
             #[cfg(feature = "engine")]
             replays: Table::new(Kind::Replay, N_REPLAYS_MAX),
+            #[cfg(feature = "engine")]
+            adapters: Table::new(Kind::Adapter, N_ADAPTERS_MAX),
             #[cfg(feature = "packer")]
             imports: Table::new(Kind::Import, N_IMPORTS_MAX),
             #[cfg(feature = "packer")]

@@ -9,6 +9,7 @@ use cultivar_core::bytes::ShortText;
 use cultivar_core::package::PackageError;
 #[cfg(feature = "engine")]
 use cultivar_core::{
+    adapter::StackError,
     model::{ModelError, OpenError},
     session::SessionError,
     tokenizer::TokenizerError,
@@ -81,6 +82,9 @@ pub enum Failure {
     /// A session refused.
     #[cfg(feature = "engine")]
     Session(SessionError),
+    /// An adapter, or a stack of them, was refused.
+    #[cfg(feature = "engine")]
+    Stack(StackError),
     /// An import failed.
     #[cfg(feature = "packer")]
     Import(ImportError),
@@ -120,6 +124,8 @@ impl Failure {
             Failure::Tokenizer(error) => error.code(),
             #[cfg(feature = "engine")]
             Failure::Session(error) => error.code(),
+            #[cfg(feature = "engine")]
+            Failure::Stack(error) => error.code(),
             #[cfg(feature = "packer")]
             Failure::Import(error) => error.code(),
         }
@@ -141,6 +147,8 @@ impl fmt::Display for Failure {
             Failure::Tokenizer(error) => error.fmt(f),
             #[cfg(feature = "engine")]
             Failure::Session(error) => error.fmt(f),
+            #[cfg(feature = "engine")]
+            Failure::Stack(error) => error.fmt(f),
             #[cfg(feature = "packer")]
             Failure::Import(error) => error.fmt(f),
         }
@@ -217,6 +225,13 @@ impl From<TokenizerError> for Failure {
 impl From<SessionError> for Failure {
     fn from(error: SessionError) -> Failure {
         Failure::Session(error)
+    }
+}
+
+#[cfg(feature = "engine")]
+impl From<StackError> for Failure {
+    fn from(error: StackError) -> Failure {
+        Failure::Stack(error)
     }
 }
 

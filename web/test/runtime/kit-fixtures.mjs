@@ -51,6 +51,11 @@ export function goldenBlob(file) {
   return new Blob([goldenBytes(file)]);
 }
 
+/** A file of fixtures/family. */
+export function familyBytes(path) {
+  return readFile(new URL(`../../../fixtures/family/${path}`, import.meta.url));
+}
+
 /** A worker thread that serves the kit's verbs, with the face of a browser's Worker. */
 export class KitWorker {
   #thread = new Worker(new URL("./kit-worker.mjs", import.meta.url));

@@ -27,9 +27,8 @@ pub trait BaseRows {
 pub struct FusedCheck {
     delta: usize,
     row: usize,
-    /// One tile of rows; the rows behind the first stay zero.
-    rows: Vec<f32>,
-    stored: Vec<u8>,
+    /// One row of the base with its delta.
+    sum: Vec<f32>,
 }
 
 impl FusedCheck {
@@ -40,8 +39,8 @@ impl FusedCheck {
 
     /// Checks about `budget_elements` elements; returns whether all are checked.
     ///
-    /// Refuses the first row where `base + weight * delta` is not finite, or overflows the format
-    /// in which the base stores it.
+    /// Refuses the first row where `base + weight * delta` is not finite, or too large for the
+    /// format in which the base stores it ([`codec::magnitude_max`]).
     pub fn step(
         &mut self,
         adapter: &LoadedAdapter,
@@ -59,24 +58,24 @@ impl FusedCheck {
                 return Ok(false);
             }
             let d_in = delta.d_in;
-            let memory = StackError::numbers(StackRule::OutOfMemory, d_in as u64 * 8, 0);
-            if self.rows.len() != d_in {
-                self.rows = filled(0.0, d_in).ok_or(memory)?;
+            let memory = StackError::numbers(StackRule::OutOfMemory, d_in as u64 * 4, 0);
+            if self.sum.len() != d_in {
+                self.sum = filled(0.0, d_in).ok_or(memory)?;
             }
-            let out = self.rows.as_mut_slice();
+            let out = self.sum.as_mut_slice();
             let missing = StackError::named(StackRule::NotApplicable, &delta.target);
             let target = (delta.role, delta.layer);
             let format = base.base_row(out, target, self.row).ok_or(missing)?;
             delta.add_row(out, self.row, weight);
-            let refused = StackError::at_row(StackRule::Fused, &delta.target, self.row);
-            if out.iter().any(|value| !value.is_finite()) {
-                return Err(refused);
+            let max = codec::magnitude_max(format);
+            // No comparison holds for NaN.
+            if !out.iter().all(|value| value.abs() <= max) {
+                return Err(StackError::at_row(
+                    StackRule::Fused,
+                    &delta.target,
+                    self.row,
+                ));
             }
-            let n_bytes = format.stored_bytes(1, d_in as u64).ok_or(refused)? as usize;
-            if self.stored.len() != n_bytes {
-                self.stored = filled(0, n_bytes).ok_or(memory)?;
-            }
-            codec::encode_rows(&mut self.stored, format, out, 1, d_in).map_err(|_| refused)?;
             self.row += 1;
             left = left.saturating_sub(d_in * delta.rank().max(1));
         }

@@ -6,6 +6,7 @@
 //! `docs/package-format.md`, the products in `docs/numerics.md`.
 
 mod binding;
+mod card;
 mod compatibility;
 mod delta;
 mod error;
@@ -18,6 +19,7 @@ mod stack_error;
 mod whole;
 
 pub use binding::{BaseFit, Binding};
+pub use card::DeltaFigures;
 pub use compatibility::{Compatibility, Field, FieldReport, FieldStatus};
 pub use delta::{Delta, DeltaKind, Part};
 pub use error::{AdapterError, AdapterRule};

@@ -71,6 +71,20 @@ impl Context {
         self.root = root_key(&assembly, format);
     }
 
+    /// Nothing is computed any more: every position comes from the assembly of now.
+    pub fn compute_anew(
+        &mut self,
+        engine: &mut Engine,
+        format: KvFormat,
+    ) -> Result<(), ModelError> {
+        engine.rewind_sequence(self.sequence, 0)?;
+        self.n_computed = 0;
+        self.changes.clear();
+        self.is_private = false;
+        self.restart(self.assembly, format);
+        Ok(())
+    }
+
     /// From the next row on, another assembly computes.
     pub fn change_assembly(&mut self, assembly: Digest) {
         self.assembly = assembly;

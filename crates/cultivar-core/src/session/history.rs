@@ -35,6 +35,7 @@ impl Session {
         self.settle(engine)?;
         // The last token is computed again, because its logits are wanted.
         self.context.follow(engine, &self.tokens[..n], 1)?;
+        let n_kept = self.context.n_computed;
         self.tokens.truncate(n);
         self.turns.retain(|turn| turn.prompt_start < n);
         let mut prompt_start = n;
@@ -47,15 +48,22 @@ impl Session {
             }
         }
         self.digest.truncate(prompt_start);
-        self.events.retain(|event| event.n_tokens <= prompt_start);
+        // Positions that a change now forgotten has computed are computed anew.
+        let gone = |event: &AssemblyEvent| event.n_tokens > prompt_start;
+        let is_mixed = |event: &AssemblyEvent| gone(event) && event.position < n_kept;
+        let is_mixed = self.events.iter().any(is_mixed);
+        self.events.retain(|event| !gone(event));
         for event in self.events.iter().filter(|e| e.n_tokens == prompt_start) {
             self.digest.event(event.position, &event.assembly);
         }
         if prompt_start < n {
             self.digest.prompt(&self.tokens[prompt_start..]);
         }
+        if is_mixed {
+            self.context.compute_anew(engine, self.settings.kv_format)?;
+        }
         let known = self.events.last().map_or(self.opened_by, |e| e.assembly);
-        if known != self.context.assembly {
+        if known != self.context.assembly || is_mixed && !self.events.is_empty() {
             self.note_event(engine);
         }
         self.stop = None;
@@ -128,6 +136,29 @@ impl Session {
         bound.map_err(|_| SessionError::new(SessionErrorKind::NoSuchStack))
     }
 
+    /// Forgets what was computed by earlier weights of the adapters: the next steps read every
+    /// token again, as a session would that had them from its start. Recorded as a change at
+    /// position 0.
+    pub fn reread(&mut self, engine: &mut Engine) -> Result<(), SessionError> {
+        let assembly = engine.assembly(self.stack(engine));
+        let is_whole = self.context.changes().is_empty() && self.context.assembly == assembly;
+        if is_whole || self.tokens.is_empty() {
+            return Ok(());
+        }
+        self.forget_made();
+        self.settle(engine)?;
+        self.context.assembly = assembly;
+        self.context.compute_anew(engine, self.settings.kv_format)?;
+        self.mix_revision = engine.mix_revision();
+        self.note_event(engine);
+        Ok(())
+    }
+
+    /// The stack that the session uses.
+    pub fn stack(&self, engine: &Engine) -> Option<StackId> {
+        engine.stack_of(self.context.sequence)
+    }
+
     /// Notes whether another assembly computes from here on: another stack, or other weights.
     pub(super) fn note_assembly(&mut self, engine: &Engine) {
         let revision = engine.mix_revision();
@@ -135,7 +166,7 @@ impl Session {
             return;
         }
         self.mix_revision = revision;
-        let assembly = engine.assembly(engine.stack_of(self.context.sequence));
+        let assembly = engine.assembly(self.stack(engine));
         if assembly == self.context.assembly {
             return;
         }
@@ -166,8 +197,7 @@ impl Session {
 
     /// The session's adapters with their weights.
     pub(super) fn adapters_now(&self, engine: &Engine) -> Vec<(Digest, f32)> {
-        let stack = engine.stack_of(self.context.sequence);
-        let stack = stack.and_then(|id| engine.stack(id));
+        let stack = self.stack(engine).and_then(|id| engine.stack(id));
         let entries = stack.map_or(&[][..], |stack| stack.entries()).iter();
         entries
             .map(|entry| (entry.adapter().weights, entry.weight()))

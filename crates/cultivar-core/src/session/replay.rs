@@ -208,6 +208,9 @@ impl Replay {
             for (idx, weight) in weights.iter().enumerate() {
                 set_weight(engine, self.stack, idx, *weight)?;
             }
+            if *position == 0 && self.session.n_computed() > 0 {
+                self.session.reread(engine)?;
+            }
             self.n_events += 1;
         }
         Ok(budget_rows)

@@ -42,6 +42,21 @@ pub fn encode_rows(
     payload::check_stored(format, out, n_rows, d_in, 0, usize::MAX).map(|_| ())
 }
 
+/// A magnitude that every value of a row may have and [`encode_rows`] still stores the row: the
+/// largest f16 times the codes of the format; for k-quants well below what their search can reach.
+pub fn magnitude_max(format: &Format) -> f32 {
+    const F16_MAX: f32 = 65504.0;
+    match format.dtype {
+        Dtype::F32 | Dtype::U32 => f32::MAX,
+        Dtype::Bf16 => f32::from_bits(0x7f7f_0000),
+        Dtype::F16 => F16_MAX,
+        Dtype::Q4_0 => F16_MAX * 8.0,
+        Dtype::Q5_0 => F16_MAX * 16.0,
+        Dtype::Q8_0 => F16_MAX * 127.0,
+        Dtype::Q4K | Dtype::Q6K => F16_MAX * 15.0,
+    }
+}
+
 fn encode_elements<const N: usize>(out: &mut [u8], values: &[f32], encode: fn(f32) -> [u8; N]) {
     let (elements, _) = out.as_chunks_mut::<N>();
     for (element, &value) in elements.iter_mut().zip(values) {

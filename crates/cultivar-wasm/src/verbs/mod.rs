@@ -3,6 +3,8 @@
 //! that do the work, the objects its handles name, and the group's part of the export table.
 
 #[cfg(feature = "engine")]
+pub mod adapter;
+#[cfg(feature = "engine")]
 pub mod batch;
 pub mod buffer;
 #[cfg(feature = "packer")]

@@ -187,10 +187,12 @@ impl Host {
         Ok(0)
     }
 
-    /// Closes a package and all of its sessions; answers how many sessions there were.
+    /// Closes a package, its adapters and all of its sessions; answers how many sessions there
+    /// were.
     pub fn package_close(&mut self, package: i32) -> Result<i32, Failure> {
         self.packages.remove(package)?;
         self.replays.retain(|replay| replay.package != package);
+        self.adapters.retain(|adapter| adapter.package != package);
         let mut n_sessions = 0;
         self.sessions.retain(|session| {
             let is_other = session.package != package;

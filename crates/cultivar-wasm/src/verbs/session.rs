@@ -3,6 +3,7 @@
 //! A session belongs to the engine of its package and shares its workspace with the others, so
 //! every verb finds both; closing the package ends its sessions.
 
+use super::adapter::{end, own_stack};
 use super::package::PackageSlot;
 use super::text::encode_options;
 use crate::buffer::out_of_order;
@@ -321,7 +322,12 @@ impl Host {
     /// Opens a session that continues from here on its own.
     pub fn session_fork(&mut self, s: i32) -> Result<i32, Failure> {
         let (slot, package) = self.pair(s)?;
-        let fork = slot.session.fork(package.engine()?)?;
+        let engine = package.engine()?;
+        let mut fork = slot.session.fork(engine)?;
+        if let Err(failure) = own_stack(&mut fork, engine) {
+            fork.close(engine);
+            return Err(failure);
+        }
         let (package, n_prefilled) = (slot.package, slot.n_prefilled);
         let handle = self.keep(package, fork)?;
         self.sessions.get_mut(handle)?.n_prefilled = n_prefilled;
@@ -332,7 +338,7 @@ impl Host {
     pub fn session_close(&mut self, s: i32) -> Result<i32, Failure> {
         let slot = self.sessions.remove(s)?;
         let package = self.packages.get_mut(slot.package)?;
-        slot.session.close(package.engine()?);
+        end(slot.session, package.engine()?);
         Ok(0)
     }
 
@@ -350,7 +356,7 @@ impl Host {
                 }
             }
         };
-        session.close(engine);
+        end(session, engine);
         Err(failure)
     }
 
