@@ -3,8 +3,10 @@
  * is the only file that knows them all. Panels are deaf to each other; everything they share is
  * in the state. The address bar and the keyboard are wired here too.
  */
-import { Cultivar } from "../runtime/cultivar.js";
+import { Cultivar, Library } from "../runtime/cultivar.js";
 import { messageOfError, note } from "./commands/advice.js";
+import { createJobs } from "./commands/jobs.js";
+import { createKeepCommands } from "./commands/keep-models.js";
 import { createLiveSessions } from "./commands/live-sessions.js";
 import { createFileCommands } from "./commands/open-files.js";
 import { createRecordCommands } from "./commands/records.js";
@@ -15,6 +17,7 @@ import { createDropWindow } from "./panels/drop-window.js";
 import { createEngineBadge } from "./panels/engine-badge.js";
 import { createIntake } from "./panels/intake.js";
 import { createJobProgress } from "./panels/job-progress.js";
+import { createLibrary } from "./panels/library.js";
 import { createMessages } from "./panels/messages.js";
 import { createModelCard } from "./panels/model-card.js";
 import { createOutput } from "./panels/output/output.js";
@@ -35,6 +38,7 @@ const PANELS = [
   ["messages-place", createMessages],
   ["intake-place", createIntake],
   ["job-place", createJobProgress],
+  ["library-place", createLibrary],
   ["card-place", createModelCard],
   ["sessions-place", createSessions],
   ["prompt-place", createPrompt],
@@ -52,24 +56,32 @@ const store = createStore(reduce, initialState);
 const dispatch = store.dispatch;
 const now = () => performance.now();
 
-/** Holds what cannot be in the state: the kit, the open package and the Blob it came from. */
+/** Holds what cannot be in the state: the kit, the library, the open package and its source. */
 const desk = {
   kit: Cultivar.open(),
+  /** Null where the browser keeps nothing for the page, as in some private windows. */
+  library: Library.open().catch(() => null),
+  storage: navigator.storage,
+  /** What the device says it has, where the browser tells. */
+  device_bytes: navigator.deviceMemory ? navigator.deviceMemory * 2 ** 30 : undefined,
   opened: null,
-  blob: null,
-  name: "",
+  source: null,
   replay: (file) => commands.replay(file),
   /** Resolves when no run is using the open package. */
   settle: () => commands.settle(),
-  replace(opened, blob, name) {
+  replace(opened, source) {
     // Closing fails only if the worker was replaced, and then there is nothing left to close.
     this.opened?.close().catch(() => {});
-    Object.assign(this, { opened, blob, name });
+    Object.assign(this, { opened, source });
   },
 };
 const live = createLiveSessions();
+const jobs = createJobs({ store, desk, now });
+const files = createFileCommands({ store, desk, now, jobs });
 const commands = {
-  ...createFileCommands({ store, desk, now }),
+  ...jobs,
+  ...files,
+  ...createKeepCommands({ store, desk, jobs, files }),
   ...createRunCommands({ store, desk, now, live }),
   ...createRecordCommands({ store, desk, live }),
 };
@@ -131,7 +143,8 @@ document.addEventListener("keydown", (key) => {
   }
 });
 
-desk.kit.then((kit) => {
+desk.kit.then(async (kit) => {
+  await commands.readLibrary();
   kit.onReplaced = (reason) => {
     const detail = `Because ${reason.message ?? reason}.`;
     dispatch(event("engineReplaced", { reason: detail }));

@@ -16,7 +16,7 @@
 
 import type { Adapter, WeightedAdapter } from "./adapter.js";
 import type {
-  ExportOptions, ExportedFiles, ImportOptions, OpenPackageHooks, PackageSink, PackageSource,
+  TransferOptions, ExportedFiles, ImportOptions, OpenPackageHooks, PackageSink, PackageSource,
 } from "./packages.js";
 
 import type {
@@ -72,7 +72,7 @@ export class Cultivar {
    * engine too.
    */
   exportPackage(
-    source: PackageSource, format: "gguf" | "safetensors", options?: ExportOptions,
+    source: PackageSource, format: "gguf" | "safetensors", options?: TransferOptions,
   ): Promise<ExportedFiles>;
 
   /** Memory of the engine. */
@@ -109,7 +109,7 @@ export class Package {
   detokenize(ids: Uint32Array | number[]): Promise<string>;
 
   /** The package as files of another program; see `Cultivar.exportPackage`. */
-  exportAs(format: "gguf" | "safetensors", options?: ExportOptions): Promise<ExportedFiles>;
+  exportAs(format: "gguf" | "safetensors", options?: TransferOptions): Promise<ExportedFiles>;
 
   /**
    * Opens a session, with adapters in this order. Its memory (see `card.memory.kv_bytes`) is taken

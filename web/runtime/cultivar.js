@@ -10,6 +10,7 @@ import { WorkerPool } from "./worker-pool.js";
 
 export { Pauser } from "./client.js";
 export { CultivarError } from "./errors.js";
+export { Library } from "./library.js";
 export { Package } from "./package.js";
 export { Session } from "./session.js";
 

@@ -15,7 +15,6 @@ export const KIND = Object.freeze({
   busy: "busy",
   network: "network",
   quota: "quota",
-  storage: "storage",
   unsupported: "unsupported",
   badArgument: "bad_argument",
   internal: "internal",
@@ -54,8 +53,8 @@ export function packError(error) {
   // A browser's own error may have a number too, which means something else.
   const { message, kind, code = 0 } = error;
   if (kind) return { message, code, kind };
-  const isQuota = error.name === "QuotaExceededError";
-  return { message: String(message), code: 0, kind: isQuota ? KIND.quota : KIND.internal };
+  if (error.name !== "QuotaExceededError") return { message, code: 0, kind: KIND.internal };
+  return { message: `the browser has no room for it: ${message}`, code: 0, kind: KIND.quota };
 }
 
 /** The error again, on the other side. */

@@ -5,6 +5,53 @@
 import type { Card, ExportReport, ImportPlan } from "./answers.js";
 import type { CultivarError, Pauser } from "./cultivar.js";
 
+/**
+ * Packages kept in the browser's own storage: files of the origin, or its database where a browser
+ * lacks these. What was not committed is cleared away at the next start.
+ *
+ * ```js
+ * const library = await Library.open();
+ * const sink = await library.create();
+ * const bytes = await cultivar.importPackage(files, { sink });
+ * const model = await cultivar.openPackage(() => library.blob(sink.id)); // verifies it
+ * await library.commit(sink.id, { name: "mine", bytes, added: Date.now() });
+ * ```
+ */
+export class Library {
+  private constructor();
+
+  /** Rejects where the browser keeps nothing for the page, as in some private windows. */
+  static open(options?: { spawnWorker?: () => Worker }): Promise<Library>;
+
+  /** What is kept, newest (by `added`) first. */
+  list(): Promise<LibraryRecord[]>;
+
+  /** A new place to write to. Where there is no room, writing rejects with kind "quota". */
+  create(): Promise<Required<PackageSink> & { id: string }>;
+
+  /** Writes a whole package to a new place; resolves to its id. */
+  copy(blob: Blob, options?: TransferOptions): Promise<string>;
+
+  /** Lists what was written to a place. The record may hold what you like. */
+  commit(id: string, record: Omit<LibraryRecord, "id">): Promise<void>;
+
+  /** The package, read from storage as it is used; valid until `commit` or `remove`. */
+  blob(id: string): Promise<Blob>;
+
+  /** Deletes a package, listed or not. */
+  remove(id: string): Promise<void>;
+
+  /** Ends its worker. */
+  close(): void;
+}
+
+export interface LibraryRecord {
+  id: string;
+  /** Milliseconds since 1970. */
+  added: number;
+  [field: string]: unknown;
+}
+
 /** Where a package is read from. */
 export type PackageSource = Blob | File | URL | string | ArrayBuffer | ArrayBufferView
   | (() => Blob | Promise<Blob>);
@@ -33,8 +80,8 @@ export interface OpenPackageHooks {
 }
 
 export interface ByteProgress {
-  /** "read" and "verify" when opening, "import" when importing, "export" when exporting. */
-  phase: "read" | "verify" | "import" | "export";
+  /** "read" and "verify" when opening, "import", "export", and "keep" for `Library.copy`. */
+  phase: "read" | "verify" | "import" | "export" | "keep";
   doneBytes: number;
   totalBytes: number;
 }
@@ -63,7 +110,7 @@ export interface ImportOptions {
   onProgress?: (progress: ByteProgress) => void;
 }
 
-export interface ExportOptions {
+export interface TransferOptions {
   signal?: AbortSignal;
   pauser?: Pauser;
   onProgress?: (progress: ByteProgress) => void;

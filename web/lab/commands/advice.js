@@ -2,6 +2,7 @@
  * Turns a failure into a message a person can act on: what could not be done, what the engine
  * says is wrong (unchanged), and advice, by the stable ranges of status codes (docs/abi.md).
  */
+import { bytesText, wholeText } from "../ui/quantity.js";
 
 const MEMORY = "The model needs more memory than a page can have. "
   + "Close other tabs, or use a smaller model or format.";
@@ -20,11 +21,13 @@ const BY_CODE = [
   [350, 399, "Change the setting named above and run again."],
   [400, 449, "Choose a smaller KV format or fewer tokens, and run again."],
   [450, 499, "The adapter does not fit the open model."],
-  [500, 599, "Check that both files belong together and are complete, and drop them again."],
+  [500, 599, "Check that the files belong together and are complete, and drop them again."],
 ];
 
 /** Advice by the kit's names of failures that have no code of their own. */
 const BY_KIND = {
+  too_large: MEMORY,
+  quota: "Delete models that are kept here, choose a smaller format, or free disk space.",
   trap: "The engine was restarted. If this happens again with the same file, do not use it.",
   replaced: "The engine was restarted. Run again: the open model is read anew.",
   session_lost: "The engine was restarted. Run again: the open model is read anew.",
@@ -33,18 +36,17 @@ const BY_KIND = {
   unsupported: "Use a current version of Chrome, Edge, Firefox or Safari, and reload the page.",
 };
 
-const LATER = "This format cannot be read here yet. Use a .slm, or a llama2.c checkpoint.";
 const UNPACK = "Unpack the archive and drop the files in it.";
 
 /** Advice for files the page recognises but cannot open, by kind (files/file-kind.js). */
 const BY_FILE = {
   empty: "The file has no bytes. Download or copy it again.",
   adapter: "Adapters need a model to work on. Open a model package (.slm) instead.",
-  gguf: LATER,
-  safetensors: LATER,
+  pickle: "Such files can run code when they are read. Get the model as safetensors or GGUF.",
   zip: UNPACK,
   gzip: UNPACK,
-  unknown: "Drop a .slm package, or a llama2.c checkpoint with its tokenizer.bin.",
+  unknown: "Drop a .slm, a GGUF file, the files of a Hugging Face folder, or a llama2.c"
+    + " checkpoint with its tokenizer.bin.",
 };
 
 const ASK_AGAIN = "Try again; if it fails again, reload the page.";
@@ -55,6 +57,31 @@ export function messageOfError(title, error) {
   const row = BY_CODE.find(([first, last]) => code >= first && code <= last);
   const advice = row?.[2] ?? BY_KIND[error.kind] ?? ASK_AGAIN;
   return { tone: "error", title, detail: error.message || String(error), advice };
+}
+
+/** Whether an error says that there is not enough memory. */
+export function isMemoryError({ code, kind }) {
+  return kind === "too_large" || BY_CODE.some(([first, , advice]) => first === code
+    && advice === MEMORY);
+}
+
+/** What is asked of the person when a model may not fit; see state/memory.js. */
+export function questionOfDoubt({ need, limit_bytes, fits }) {
+  const ways = [
+    fits.context_len && `a context of ${wholeText(fits.context_len)} tokens`,
+    fits.kv && `KV format ${fits.kv}`,
+    fits.format && `weights as ${fits.format}`,
+  ].filter(Boolean);
+  const parts = `${bytesText(need.weights_bytes)} of weights, ${bytesText(need.kv_bytes)} of keys`
+    + " and values";
+  return `It needs about ${bytesText(need.total_bytes)} (${parts}), and a page here has about `
+    + `${bytesText(limit_bytes)}. `
+    + (ways.length > 0 ? `It would fit with ${ways.join(", or ")}.` : "A smaller model would fit.");
+}
+
+/** The refusal of a model that cannot fit. */
+export function errorOfDoubt(doubt) {
+  return Object.assign(new Error(questionOfDoubt(doubt)), { kind: "too_large" });
 }
 
 /** Message for a file that is not of a kind this page opens. */

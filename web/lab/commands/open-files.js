@@ -1,94 +1,80 @@
 /**
- * Commands that bring a model in: open a package or the demo, import a pair, stop, save. A new
- * model replaces the open one only when it is wholly there; a failure raises a message and
- * changes nothing else. Files, packages and Blobs live here, never in the state.
+ * Commands that bring a model in: open a package or the demo, import the files of a foreign model
+ * straight into the browser's storage. Files, packages and Blobs live here, never in the state.
  */
 import { filesOfDrop } from "../files/dropped-files.js";
 import { kindOfFile } from "../files/file-kind.js";
 import { event } from "../state/events.js";
 import { initialSettings } from "../state/settings.js";
-import { messageOfError, messageOfFile, note } from "./advice.js";
+import { isMemoryError, messageOfError, messageOfFile, note } from "./advice.js";
 import { DEMO, fetchDemo } from "./demo.js";
-import { saveBlob } from "./records.js";
 import { packageName, sortFiles } from "./sort-files.js";
 
-/** `desk` is where the composition root keeps the kit and the open package. */
-export function createFileCommands({ store, desk, now }) {
-  let kept = {};
-  let source = null; // The pair last imported, kept for importing it in another format.
-  let stopper = null;
+/** `desk` is where the composition root keeps kit, library and open package; `jobs` runs jobs. */
+export function createFileCommands({ store, desk, now, jobs }) {
+  let kept = [];
+  let lastSet = null; // The files last imported, kept for importing them in another format.
 
   const dispatch = (type, fields) => store.dispatch(event(type, fields));
   const raise = (message) => dispatch("messageRaised", { message });
 
-  function keep(next) {
+  function keep(next, missing) {
     kept = next;
-    const entries = Object.entries(kept).map(([role, { file, kind }]) => [
-      role, { name: file.name, bytes: file.size, note: kind.note },
-    ]);
-    dispatch("filesKept", { kept: Object.fromEntries(entries) });
+    const entries = kept.map(({ file, kind: { what, note: about } }) =>
+      ({ name: file.name, bytes: file.size, note: about || what }));
+    dispatch("filesKept", { kept: entries, missing });
   }
 
-  /** Runs one job with its progress, stop and failure; `work(options)` does it. True if done. */
-  async function runJob(kind, name, work) {
-    stopper?.abort();
-    const mine = new AbortController();
-    stopper = mine;
-    const isMine = () => stopper === mine;
-    dispatch("jobStarted", { kind, name, ms: now() });
-    const onProgress = (progress) => {
-      if (isMine()) dispatch("jobProgressed", { progress, ms: now() });
-    };
-    const onCard = (card) => {
-      if (isMine()) dispatch("jobCardRead", { card });
-    };
-    try {
-      const { opened, blob, model } = await work({ signal: mine.signal, onProgress, onCard });
-      await desk.settle();
-      if (mine.signal.aborted) {
-        await opened.close();
-        throw new DOMException("stopped", "AbortError");
-      }
-      // Nothing can come between these two: the desk and the state change as one.
-      desk.replace(opened, blob, name);
-      dispatch("modelOpened", { model });
-      return true;
-    } catch (error) {
-      if (isMine()) dispatch("jobEnded");
-      const verb = kind === "import" ? "imported" : "opened";
-      const isStop = error.name === "AbortError";
-      if (isStop && isMine()) raise(note(`${name} was not ${verb}`, "You stopped it."));
-      if (!isStop) raise(messageOfError(`${name} could not be ${verb}`, error));
-      return false;
-    } finally {
-      if (isMine()) stopper = null;
-    }
-  }
-
-  /** Opens a Blob beside the open model; `runJob` puts it in that one's place. */
-  async function openBlob(blob, name, imported, options) {
+  /** Opens a package beside the open model; its job puts it in that one's place. */
+  async function openSource(source, about, options) {
     const startedMs = now();
     const kit = await desk.kit;
-    const opened = await kit.openPackage(blob, options);
-    const model = { name, card: opened.card, load_ms: now() - startedMs, imported };
-    return { opened, blob, model };
+    const opened = await kit.openPackage(source, options);
+    const model = { imported: null, id: null, ...about, card: opened.card };
+    return { opened, source, model: { ...model, load_ms: now() - startedMs } };
   }
 
-  async function importPair(pair) {
-    const { format } = store.state.settings.values;
-    source = pair;
-    const files = [pair.checkpoint.file, pair.tokenizer.file];
-    const name = packageName(files[0].name, format);
-    await runJob("import", name, async (options) => {
-      const kit = await desk.kit;
-      const { signal, onProgress } = options;
-      const blob = await kit.importPackage(files, { format, signal, onProgress });
-      const imported = { from: files.map((file) => file.name), format, bytes: blob.size };
-      return openBlob(blob, name, imported, options);
+  const openFile = (file, name) =>
+    jobs.runJob("open", name, async (options) => {
+      const source = await (file ?? fetchDemo(options));
+      return openSource(source, { name }, options);
     });
+
+  /** Converts a set into storage, range by range, and opens it from there. */
+  async function importSet(set) {
+    const { format } = store.state.settings.values;
+    const files = set.map(({ file }) => file);
+    const name = packageName(set, format);
+    lastSet = set;
+    await jobs.runJob("import", name, async (options) => {
+      const [kit, library] = await Promise.all([desk.kit, desk.library]);
+      const { signal, pauser, onProgress, onCard } = options;
+      const sink = await library?.create();
+      const record = { name, imported: { from: files.map((file) => file.name), format } };
+      const onPlan = (plan) => {
+        record.format = mainFormat(plan.formats);
+        return onCard({ name, ...plan });
+      };
+      const made = await kit.importPackage(files, {
+        format, signal, pauser, onProgress, onPlan, sink,
+      });
+      if (!library) return openSource(made, record, options);
+      const { id } = sink;
+      const commit = () => library.commit(id, { ...record, bytes: made, added: Date.now() });
+      try {
+        const opened = await openSource(() => library.blob(id), { ...record, id }, options);
+        await commit();
+        return opened;
+      } catch (error) {
+        // A package that is too large for now is whole all the same.
+        await (isMemoryError(error) ? commit() : library.remove(id));
+        throw error;
+      }
+    });
+    await commands.readLibrary();
   }
 
-  return {
+  const commands = {
     /** Sorts files that were dropped or picked and does what they call for. */
     async openFiles(files) {
       if (files.length === 0) return;
@@ -102,23 +88,20 @@ export function createFileCommands({ store, desk, now }) {
         return;
       }
       const sorted = sortFiles(entries.filter((entry) => entry.kind), kept);
-      for (const { file, kind } of sorted.refused) raise(messageOfFile(file.name, kind));
+      // What lies beside a model in its folder is nobody's mistake.
+      const refused = sorted.open || sorted.set ? [] : sorted.refused;
+      for (const { file, kind } of refused) raise(messageOfFile(file.name, kind));
       for (const { file } of sorted.ignored) {
         raise(note(`${file.name} was left out`, "One model is opened at a time."));
       }
-      keep(sorted.kept);
-      if (sorted.open) {
-        const { file } = sorted.open;
-        await runJob("open", file.name, (options) => openBlob(file, file.name, null, options));
-      } else if (sorted.pair) {
-        await importPair(sorted.pair);
-      }
+      keep(sorted.kept, sorted.missing);
+      if (sorted.open) await openFile(sorted.open.file, sorted.open.file.name);
+      else if (sorted.set) await importSet(sorted.set);
     },
     /** Fetches and opens the demo; settings that nobody has touched become those of its run. */
     async openDemo() {
       const { name, settings } = DEMO;
-      const isOpen = await runJob("open", name, async (options) =>
-        openBlob(await fetchDemo(options), name, null, options));
+      const isOpen = await openFile(null, name);
       if (isOpen && store.state.settings === initialSettings) {
         for (const [field, text] of Object.entries(settings)) {
           dispatch("settingChanged", { name: field, text });
@@ -128,25 +111,41 @@ export function createFileCommands({ store, desk, now }) {
     },
     /** Opens what a drop carries; must be called while the drop event is being handled. */
     async openDrop(transfer) {
-      const files = await filesOfDrop(transfer);
-      await this.openFiles(files);
+      await commands.openFiles(await filesOfDrop(transfer));
     },
-    dropKept(role) {
-      const { [role]: _, ...rest } = kept;
-      keep(rest);
+    /** Forgets the files that wait for others. */
+    dropKept() {
+      keep([], "");
     },
-    stopJob() {
-      stopper?.abort();
-    },
-    /** Imports the last pair once more, in the format chosen now. */
+    /** Imports the last files once more, in the format chosen now. */
     async importAgain() {
-      if (source) await importPair(source);
+      if (lastSet) await importSet(lastSet);
     },
-    /** Saves the open package as a file. */
-    savePackage() {
-      if (desk.blob) saveBlob(desk.blob, desk.name);
+    /** Opens a kept package without its file. */
+    async openStored({ id, name, imported }) {
+      const library = await desk.library;
+      await jobs.runJob("open", name, (options) =>
+        openSource(() => library.blob(id), { name, imported, id }, options));
+    },
+    /** Lists what is kept, and the room there is. */
+    async readLibrary() {
+      const library = await desk.library;
+      const { storage } = desk;
+      const { usage, quota } = await storage?.estimate?.() ?? {};
+      const room = quota
+        ? { used_bytes: usage, free_bytes: quota - usage, isPersisted: await storage.persisted() }
+        : null;
+      dispatch("libraryRead", { list: await library?.list() ?? null, room });
     },
   };
+  return commands;
+}
+
+/** The format of most matrices: vectors are always f32. */
+export function mainFormat(formats) {
+  const [first] = Object.entries(formats).sort(([a, n_a], [b, n_b]) =>
+    (a === "f32") - (b === "f32") || n_b - n_a);
+  return first[0];
 }
 
 /** A folder or a vanished file cannot be read; that is a message, not a crash. */

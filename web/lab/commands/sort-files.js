@@ -1,40 +1,89 @@
 /**
- * Decides what a handful of dropped files means: a package to open, a llama2.c pair to import,
- * one half of a pair to keep, or files to refuse. Pure: kinds in, a decision out.
+ * Decides what a handful of dropped files means: a package to open, the files of a foreign model
+ * to import, files to keep until the rest of theirs comes, or files to refuse. Pure: kinds in, a
+ * decision out.
  */
 
-const ROLES = ["checkpoint", "tokenizer"];
+/** Kinds that hold a model's weights, or half of it: naming them is worth it when left out. */
+const MODELS = ["package", "gguf", "safetensors", "checkpoint", "tokenizer"];
+
+/** Rows in order of preference: the kinds of one model's files, weights first, and what lacks. */
+const FAMILIES = [
+  { kinds: ["gguf"], missingOf: missingParts },
+  { kinds: ["safetensors", "companion"], missingOf: missingOfFolder },
+  { kinds: ["checkpoint", "tokenizer"], missingOf: missingOfPair },
+];
+
+const PART = /^(.*)-(\d{5})-of-(\d{5})(\.\w+)$/;
 
 /**
- * `files`: [{ file, kind: { kind, what, note } }]; `kept`: { role: { file, kind } } from before.
- * Returns `{ open, pair, kept, refused, ignored }`: `open` a File or null, `pair` both halves or
- * null, `kept` what stays waiting, `refused` entries no use can be found for, and `ignored`
- * usable ones beyond the first of their kind.
+ * `files`: [{ file, kind: { kind, what, note } }]; `kept`: such entries from before.
+ * Returns `{ open, set, kept, missing, refused, ignored }`: `open` an entry or null, `set` all
+ * files of one model or null, `kept` what stays waiting for what `missing` says, `refused` entries
+ * no use can be found for, and `ignored` usable ones beyond the first model.
  */
 export function sortFiles(files, kept) {
-  const usable = ["package", ...ROLES];
-  const refused = files.filter(({ kind }) => !usable.includes(kind.kind));
-  const [first, ...others] = files.filter(({ kind }) => kind.kind === "package");
-  if (first) {
-    const rest = files.filter(({ kind }) => ROLES.includes(kind.kind));
-    return { open: first, pair: null, kept, refused, ignored: [...others, ...rest] };
-  }
-  const halves = { ...kept };
-  const ignored = [];
-  const fresh = new Set();
-  for (const entry of files.filter(({ kind }) => ROLES.includes(kind.kind))) {
-    const role = entry.kind.kind;
-    if (fresh.has(role)) ignored.push(entry);
-    else halves[role] = entry;
-    fresh.add(role);
-  }
-  const isPair = fresh.size > 0 && ROLES.every((role) => halves[role]);
-  if (isPair) return { open: null, pair: halves, kept: {}, refused, ignored };
-  return { open: null, pair: null, kept: halves, refused, ignored };
+  const is = (kinds) => ({ kind }) => kinds.includes(kind.kind);
+  const none = { open: null, set: null, kept, missing: "", ignored: [] };
+  const refused = files.filter((entry) => !is([...MODELS, "companion"])(entry));
+  const leftOf = (used) => files.filter((entry) => !used.includes(entry) && is(MODELS)(entry));
+  const open = files.find(is(["package"]));
+  if (open) return { ...none, refused, open, ignored: leftOf([open]) };
+  const family = FAMILIES.find(({ kinds }) => files.some(is(kinds)));
+  if (!family) return { ...none, refused };
+  const pool = [...files, ...kept].filter(is(family.kinds));
+  const isWeights = is(family.kinds.slice(0, 1));
+  const first = pool.find(isWeights);
+  const ofFirst = pool.filter((entry) => isWeights(entry) && wholeOf(entry) === wholeOf(first));
+  const set = onePerPlace([...ofFirst, ...pool.filter((entry) => !isWeights(entry))]);
+  const missing = family.missingOf(set);
+  const ignored = leftOf(set);
+  if (missing) return { ...none, refused, ignored, kept: set, missing };
+  return { ...none, refused, ignored, kept: [], set };
 }
 
-/** Name of the package an import makes: the checkpoint's name and the chosen format. */
-export function packageName(checkpointName, format) {
-  const stem = checkpointName.replace(/\.[^.]*$/, "") || "model";
-  return format === "keep" ? `${stem}.slm` : `${stem}-${format}.slm`;
+/** What a part belongs to; a file that is whole belongs to itself. */
+const wholeOf = ({ file }) => PART.exec(file.name)?.[1] ?? file.name;
+
+/** The first file of each name, and one llama2.c tokenizer whatever its name. */
+function onePerPlace(files) {
+  const places = new Map();
+  for (const entry of files.toReversed()) {
+    places.set(entry.kind.kind === "tokenizer" ? "" : entry.file.name, entry);
+  }
+  return files.filter((entry) => [...places.values()].includes(entry));
+}
+
+/** "parts 2 and 3 of 3", or nothing. */
+function missingParts(files) {
+  const parts = files.map(({ file }) => PART.exec(file.name));
+  const n_parts = Number(parts[0]?.[3] ?? 0);
+  const have = parts.map((part) => Number(part?.[2]));
+  const lacking = Array.from({ length: n_parts }, (_, idx) => idx + 1)
+    .filter((number) => !have.includes(number));
+  return lacking.length > 0 ? `part ${lacking.join(", ")} of ${n_parts}` : "";
+}
+
+function missingOfFolder(files) {
+  const has = (name) => files.some(({ file }) => file.name === name);
+  const weights = files.filter(({ kind }) => kind.kind === "safetensors");
+  const hasTokenizer = has("tokenizer.json") || has("tokenizer.model")
+    || (has("vocab.json") && has("merges.txt"));
+  return [
+    weights.length > 0 ? missingParts(weights) : "the weights (.safetensors)",
+    has("config.json") ? "" : "config.json",
+    hasTokenizer ? "" : "tokenizer.json",
+  ].filter(Boolean).join(", ");
+}
+
+function missingOfPair(files) {
+  const has = (wanted) => files.some(({ kind }) => kind.kind === wanted);
+  if (!has("checkpoint")) return "the checkpoint (.bin)";
+  return has("tokenizer") ? "" : "its tokenizer (tokenizer.bin)";
+}
+
+/** Name of the package an import makes of a set: its folder's or file's, and the chosen format. */
+export function packageName([{ file }], format) {
+  const stem = file.folder ?? PART.exec(file.name)?.[1] ?? file.name.replace(/\.[^.]*$/, "");
+  return `${stem || "model"}${format === "keep" ? "" : `-${format}`}.slm`;
 }

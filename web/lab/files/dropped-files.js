@@ -1,5 +1,6 @@
 /**
- * Turns what a drop carries into a flat list of files; a folder gives the files directly in it.
+ * Turns what a drop carries into a flat list of files; a folder gives the files directly in it,
+ * and its name to each as `folder`.
  * To be called during the drop event: browsers empty the DataTransfer afterwards.
  */
 
@@ -26,7 +27,8 @@ async function filesOfFolder(folder) {
     const batch = await new Promise((done, failed) => reader.readEntries(done, failed));
     if (batch.length === 0) break;
     for (const entry of batch.filter((one) => one.isFile && !one.name.startsWith("."))) {
-      files.push(await new Promise((done, failed) => entry.file(done, failed)));
+      const file = await new Promise((done, failed) => entry.file(done, failed));
+      files.push(Object.assign(file, { folder: folder.name }));
     }
   }
   return files;

@@ -1,16 +1,21 @@
 /**
- * Tells from a file's first bytes and its length what it is, so that the page can pair files and
- * answer a wrong one with advice. Whether it is valid the engine says; names are not looked at.
+ * Tells from a file's first bytes and its length what it is, so that the page can put files
+ * together and answer a wrong one with advice. Names are looked at only for the texts that go with
+ * safetensors and for PyTorch's archives. Whether a file is valid the engine says.
  */
 /** Enough for every test below; read in one slice. */
 export const HEAD_BYTES = 64;
 
 const MAGIC = [0x89, 0x53, 0x4c, 0x4d, 0x0d, 0x0a, 0x1a, 0x0a];
+/** Texts of a Hugging Face folder that the importer reads. */
+const COMPANION = new RegExp("^(((generation_|tokenizer_)?config|tokenizer|special_tokens_map"
+  + "|added_tokens|vocab)\\.json|tokenizer\\.model|merges\\.txt|chat_template\\.jinja"
+  + "|.*\\.safetensors\\.index\\.json)$");
 const KIND_OFFSET = 12;
 /** Wider than any model of this size class; keeps text and noise from passing as a header. */
 const FIELD_MAX = 1 << 20;
 
-/** Rows in order of trial: `kind`, `what` it is in words, `test(head, bytes)`. */
+/** Rows in order of trial: `kind`, `what` it is in words, `test(head, bytes, name)`. */
 const KINDS = [
   { kind: "empty", what: "an empty file", test: (head, bytes) => bytes === 0 },
   {
@@ -19,12 +24,20 @@ const KINDS = [
   },
   { kind: "package", what: "a Cultivar package", test: (head) => startsWith(head, MAGIC) },
   { kind: "gguf", what: "a GGUF model", test: (head) => startsWith(head, ascii("GGUF")) },
+  {
+    kind: "pickle", what: "a PyTorch file",
+    test: (head, bytes, name) => startsWith(head, ascii("PK")) && /\.(bin|pth?)$/.test(name),
+  },
   { kind: "zip", what: "a ZIP archive", test: (head) => startsWith(head, ascii("PK\x03\x04")) },
   { kind: "gzip", what: "a gzip archive", test: (head) => startsWith(head, [0x1f, 0x8b]) },
   {
     kind: "safetensors", what: "a safetensors file",
     test: (head, bytes) => head.length > 9 && head[8] === 0x7b && u32(head, 4) === 0
       && u32(head, 0) + 8 <= bytes,
+  },
+  {
+    kind: "companion", what: "a text of a Hugging Face folder",
+    test: (head, bytes, name) => COMPANION.test(name),
   },
   { kind: "tokenizer", what: "a llama2.c tokenizer", test: isTokenizer },
   { kind: "checkpoint", what: "a llama2.c checkpoint", test: isCheckpoint },
@@ -36,9 +49,9 @@ const KINDS = [
   { kind: "unknown", what: "a file of an unknown kind", test: () => true },
 ];
 
-/** `{ kind, what, note }` of a file given its head and its length in bytes. */
-export function fileKind(head, bytes) {
-  const row = KINDS.find(({ test }) => test(head, bytes));
+/** `{ kind, what, note }` of a file given its head, its length in bytes and its name. */
+export function fileKind(head, bytes, name = "") {
+  const row = KINDS.find(({ test }) => test(head, bytes, name));
   const note = row.kind === "checkpoint" ? checkpointNote(head) : "";
   return { kind: row.kind, what: row.what, note };
 }
@@ -46,7 +59,7 @@ export function fileKind(head, bytes) {
 /** Reads the head of a File or Blob and tells its kind. */
 export async function kindOfFile(file) {
   const head = new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
-  return fileKind(head, file.size);
+  return fileKind(head, file.size, file.name);
 }
 
 function isCheckpoint(head) {

@@ -1,8 +1,7 @@
 /**
- * Where models come in: the demo, the file picker, the import format, and halves of a llama2.c
- * pair that wait for their partner. While no model is open it tells a newcomer what there is.
+ * Where models come in: the demo, the file picker, the import format, and files that wait for
+ * others of their model. While no model is open it tells a newcomer what there is.
  */
-import { missingRole } from "../state/selectors.js";
 import { settingRow } from "../state/setting-table.js";
 import { event } from "../state/events.js";
 import { el, setChildren, setShown, setText } from "../ui/element.js";
@@ -10,9 +9,12 @@ import { icon } from "../ui/icon.js";
 import { bytesText } from "../ui/quantity.js";
 import { createSettingField } from "../ui/setting-field.js";
 
-const ROLE_WORDS = {
-  checkpoint: "the checkpoint (.bin)", tokenizer: "its tokenizer (tokenizer.bin)",
-};
+const GUIDE = [
+  ["GGUF", "One file, or all parts of a split one."],
+  ["Hugging Face", "The folder, or its files: safetensors, config.json, tokenizer."],
+  ["llama2.c", "A checkpoint and its tokenizer.bin."],
+  ["Cultivar", "A package, .slm."],
+];
 
 export function createIntake({ dispatch, commands }) {
   const input = el("input.visually-hidden", {
@@ -39,11 +41,9 @@ export function createIntake({ dispatch, commands }) {
     dom,
     update({ intake, settings }) {
       format.update(settings);
-      const entries = Object.entries(intake.kept);
-      showKept(kept, entries, commands);
-      const role = missingRole(intake);
-      setText(missing, role ? `Still needed: ${ROLE_WORDS[role]}. Drop it to start.` : "");
-      setShown(missing, Boolean(role));
+      showKept(kept, intake.kept, commands);
+      setText(missing, intake.missing && `Still needed: ${intake.missing}. Drop it to start.`);
+      setShown(missing, intake.missing !== "");
     },
   };
 }
@@ -60,9 +60,6 @@ function createGuide(commands) {
       if (isFree) document.getElementById("run").focus();
     });
   }
-  const source = el("a", {
-    href: "https://huggingface.co/karpathy/tinyllamas", target: "_blank", rel: "noreferrer",
-  }, "karpathy/tinyllamas");
   return el("div.guide", {},
     el("h2", {}, "Open a small language model"),
     el("p", {}, "It runs inside this page, on this machine. Nothing is sent anywhere."),
@@ -72,23 +69,15 @@ function createGuide(commands) {
           + " about them. 2.2 MiB from this page’s own host; free for any use (CC0).")),
     el("h3", {}, "Or a model of your own"),
     el("dl.guide-files", {},
-      el("div", {}, el("dt", {}, "One file"),
-        el("dd", {}, "A Cultivar package, ", el("code", {}, ".slm"), ".")),
-      el("div", {}, el("dt", {}, "Or two files"),
-        el("dd", {}, "Any llama2.c checkpoint with its ", el("code", {}, "tokenizer.bin"),
-          ", together or one after the other, such as ", el("code", {}, "stories260K.bin"),
-          " and ", el("code", {}, "tok512.bin"), " from ", source, "."))));
+      GUIDE.map(([what, words]) => el("div", {}, el("dt", {}, what), el("dd", {}, words)))),
+    el("p", {}, "It is converted once and kept in this browser."));
 }
 
-function showKept(list, entries, commands) {
-  setShown(list, entries.length > 0);
-  setChildren(list, JSON.stringify(entries), () =>
-    entries.map(([role, { name, bytes, note }]) => el("li", {},
-    icon("done"),
-    el("span", {}, el("strong", {}, name), ` ${role}, ${bytesText(bytes)}`,
-      note ? `, ${note}` : ""),
-    el("button.icon-button", {
-      type: "button", "aria-label": `Forget ${name}`, title: `Forget ${name}`,
-      onclick: () => commands.dropKept(role),
-    }, icon("close")))));
+function showKept(list, files, commands) {
+  setShown(list, files.length > 0);
+  setChildren(list, JSON.stringify(files), () => [
+    ...files.map(({ name, bytes, note }) => el("li", {}, icon("done"),
+      el("span", {}, el("strong", {}, name), ` ${bytesText(bytes)}, ${note}`))),
+    el("li", {}, el("button.quiet", { type: "button", onclick: commands.dropKept }, "Forget them")),
+  ]);
 }

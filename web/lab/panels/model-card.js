@@ -2,6 +2,7 @@
  * What a model says about itself, shown as soon as its head is read and before its weights are:
  * shape, formats, tokenizer, licence, identities and the memory it needs.
  */
+import { memoryOf } from "../state/memory.js";
 import { isOtherModel, shownCard } from "../state/selectors.js";
 import { createCopyButton } from "../ui/copy-button.js";
 import { el, setShown, setText } from "../ui/element.js";
@@ -25,17 +26,19 @@ export function createModelCard({ commands }) {
   const facts = createFactList();
   const memory = createMemoryBar();
   const identities = createFactList("facts.identities");
+  const idTitle = el("h3", {}, "Identities");
   const other = el("p.card-other", { role: "status" }, icon("note"), el("span", {},
     "The link was made with another model, so the text will differ from the one it promises."));
-  const save = el("button", { type: "button", onclick: commands.savePackage },
-    icon("save"), el("span", {}, "Save .slm"));
-  const again = el("button", { type: "button", onclick: commands.importAgain },
-    el("span", {}, "Import again"));
+  const keep = el("button", { type: "button", onclick: () => commands.keepModel() },
+    icon("save"), "Keep in this browser");
+  const save = el("button", { type: "button", onclick: () => commands.savePackage("slm") },
+    icon("save"), "Save .slm");
+  const again = el("button", { type: "button", onclick: commands.importAgain });
   const from = el("p.field-hint");
-  const actions = el("div.card-actions", {}, from, el("div.row", {}, save, again));
+  const actions = el("div.card-actions", {}, from, el("div.row", {}, keep, save, again));
   const isWide = window.matchMedia(WIDE).matches;
   const more = el("details.card-more", { open: isWide }, el("summary", {}, "Details"),
-    facts.dom, el("h3", {}, "Identities"), identities.dom);
+    facts.dom, idTitle, identities.dom);
   const dom = el("div.card", { hidden: true },
     el("header", {}, el("div", {}, name, subtitle), loading),
     memory.dom, more, other, actions);
@@ -46,28 +49,33 @@ export function createModelCard({ commands }) {
       const shown = shownCard(state);
       setShown(dom, shown !== null);
       if (!shown) return;
-      const { card, isLoading, imported } = shown;
+      const { card, isLoading, imported = null } = shown;
+      const { values } = state.settings;
       setText(name, card.name || shown.name);
       setText(subtitle, subtitleOf(card));
       setText(loading, isLoading ? "weights loading" : "");
       setShown(loading, isLoading);
       facts.show(factRows(card, shown.name));
-      memory.show(card.memory);
+      memory.show(memoryOf(card, values));
       const ids = card.identities ?? {};
+      setShown(idTitle, Boolean(card.identities));
       identities.show(identityRows(ids), JSON.stringify(ids));
       setShown(other, isOtherModel(state));
-      setShown(actions, imported !== null);
+      setShown(actions, !isLoading && state.intake.job === null);
+      setShown(keep, state.library.list !== null && !shown.id);
+      setShown(save, state.library.list === null && imported !== null);
+      setShown(from, imported !== null);
+      setShown(again, imported !== null && values.format !== imported.format);
       if (!imported) return;
-      setText(from, `Imported from ${imported.from.join(" and ")}.`);
-      const { format } = state.settings.values;
-      setShown(again, format !== imported.format);
-      setText(again.lastChild, `Import again as ${format === "keep" ? "stored" : format}`);
+      setText(from, `Imported from ${imported.from.join(", ")}.`);
+      setText(again, `Import again as ${values.format === "keep" ? "stored" : values.format}`);
     },
   };
 }
 
 function subtitleOf(card) {
-  return `${countText(card.n_parameters)} parameters · ${bytesText(card.file_bytes)}`;
+  const bytes = card.file_bytes ?? card.memory.weights_bytes;
+  return `${countText(card.n_parameters)} parameters · ${bytesText(bytes)}`;
 }
 
 function factRows(card, fileName) {
@@ -80,10 +88,13 @@ function factRows(card, fileName) {
     ["Tensors", formats.join(", ") || null],
     ["Context", `${wholeText(card.context_len)} tokens`],
     ["Tokenizer", kind ? `${kind.replaceAll("_", " ")}, ${wholeText(vocab_size)} tokens` : null],
-    ["Licence", card.license || "not stated"],
-    ["Source", card.source || "not stated"],
+    ["Licence", stated(card.license)],
+    ["Source", stated(card.source)],
   ];
 }
+
+/** A plan of an import does not know yet; a package that says nothing says so. */
+const stated = (text) => (text === undefined ? null : text || "not stated");
 
 function identityRows(identities) {
   return IDENTITIES.filter(([key]) => identities[key]).map(([key, label]) => {

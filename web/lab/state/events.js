@@ -19,13 +19,17 @@ export const EVENTS = Object.freeze({
   presetSaved: ["name"],
   presetRemoved: ["name"],
   // Files and the one job that reads them.
-  filesKept: ["kept"],
+  filesKept: ["kept", "missing"],
   jobStarted: ["kind", "name", "ms"],
   jobProgressed: ["progress", "ms"],
   jobCardRead: ["card"],
+  jobPaused: ["isPaused", "ms"],
+  jobAsked: ["question"],
   jobEnded: [],
   modelOpened: ["model"],
   chatFormatRead: ["chat"],
+  modelKept: ["id"],
+  libraryRead: ["list", "room"],
   // Sessions and their turns; `parent` is a turn or null, `tokens` are `{ id, text }`.
   sessionOpened: [],
   sessionChosen: ["id"],

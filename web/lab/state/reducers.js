@@ -4,6 +4,7 @@
  * State is plain data that could be written as JSON: no File, session or DOM node.
  */
 import { initialIntake, reduceIntake } from "./intake.js";
+import { initialLibrary, reduceLibrary } from "./library.js";
 import { initialMessages, reduceMessages } from "./messages.js";
 import { initialPresets, reducePresets } from "./presets.js";
 import { initialReplay, reduceReplay } from "./replay.js";
@@ -17,6 +18,7 @@ export const initialState = Object.freeze({
   theme: "auto",
   settings: initialSettings,
   intake: initialIntake,
+  library: initialLibrary,
   model: null,
   presets: initialPresets,
   sessions: initialSessions,
@@ -32,6 +34,7 @@ export function reduce(state, event) {
     theme: reduceTheme(state.theme, event),
     settings: settingsAfter(state, sessions, event),
     intake: reduceIntake(state.intake, event),
+    library: reduceLibrary(state.library, event),
     model: reduceModel(state.model, event),
     presets: reducePresets(state.presets, event, state.settings.values),
     sessions,
@@ -66,8 +69,12 @@ function reduceTheme(theme, event) {
   return event.theme;
 }
 
-/** `{ name, card, load_ms, source, chat }`, `chat` its format once asked for; null before any. */
+/**
+ * `{ name, card, load_ms, imported, id, chat }`: `id` if it is kept, `chat` its format once asked
+ * for; null before any.
+ */
 function reduceModel(model, event) {
   if (event.type === "chatFormatRead") return { ...model, chat: event.chat };
+  if (event.type === "modelKept") return model && { ...model, id: event.id };
   return event.type === "modelOpened" ? event.model : model;
 }

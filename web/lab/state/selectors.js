@@ -8,10 +8,8 @@ import { branchesOf, isActive, pathTo, sessionOf } from "./sessions.js";
 /** The card to show: the one being opened once its header is read, else the open model's. */
 export function shownCard(state) {
   const { job } = state.intake;
-  if (job?.card) return { card: job.card, name: job.name, isLoading: true, imported: null };
-  if (!state.model) return null;
-  const { card, name, imported } = state.model;
-  return { card, name, isLoading: false, imported };
+  if (job?.card) return { card: job.card, name: job.name, isLoading: true };
+  return state.model && { ...state.model, isLoading: false };
 }
 
 /** A rate over less than this is noise. */
@@ -86,13 +84,6 @@ export function titleOf({ id, turns }, prompt) {
   const text = (turns.find(({ role }) => role === "user")?.text ?? prompt).trim();
   if (!text) return `Session ${id}`;
   return text.length > 24 ? `${text.slice(0, 23).trimEnd()}…` : text;
-}
-
-/** Which of the two files of a llama2.c model is missing: its role, or null. */
-export function missingRole(intake) {
-  const roles = Object.keys(intake.kept);
-  if (roles.length !== 1) return null;
-  return roles[0] === "checkpoint" ? "tokenizer" : "checkpoint";
 }
 
 /** What a link made now says: in a chat that has begun, its first message. */

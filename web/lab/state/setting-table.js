@@ -82,8 +82,8 @@ export const SETTINGS = Object.freeze([
     name: "format", kind: "choice", initial: "keep", scope: "import", label: "Import weights as",
     hint: "Smaller formats need less memory and change the text a little.",
     choices: [
-      ["keep", "as stored (f32)"], ["f16", "f16 · half the size"],
-      ["q8_0", "q8_0 · about a quarter"], ["q4_0", "q4_0 · about an eighth"],
+      ["keep", "as stored"], ["f16", "f16 · 16 bits"], ["q8_0", "q8_0 · 8 bits"],
+      ["q4_k_m", "q4_k_m · 4 to 6 bits"], ["q4_0", "q4_0 · 4 bits"],
     ],
   },
 ]);

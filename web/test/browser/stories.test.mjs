@@ -81,6 +81,7 @@ test("import again as q4_0, save it, open what was saved", { skip: noData }, asy
     if (state === "completed") done();
   }));
   const digest = (await lab.run({ max_tokens: 20 })).run_digest;
+  await lab.page.$eval(".library details", (node) => (node.open = true));
   await lab.press("Save .slm");
   await isSaved;
   const bytes = await readFile(join(folder, "stories260K-q4_0.slm"));

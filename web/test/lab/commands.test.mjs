@@ -2,62 +2,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { messageOfError } from "../../lab/commands/advice.js";
-import { createFileCommands } from "../../lab/commands/open-files.js";
-import { createRunCommands } from "../../lab/commands/run-prompt.js";
-import { event } from "../../lab/state/events.js";
-import { initialState, reduce } from "../../lab/state/reducers.js";
 import { isRunning, shownTurns } from "../../lab/state/selectors.js";
-import { createStore } from "../../lab/state/store.js";
-import { Cultivar, CultivarError } from "./fake-kit.js";
+import { CultivarError } from "./fake-kit.js";
+import { checkpointFile, packageFile, setUp, tokenizerFile, until } from "./lab-desk.js";
 
 const runOf = (store) => shownTurns(store.state).run;
 const isDone = (state) => shownTurns(state).run?.status === "done" && !isRunning(state);
-
-const MAGIC = [0x89, 0x53, 0x4c, 0x4d, 0x0d, 0x0a, 0x1a, 0x0a, 1, 0, 0, 0, 1];
-
-function packageFile(name, mark = "") {
-  return new File([new Uint8Array(MAGIC), mark, new Uint8Array(100)], name);
-}
-
-function checkpointFile() {
-  return new File([new Int32Array([64, 172, 5, 8, 4, 512, 512])], "stories.bin");
-}
-
-function tokenizerFile() {
-  const head = new Uint32Array([7, 0, 5]);
-  return new File([head, "<unk>", new Uint8Array(9)], "tokenizer.bin");
-}
-
-async function setUp() {
-  const store = createStore(reduce, initialState);
-  const kit = await Cultivar.open();
-  let clock = 0;
-  const now = () => (clock += 1);
-  const desk = {
-    kit: Promise.resolve(kit), opened: null, blob: null, name: "",
-    settle: () => runs.settle(),
-    replace(opened, blob, name) {
-      this.opened?.close();
-      Object.assign(this, { opened, blob, name });
-    },
-  };
-  const files = createFileCommands({ store, desk, now });
-  const runs = createRunCommands({ store, desk, now });
-  const set = (name, text) => store.dispatch(event("settingChanged", { name, text }));
-  return { store, kit, desk, files, runs, set };
-}
-
-/** Resolves when the state meets a condition. */
-function until(store, isMet) {
-  if (isMet(store.state)) return Promise.resolve();
-  return new Promise((done) => {
-    const end = store.subscribe((state) => {
-      if (!isMet(state)) return;
-      end();
-      done();
-    });
-  });
-}
 
 test("a package is opened, its card shown before its weights are there", async () => {
   const { store, files } = await setUp();
@@ -92,13 +42,14 @@ test("the first half of a pair is kept, the second starts the import", async () 
   const { store, files, kit, set } = await setUp();
   set("format", "q8_0");
   await files.openFiles([tokenizerFile()]);
-  assert.deepEqual(Object.keys(store.state.intake.kept), ["tokenizer"]);
+  assert.deepEqual(store.state.intake.kept.map(({ name }) => name), ["tokenizer.bin"]);
+  assert.match(store.state.intake.missing, /checkpoint/);
   assert.equal(store.state.model, null);
   await files.openFiles([checkpointFile()]);
   assert.deepEqual(kit.imported, { names: ["stories.bin", "tokenizer.bin"], format: "q8_0" });
   assert.equal(store.state.model.name, "stories-q8_0.slm");
   assert.deepEqual(store.state.model.imported.from, ["stories.bin", "tokenizer.bin"]);
-  assert.deepEqual(store.state.intake.kept, {});
+  assert.deepEqual(store.state.intake.kept, []);
   set("format", "f16");
   await files.importAgain();
   assert.equal(kit.imported.format, "f16");
@@ -108,19 +59,19 @@ test("the first half of a pair is kept, the second starts the import", async () 
 test("a kept half can be forgotten", async () => {
   const { store, files } = await setUp();
   await files.openFiles([tokenizerFile()]);
-  files.dropKept("tokenizer");
-  assert.deepEqual(store.state.intake.kept, {});
+  files.dropKept();
+  assert.deepEqual(store.state.intake.kept, []);
   await files.openFiles([checkpointFile()]);
   assert.equal(store.state.model, null);
 });
 
 test("a stopped job says so and changes nothing else", async () => {
-  const { store, files, kit } = await setUp();
+  const { store, files, jobs, kit } = await setUp();
   await files.openFiles([packageFile("first.slm")]);
   kit.pace_ms = 5;
   const opening = files.openFiles([packageFile("second.slm")]);
   await until(store, (state) => state.intake.job?.card);
-  files.stopJob();
+  jobs.stopJob();
   await opening;
   assert.equal(store.state.model.name, "first.slm");
   assert.equal(store.state.intake.job, null);
@@ -155,7 +106,7 @@ test("a file dropped while the last run winds down leaves desk and state as one"
   letGo();
   await Promise.all([first, second]);
   assert.equal(store.state.model.name, "open.slm");
-  assert.equal(desk.name, "open.slm");
+  assert.equal(desk.source.name, "open.slm");
   assert.equal(desk.opened.isClosed, false);
   assert.deepEqual(kit.packages.map(({ isClosed }) => isClosed), [false, true]);
   assert.equal(store.state.intake.job, null);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import test, { afterEach } from "node:test";
 import { DEMO, fetchDemo } from "../../lab/commands/demo.js";
+import { createJobs } from "../../lab/commands/jobs.js";
 import { createFileCommands } from "../../lab/commands/open-files.js";
 import { event } from "../../lab/state/events.js";
 import { initialState, reduce } from "../../lab/state/reducers.js";
@@ -38,12 +39,14 @@ async function setUp() {
   const kit = await Cultivar.open();
   const desk = {
     kit: Promise.resolve(kit), settle: async () => {},
-    replace(opened, blob, name) {
-      Object.assign(this, { opened, blob, name });
+    replace(opened, source) {
+      Object.assign(this, { opened, source });
     },
   };
   let clock = 0;
-  return { store, desk, files: createFileCommands({ store, desk, now: () => (clock += 1) }) };
+  const now = () => (clock += 1);
+  const jobs = createJobs({ store, desk, now });
+  return { store, desk, jobs, files: createFileCommands({ store, desk, now, jobs }) };
 }
 
 test("the demo is fetched when asked for, with progress, and proposes its run", async () => {
@@ -58,7 +61,7 @@ test("the demo is fetched when asked for, with progress, and proposes its run", 
   assert.equal(asked.length, 1);
   assert.match(asked[0], /^file:.*\/web\/demo\/sprout\.slm$/);
   assert.deepEqual([shares[0], shares.at(-1)], [[1000, 3000], [3000, 3000]]);
-  assert.equal(desk.blob.size, 3000);
+  assert.equal(desk.source.size, 3000);
   assert.equal(store.state.model.name, DEMO.name);
   const { prompt, temperature, seed } = store.state.settings.values;
   const told = JSON.parse(await readFile(
@@ -104,12 +107,12 @@ test("a missing demo, a host out of reach and a broken transfer are told with ad
 });
 
 test("a stop while it is fetched is a stop", async () => {
-  const { store, files } = await setUp();
+  const { store, files, jobs } = await setUp();
   globalThis.fetch = (url, { signal }) => new Promise((_, refuse) => {
     signal.addEventListener("abort", () => refuse(signal.reason));
   });
   const opening = files.openDemo();
-  files.stopJob();
+  jobs.stopJob();
   assert.equal(await opening, false);
   assert.equal(store.state.messages.list[0].detail, "You stopped it.");
   assert.equal(store.state.messages.list[0].tone, "note");

@@ -113,6 +113,46 @@ class FakePackage {
   }
 }
 
+/** The library's interface over a Map; `room` bytes and no more. */
+export class FakeLibrary {
+  parts = new Map();
+  records = [];
+  constructor(room = Infinity) {
+    this.room = room;
+  }
+  async create() {
+    const id = String(this.parts.size + 1);
+    this.parts.set(id, []);
+    return {
+      id,
+      write: async ({ data }) => {
+        if (data.length > this.room) throw new CultivarError("no room", 0, "quota");
+        this.parts.get(id).push(data);
+      },
+      close: async () => {},
+      abort: () => this.remove(id),
+    };
+  }
+  async copy(blob) {
+    const { id, write } = await this.create();
+    await write({ data: new Uint8Array(await blob.arrayBuffer()) });
+    return id;
+  }
+  async commit(id, record) {
+    this.records.push({ ...record, id });
+  }
+  async list() {
+    return [...this.records];
+  }
+  async blob(id) {
+    return new Blob(this.parts.get(id));
+  }
+  async remove(id) {
+    this.parts.delete(id);
+    this.records = this.records.filter((record) => record.id !== id);
+  }
+}
+
 /** Bytes that start with "BAD" fail as a damaged package does. */
 export class Cultivar {
   info = { module: "simd128", backend: "fake", version: "0.0.0", abiVersion: 1 };
@@ -124,13 +164,13 @@ export class Cultivar {
     return new Cultivar();
   }
   async openPackage(blob, { signal, onProgress, onCard } = {}) {
-    const totalBytes = blob.size;
+    const { size: totalBytes } = typeof blob === "function" ? (blob = await blob()) : blob;
     onProgress?.({ phase: "read", doneBytes: 0, totalBytes });
     if ((await blob.slice(13, 16).text()) === "BAD") {
       throw new CultivarError("Section config, byte 64: the digest is wrong", 110, "package");
     }
     const card = fakeCard({ file_bytes: totalBytes });
-    onCard?.(card);
+    await onCard?.(card);
     for (let step = 1; step <= 4; step += 1) {
       await pause(this.pace_ms);
       checkStopped(signal);
@@ -139,11 +179,26 @@ export class Cultivar {
     this.packages.push(new FakePackage(card, this));
     return this.packages.at(-1);
   }
-  async importPackage(files, { signal, format, onProgress } = {}) {
+  async importPackage(files, { signal, format, onPlan, onProgress, sink } = {}) {
     this.imported = { names: files.map((file) => file.name), format };
-    await pause(this.pace_ms);
-    checkStopped(signal);
-    onProgress?.({ phase: "import", doneBytes: 1, totalBytes: 1 });
-    return new Blob([new Uint8Array(64)]);
+    try {
+      const { memory, n_parameters, context_len } = fakeCard();
+      await onPlan?.({ formats: { f32: 9, q8_0: 8 }, memory, n_parameters, context_len });
+      await pause(this.pace_ms);
+      checkStopped(signal);
+      onProgress?.({ phase: "import", doneBytes: 1, totalBytes: 1 });
+      const data = new Uint8Array(64);
+      if (!sink) return new Blob([data]);
+      await sink.write({ position: 0, data });
+      await sink.close();
+      return data.length;
+    } catch (error) {
+      await sink?.abort(error);
+      throw error;
+    }
+  }
+  async exportPackage(blob, format) {
+    this.exported = { bytes: blob.size, format };
+    return { files: [{ name: "", blob }], report: { notes: ["one tensor became q8_0"] } };
   }
 }

@@ -1,4 +1,4 @@
-/** Which file is what, and what a handful of them means: no names looked at, contents only. */
+/** Which file is what, told by contents where they tell, and what a handful of them means. */
 import assert from "node:assert/strict";
 import test from "node:test";
 import { packageName, sortFiles } from "../../lab/commands/sort-files.js";
@@ -31,6 +31,11 @@ const FILES = [
   [[...u32s(7), ...f32(0), ...u32s(5), ...text("<unk>")], 6227, "tokenizer"],
   [[...u32s(27), ...f32(-12.5), ...u32s(3), ...text("abc")], 900, "tokenizer"],
   [text("GGUF\x03\0\0\0"), 900, "gguf"],
+  [text("{\"a\": 1}"), 8, "companion", "config.json"],
+  [text("{\"a\": 1}"), 8, "companion", "model.safetensors.index.json"],
+  [[10, 9, 10, 5], 8, "companion", "tokenizer.model"],
+  [text("{\"a\": 1}"), 8, "text", "package.json"],
+  [text("PK\x03\x04 etc"), 900, "pickle", "pytorch_model.bin"],
   [text("PK\x03\x04 etc"), 900, "zip"],
   [[0x1f, 0x8b, 8, 0], 900, "gzip"],
   [[...u32s(40, 0), ...text('{"a":{}}')], 900, "safetensors"],
@@ -43,9 +48,9 @@ const FILES = [
 ];
 
 test("each file is told by its first bytes", () => {
-  for (const [bytes, len, kind] of FILES) {
+  for (const [bytes, len, kind, name] of FILES) {
     const head = new Uint8Array(bytes).slice(0, HEAD_BYTES);
-    assert.equal(fileKind(head, len).kind, kind, `${bytes.slice(0, 8)}`);
+    assert.equal(fileKind(head, len, name).kind, kind, `${bytes.slice(0, 8)} ${name}`);
     assert.match(fileKind(head, len).what, /^an? /);
   }
 });
@@ -67,48 +72,83 @@ test("a checkpoint's header is described", () => {
 });
 
 const entry = (kind, name = kind) => ({ file: { name }, kind: { kind } });
+const names = (entries) => entries.map(({ file }) => file.name);
 
 test("both halves of a pair are imported, in any order, at once or one after the other", () => {
   for (const order of [["checkpoint", "tokenizer"], ["tokenizer", "checkpoint"]]) {
     const [first, second] = order.map((kind) => entry(kind));
-    const together = sortFiles([first, second], {});
-    assert.deepEqual(together.pair, { [order[0]]: first, [order[1]]: second });
-    assert.deepEqual(together.kept, {});
-    const half = sortFiles([first], {});
-    assert.equal(half.pair, null);
-    assert.deepEqual(half.kept, { [order[0]]: first });
-    assert.deepEqual(sortFiles([second], half.kept).pair, together.pair);
+    const together = sortFiles([first, second], []);
+    assert.deepEqual(names(together.set).sort(), ["checkpoint", "tokenizer"]);
+    assert.deepEqual([together.kept, together.missing], [[], ""]);
+    const half = sortFiles([first], []);
+    assert.equal(half.set, null);
+    assert.deepEqual(half.kept, [first]);
+    assert.match(half.missing, order[0] === "tokenizer" ? /checkpoint/ : /tokenizer/);
+    assert.deepEqual(names(sortFiles([second], half.kept).set).sort(), names(together.set).sort());
   }
 });
 
 test("a package is opened alone; what else came along is named", () => {
   const files = [entry("tokenizer"), entry("package", "a"), entry("package", "b"), entry("text")];
-  const kept = { checkpoint: entry("checkpoint") };
+  const kept = [entry("checkpoint")];
   const sorted = sortFiles(files, kept);
   assert.equal(sorted.open.file.name, "a");
-  assert.equal(sorted.pair, null);
+  assert.equal(sorted.set, null);
   assert.equal(sorted.kept, kept);
-  assert.deepEqual(sorted.ignored.map(({ file }) => file.name), ["b", "tokenizer"]);
-  assert.deepEqual(sorted.refused.map(({ file }) => file.name), ["text"]);
+  assert.deepEqual(names(sorted.ignored), ["tokenizer", "b"]);
+  assert.deepEqual(names(sorted.refused), ["text"]);
 });
 
 test("a later half replaces the kept one; a second one in the same drop is left out", () => {
-  const kept = { checkpoint: entry("checkpoint", "old") };
-  assert.equal(sortFiles([entry("checkpoint", "new")], kept).kept.checkpoint.file.name, "new");
-  const sorted = sortFiles([entry("checkpoint", "one"), entry("checkpoint", "two")], {});
-  assert.equal(sorted.kept.checkpoint.file.name, "one");
-  assert.equal(sorted.ignored[0].file.name, "two");
+  const kept = [entry("checkpoint", "old")];
+  assert.deepEqual(names(sortFiles([entry("checkpoint", "new")], kept).kept), ["new"]);
+  const sorted = sortFiles([entry("checkpoint", "one"), entry("checkpoint", "two")], []);
+  assert.deepEqual(names(sorted.kept), ["one"]);
+  assert.deepEqual(names(sorted.ignored), ["two"]);
 });
 
-test("a bad file alone does not start the pair that waits", () => {
-  const kept = { checkpoint: entry("checkpoint") };
+test("a bad file alone does not start what waits", () => {
+  const kept = [entry("checkpoint")];
   const sorted = sortFiles([entry("text")], kept);
-  assert.equal(sorted.pair, null);
+  assert.equal(sorted.set, null);
   assert.deepEqual(sorted.kept, kept);
 });
 
-test("an imported package is named after its checkpoint and format", () => {
-  assert.equal(packageName("stories260K.bin", "keep"), "stories260K.slm");
-  assert.equal(packageName("a.b.bin", "q8_0"), "a.b-q8_0.slm");
-  assert.equal(packageName(".bin", "f16"), "model-f16.slm");
+test("one GGUF file is a model; parts wait for one another", () => {
+  const two = sortFiles([entry("gguf", "a.gguf"), entry("gguf", "b.gguf")], []);
+  assert.deepEqual([names(two.set), names(two.ignored)], [["a.gguf"], ["b.gguf"]]);
+  const part = (number) => entry("gguf", `m-0000${number}-of-00003.gguf`);
+  const some = sortFiles([part(3), part(1)], []);
+  assert.deepEqual([some.set, some.missing, some.kept.length], [null, "part 2 of 3", 2]);
+  const all = sortFiles([part(2), part(2)], some.kept);
+  assert.equal(all.set.length, 3);
+  const other = sortFiles([entry("gguf", "b.gguf")], some.kept);
+  assert.deepEqual(names(other.set), ["b.gguf"]);
+  assert.equal(packageName(all.set, "keep"), "m.slm");
+});
+
+test("a Hugging Face folder needs weights, config and a tokenizer; the rest comes along", () => {
+  const weights = entry("safetensors", "model.safetensors");
+  const [config, tokenizer, extra] = ["config.json", "tokenizer.json", "merges.txt"]
+    .map((name) => entry("companion", name));
+  const first = sortFiles([weights, entry("text", "README.md")], []);
+  assert.match(first.missing, /config\.json, tokenizer\.json/);
+  const second = sortFiles([config], first.kept);
+  assert.equal(second.missing, "tokenizer.json");
+  const third = sortFiles([tokenizer, extra], second.kept);
+  assert.equal(third.set.length, 4);
+  assert.match(sortFiles([config, tokenizer], []).missing, /weights/);
+  const shard = (n) => entry("safetensors", `model-0000${n}-of-00002.safetensors`);
+  assert.equal(sortFiles([config, tokenizer, shard(2)], []).missing, "part 1 of 2");
+  assert.equal(sortFiles([config, tokenizer, shard(2), shard(1)], []).set.length, 4);
+  const mixed = sortFiles([entry("gguf", "a.gguf"), weights, config, tokenizer], []);
+  assert.deepEqual([names(mixed.set), names(mixed.ignored)], [["a.gguf"], ["model.safetensors"]]);
+});
+
+test("an imported package is named after its folder or its file, and the format", () => {
+  const named = (name, format, folder) => packageName([{ file: { name, folder } }], format);
+  assert.equal(named("stories260K.bin", "keep"), "stories260K.slm");
+  assert.equal(named("a.b.bin", "q8_0"), "a.b-q8_0.slm");
+  assert.equal(named(".bin", "f16"), "model-f16.slm");
+  assert.equal(named("model.safetensors", "keep", "SmolLM2"), "SmolLM2.slm");
 });

@@ -4,7 +4,7 @@ import test from "node:test";
 import { event } from "../../lab/state/events.js";
 import { initialState, reduce } from "../../lab/state/reducers.js";
 import {
-  diagnosticsDocument, isOtherModel, jobProgress, linkedWeights, missingRole, runObstacle,
+  diagnosticsDocument, isOtherModel, jobProgress, linkedWeights, runObstacle,
   runTimes, shownCard, shownTurns, titleOf,
 } from "../../lab/state/selectors.js";
 import { fakeCard } from "./fake-kit.js";
@@ -44,6 +44,14 @@ test("rate and time left count from the start of the phase", () => {
   });
 });
 
+test("a pause does not count", () => {
+  const state = play(["jobStarted", { kind: "import", name: "m.slm", ms: 0 }],
+    progress("import", 100, 1000), ["jobPaused", { isPaused: true, ms: 2000 }],
+    ["jobPaused", { isPaused: false, ms: 9000 }], progress("import", 500, 10_000));
+  assert.equal(jobProgress(state.intake.job).bytesPerSecond, 500 / 3);
+  assert.equal(state.intake.job.isPaused, false);
+});
+
 test("tokens per second count what came after the first arrival", () => {
   const state = play(
     run(1000), ["tokensArrived", { ...AT, tokens: tokens(3), ms: 1050 }],
@@ -77,13 +85,6 @@ test("the card of a file being opened is shown before, and instead of, the open 
   assert.equal(shownCard(read).isLoading, true);
   const ended = reduce(read, event("jobEnded"));
   assert.equal(shownCard(ended).name, "m.slm");
-});
-
-test("the missing half of a pair is named", () => {
-  const file = { name: "f", bytes: 1, note: "" };
-  assert.equal(missingRole({ kept: {} }), null);
-  assert.equal(missingRole({ kept: { checkpoint: file } }), "tokenizer");
-  assert.equal(missingRole({ kept: { tokenizer: file } }), "checkpoint");
 });
 
 test("a link made with another model is told apart", () => {

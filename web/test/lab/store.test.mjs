@@ -29,6 +29,7 @@ test("no reducer changes the state it was given", () => {
   const fields = {
     info: {}, message: { title: "t", detail: "d" }, reason: "r", theme: "dark", name: "seed",
     text: "7", fragment: "v=1&seed=4", kept: {}, role: "tokenizer", kind: "open", ms: 1,
+    list: [], room: null, isPaused: true, question: "q", missing: "",
     progress: { phase: "read", doneBytes: 1, totalBytes: 2 }, card: {}, model: { card: {} },
     stopReason: "max_tokens", report: {}, id: 1, session: 1, turn: 0, parent: null, tokens: [],
     seed: "0", values: {}, presets: {},

@@ -1,0 +1,72 @@
+/**
+ * Commands about packages that are there already: keep the open one in this browser, delete a
+ * kept one, save either as a file of this or another program.
+ */
+import { event } from "../state/events.js";
+import { messageOfError, note } from "./advice.js";
+import { mainFormat } from "./open-files.js";
+import { saveBlob } from "./records.js";
+
+/** `files` are the commands that list and open, `jobs` runs jobs, `desk` holds the open package. */
+export function createKeepCommands({ store, desk, jobs, files }) {
+  const dispatch = (type, fields) => store.dispatch(event(type, fields));
+  const raise = (message) => dispatch("messageRaised", { message });
+
+  /** Does `work()` and lists what is kept then; a failure is a message. */
+  async function change(title, work) {
+    try {
+      await work();
+    } catch (error) {
+      raise(messageOfError(title, error));
+    }
+    await files.readLibrary();
+  }
+
+  /** A kept record's bytes or, without one, the open package's. */
+  async function sourceOf(record) {
+    if (record) return (await desk.library).blob(record.id);
+    return typeof desk.source === "function" ? desk.source() : desk.source;
+  }
+
+  return {
+    /** Copies the open package into the browser's storage. */
+    async keepModel() {
+      const { name, card, imported } = store.state.model;
+      await jobs.runJob("keep", name, async (options) => {
+        const library = await desk.library;
+        const id = await library.copy(await sourceOf(), options);
+        const format = mainFormat(card.formats);
+        const bytes = card.file_bytes;
+        await library.commit(id, { name, imported, format, bytes, added: Date.now() });
+        desk.source = () => library.blob(id);
+        dispatch("modelKept", { id });
+      });
+      await files.readLibrary();
+    },
+    deleteStored: ({ id, name }) => change(`${name} could not be deleted`, async () =>
+      (await desk.library).remove(id)),
+    /** Asks the browser not to clear the page's storage when it needs room. */
+    askToPersist: () => change("The browser could not be asked", async () => {
+      if (await desk.storage.persist()) return;
+      raise(note("The browser promised nothing", "It may clear kept models when it needs room.",
+        "Save important ones as files, or try again once you use this page more often."));
+    }),
+    /** Saves a kept package, or the open one, as "slm", "gguf" or "safetensors". */
+    async savePackage(format, record) {
+      const { name } = record ?? store.state.model;
+      const stem = name.replace(/\.slm$/, "");
+      if (format === "slm") {
+        await change(`${name} could not be saved`, async () =>
+          saveBlob(await sourceOf(record), `${stem}.slm`));
+        return;
+      }
+      await jobs.runJob("export", `${stem} as ${format}`, async ({ onCard, ...options }) => {
+        const kit = await desk.kit;
+        const made = await kit.exportPackage(await sourceOf(record), format, options);
+        for (const file of made.files) saveBlob(file.blob, file.name || `${stem}.${format}`);
+        const { notes } = made.report;
+        if (notes.length > 0) raise(note(`${stem} was saved with changes`, notes.join(" ")));
+      });
+    },
+  };
+}

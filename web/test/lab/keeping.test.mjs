@@ -1,0 +1,87 @@
+/** Commands about packages that are kept: imported into storage, opened from it, saved, deleted. */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { CultivarError } from "./fake-kit.js";
+import { checkpointFile, packageFile, setUp, tokenizerFile, until } from "./lab-desk.js";
+
+test("an import is kept and opens again without its files", async () => {
+  const { store, files, library, keeping } = await setUp();
+  await files.openFiles([checkpointFile(), tokenizerFile()]);
+  const [record] = store.state.library.list;
+  assert.equal(record.name, "stories.slm");
+  assert.deepEqual([record.bytes, record.format], [64, "q8_0"]);
+  assert.equal(store.state.model.id, record.id);
+  await files.openFiles([packageFile("other.slm")]);
+  assert.equal(store.state.model.id, null);
+  await files.openStored(record);
+  assert.deepEqual([store.state.model.name, store.state.model.id], ["stories.slm", record.id]);
+  assert.deepEqual(store.state.model.imported.from, ["stories.bin", "tokenizer.bin"]);
+  await keeping.deleteStored(record);
+  assert.deepEqual(store.state.library.list, []);
+  assert.equal(library.parts.size, 0);
+});
+
+test("a stopped import, one without room and one that does not open keep nothing", async () => {
+  const { store, files, jobs, kit, library } = await setUp();
+  kit.pace_ms = 5;
+  const importing = files.openFiles([checkpointFile(), tokenizerFile()]);
+  await until(store, (state) => state.intake.job?.card);
+  jobs.stopJob();
+  await importing;
+  assert.match(store.state.messages.list[0].title, /was not imported/);
+  library.room = 10;
+  await files.importAgain();
+  assert.match(store.state.messages.list[0].advice, /Delete models that are kept/);
+  library.room = Infinity;
+  kit.openPackage = () => Promise.reject(new CultivarError("the digest is wrong", 110, "package"));
+  await files.importAgain();
+  assert.match(store.state.messages.list[0].detail, /digest/);
+  assert.deepEqual([library.parts.size, library.records.length], [0, 0]);
+  kit.openPackage = () => Promise.reject(new CultivarError("out of memory", 251, "model"));
+  await files.importAgain();
+  assert.equal(store.state.library.list.length, 1, "what is whole is kept");
+});
+
+test("where nothing can be kept, an import still opens", async () => {
+  const { store, files } = await setUp({ library: null });
+  await files.openFiles([checkpointFile(), tokenizerFile()]);
+  assert.equal(store.state.model.name, "stories.slm");
+  assert.deepEqual([store.state.model.id ?? null, store.state.library.list], [null, null]);
+});
+
+test("the open package is kept when asked, and saved as other files", async () => {
+  globalThis.document = { createElement: () => ({ click() {} }) };
+  try {
+    const { store, files, keeping, kit } = await setUp();
+    await files.openFiles([packageFile("a.slm")]);
+    await keeping.keepModel();
+    assert.equal(store.state.library.list[0].name, "a.slm");
+    assert.equal(store.state.model.id, store.state.library.list[0].id);
+    for (const record of [undefined, store.state.library.list[0]]) {
+      await keeping.savePackage("gguf", record);
+      assert.deepEqual(kit.exported, { bytes: 113, format: "gguf" });
+      assert.match(store.state.messages.list[0].detail, /became q8_0/);
+      await keeping.savePackage("slm", record);
+    }
+    await keeping.savePackage("slm", { id: "gone", name: "gone.slm" });
+  } finally {
+    delete globalThis.document;
+  }
+});
+
+test("a model that may not fit is asked about before its weights are read", async () => {
+  const { store, files, jobs } = await setUp({ device_bytes: 2 ** 20 });
+  const opening = files.openFiles([packageFile("a.slm")]);
+  await until(store, (state) => state.intake.job?.question);
+  assert.match(store.state.intake.job.question, /needs about 1\.7 MiB/);
+  jobs.goOn();
+  await opening;
+  assert.equal(store.state.model.name, "a.slm");
+  const importing = files.openFiles([checkpointFile(), tokenizerFile()]);
+  await until(store, (state) => state.intake.job?.question);
+  files.openFiles([packageFile("b.slm")]);
+  await until(store, (state) => state.intake.job?.name === "b.slm" && state.intake.job.question);
+  jobs.stopJob();
+  assert.equal(store.state.model.name, "a.slm");
+  importing.catch(() => {});
+});
