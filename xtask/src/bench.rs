@@ -17,6 +17,7 @@ const MODULES: &[&str] = &["relaxed", "simd128", "scalar"];
 
 /// What can be measured, in the order in which it is.
 const PHASES: &[&str] = &[
+    "roofline",
     "instantiate",
     "load",
     "first",
@@ -25,6 +26,8 @@ const PHASES: &[&str] = &[
     "memory",
     "chat",
     "forks",
+    "batch",
+    "profile",
     "workers",
 ];
 
@@ -37,6 +40,7 @@ struct Choice {
     phases: Vec<&'static str>,
     repeats: u32,
     out: Option<String>,
+    peers: Option<String>,
 }
 
 impl Choice {
@@ -53,12 +57,27 @@ impl Choice {
                 .number("--repeats", 1, 100)?
                 .unwrap_or(if quick { 1 } else { 3 }),
             out: given.value("--out").map(String::from),
+            peers: peers(given)?,
         })
     }
 
     fn has_wasm(&self) -> bool {
-        self.engines.iter().any(|engine| *engine != "native")
+        self.peers.is_some() || self.engines.iter().any(|engine| *engine != "native")
     }
+
+    fn has_phase(&self, names: &[&str]) -> bool {
+        self.phases.iter().any(|phase| names.contains(phase))
+    }
+}
+
+/// The folder of `--peers`, whole, since their bench runs in it.
+fn peers(given: &Given) -> TaskResult<Option<String>> {
+    let Some(folder) = given.value("--peers") else {
+        return Ok(None);
+    };
+    let missing = |error| TaskError::Usage(format!("--peers {folder}: {error}"));
+    let whole = Path::new(folder).canonicalize().map_err(missing)?;
+    Ok(Some(whole.to_string_lossy().into_owned()))
 }
 
 /// The names in a flag's list, separated by commas; "all" is all of them.
@@ -99,6 +118,9 @@ pub fn run(given: &Given) -> TaskResult {
     let mut measure = Command::new(&node);
     if choice.has_wasm() {
         wasm::build(choice.modules.contains(&"scalar"), false)?;
+        if choice.has_phase(&["batch", "profile"]) {
+            wasm::build_bench()?;
+        }
         npm_tools::install(Wanted::All)?;
         let mounts = vec![
             ("", workspace::root().join("web")),
@@ -115,7 +137,7 @@ pub fn run(given: &Given) -> TaskResult {
             "CULTIVAR_NODE_FLAGS",
             npm_tools::relaxed_flags(&node).join(" "),
         );
-        if choice.engines.contains(&"chromium") {
+        if choice.engines.contains(&"chromium") || choice.peers.is_some() {
             measure.env("CHROMIUM", chromium::find_or_install()?);
         }
     }
@@ -164,8 +186,10 @@ fn plan(choice: &Choice, folder: &Path) -> String {
     let _ = write!(out, ",\"cases\":[{}]", cases.join(","));
     let cli = workspace::target_dir().join("release/cultivar");
     let _ = write!(out, ",\"cli\":{}", quoted(&cli.to_string_lossy()));
-    if let Some(file) = &choice.out {
-        let _ = write!(out, ",\"out\":{}", quoted(file));
+    for (key, value) in [("out", &choice.out), ("peers", &choice.peers)] {
+        if let Some(text) = value {
+            let _ = write!(out, ",\"{key}\":{}", quoted(text));
+        }
     }
     out.push('}');
     out

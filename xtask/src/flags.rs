@@ -110,9 +110,15 @@ const TASKS: &[Task] = &[
             value(
                 "--phases",
                 "LIST",
-                "instantiate, load, first, prefill, decode, memory, chat, forks, workers (all)",
+                "roofline, instantiate, load, first, prefill, decode, memory, chat, forks, batch, \
+                 profile, workers (all)",
             ),
             value("--repeats", "N", "rounds over all measurements (3)"),
+            value(
+                "--peers",
+                "FOLDER",
+                "beside a bench of other runtimes there: docs/performance.md",
+            ),
             value("--out", "FILE", "also write every single measurement there"),
         ],
     },

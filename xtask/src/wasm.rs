@@ -18,6 +18,18 @@ struct Variant {
     rust_features: &'static str,
     opt_features: &'static [&'static str],
     kind: Kind,
+    /// An engine to be measured, with verbs and an import that none has that ships.
+    is_bench: bool,
+}
+
+impl Variant {
+    /// The cargo feature of `cultivar-wasm`.
+    fn feature(&self) -> &'static str {
+        match self.is_bench {
+            true => "bench",
+            false => self.kind.part().feature(),
+        }
+    }
 }
 
 const SIMD128: Variant = Variant {
@@ -26,6 +38,7 @@ const SIMD128: Variant = Variant {
     rust_features: "+simd128",
     opt_features: &["--enable-simd"],
     kind: Kind::Simd128,
+    is_bench: false,
 };
 
 const RELAXED: Variant = Variant {
@@ -34,6 +47,7 @@ const RELAXED: Variant = Variant {
     rust_features: "+simd128,+relaxed-simd",
     opt_features: &["--enable-simd", "--enable-relaxed-simd"],
     kind: Kind::Relaxed,
+    is_bench: false,
 };
 
 /// Made small, not fast: it waits for the disk, and its work is done once per file.
@@ -43,6 +57,7 @@ const PACKER: Variant = Variant {
     rust_features: "+simd128",
     opt_features: &["--enable-simd"],
     kind: Kind::Packer,
+    is_bench: false,
 };
 
 const SCALAR: Variant = Variant {
@@ -51,7 +66,24 @@ const SCALAR: Variant = Variant {
     rust_features: "",
     opt_features: &[],
     kind: Kind::Scalar,
+    is_bench: false,
 };
+
+/// Engines for measurements alone, with a clock that they ask their host for. Never shipped.
+const BENCH: &[Variant] = &[
+    Variant {
+        file: "cultivar-bench.wasm",
+        folder: "wasm-bench-simd128",
+        is_bench: true,
+        ..SIMD128
+    },
+    Variant {
+        file: "cultivar-bench-relaxed.wasm",
+        folder: "wasm-bench-relaxed",
+        is_bench: true,
+        ..RELAXED
+    },
+];
 
 /// What rustc's wasm32 target turns on by itself; wasm-opt must be told.
 const BASE_FEATURES: &[&str] = &[
@@ -92,6 +124,14 @@ pub fn build(scalar: bool, debug_names: bool) -> TaskResult {
     demo::place()
 }
 
+/// The bench's own modules.
+pub fn build_bench() -> TaskResult {
+    let toolchain = wasm_toolchain::find_or_install()?;
+    let optimizer = optimizer();
+    let mut variants = BENCH.iter();
+    variants.try_for_each(|variant| build_one(&toolchain, variant, optimizer.as_deref(), false))
+}
+
 /// wasm-opt, installed if it can be. Without it the modules are larger, but work the same.
 fn optimizer() -> Option<PathBuf> {
     if let Err(TaskError::Failed(reason) | TaskError::Usage(reason)) =
@@ -115,7 +155,7 @@ fn build_one(
         .args(["--quiet", "-p", "cultivar-wasm", "--lib", "--target-dir"])
         .arg(&target_dir)
         .args(["--no-default-features", "--features"])
-        .arg(variant.kind.part().feature());
+        .arg(variant.feature());
     let profile = variant.kind.part().feature();
     build.args(["--profile", profile]);
     if debug_names {
@@ -131,10 +171,12 @@ fn build_one(
         Some(script) => optimize(script, variant, &built, debug_names)?,
     };
     let bytes = read(&finished)?;
-    module_check::check(&bytes, variant.kind).map_err(|error| match error {
-        TaskError::Failed(reason) => TaskError::Failed(format!("{}: {reason}", variant.file)),
-        other => other,
-    })?;
+    if !variant.is_bench {
+        module_check::check(&bytes, variant.kind).map_err(|error| match error {
+            TaskError::Failed(reason) => TaskError::Failed(format!("{}: {reason}", variant.file)),
+            other => other,
+        })?;
+    }
     let out = folder().join(variant.file);
     std::fs::create_dir_all(folder())
         .and_then(|()| std::fs::write(&out, &bytes))

@@ -7,6 +7,7 @@ import { Engine } from "../../runtime/engine.js";
 import { loadPackage } from "../../runtime/package-loader.js";
 import { queuePrompt, runSession } from "../../runtime/session-runner.js";
 import { SESSION_STEP } from "../../runtime/abi.js";
+import { costs } from "./costs.js";
 
 /** More rows than any engine takes at once: steps as long as they can be. */
 const WHOLE = 1 << 20;
@@ -87,7 +88,9 @@ export class Job {
   async #rates() {
     const { max } = Math;
     if (this.#phases.has("prefill")) {
-      this.figures.prefill_128 = 128e3 / this.#generate("128", 128, 1).firstMs;
+      const rate = 128e3 / this.#generate("128", 128, 1).firstMs;
+      this.figures.prefill_128 = rate;
+      this.figures.prefill_products_gmacs = (rate * this.#prefillMacs()) / 1e9;
       if (this.card.config.context_len > 512) {
         this.figures.prefill_512 = 512e3 / this.#generate("512", 512, 1).firstMs;
       }
@@ -104,8 +107,15 @@ export class Job {
       const { firstMs, decodeMs, digest } = this.#generate("decode", 8, N_DECODE);
       this.figures.decode_128 = ((N_DECODE - 1) * 1e3) / decodeMs;
       this.figures.first_warm_ms = firstMs;
+      this.figures.decode_weights_gbs = (this.figures.decode_128 * costs(this.card).bytes) / 1e9;
       this.digest = digest;
     }
+  }
+
+  /** Products per token of a prompt of 128, whose last token alone has logits. */
+  #prefillMacs() {
+    const { macs, parts } = costs(this.card);
+    return macs - (parts.output.macs * 127) / 128;
   }
 
   /** A second prompt behind a long chat, the same in an empty context, and all of it anew. */

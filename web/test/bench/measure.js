@@ -9,8 +9,16 @@ import { promptIds } from "./job.js";
  * @param {{file: string, url: string, phases: string[], seed: number}} job module file, package
  *   below this origin, phases of job.js
  */
-export function measure(job) {
-  const worker = new Worker(new URL("./measure-worker.js", import.meta.url), { type: "module" });
+export const measure = (job) => inWorker("./measure-worker.js", job);
+
+/** The same of the bench's own modules; phases of batches.js. */
+export const measureBatches = (job) => measure({ ...job, batches: true });
+
+/** Times the roofline's loops. */
+export const measureRoofline = (job) => inWorker("./roofline-worker.js", job);
+
+function inWorker(script, job) {
+  const worker = new Worker(new URL(script, import.meta.url), { type: "module" });
   return new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => {
       worker.terminate();

@@ -9,7 +9,11 @@ import { MODULE_FILES } from "../../runtime/features.js";
 import { inBrowser } from "./browser.mjs";
 import { casesBelowFloor } from "./floor.mjs";
 import { measureNative } from "./native.mjs";
+import { PEER_ENGINES, makePackage, measurePeer, peerModel } from "./peers.mjs";
+import { measureRoofline } from "./roofline-run.mjs";
+import { profileTable } from "./profile.mjs";
 import { caseTable, environmentLine, short } from "./table.mjs";
+import { targetTable } from "./targets.mjs";
 
 /** The scalar module is built for measurements only, so the kit does not know it. */
 const FILES = { ...MODULE_FILES, scalar: "cultivar-scalar.wasm" };
@@ -21,18 +25,27 @@ const nodeFlags = (process.env.CULTIVAR_NODE_FLAGS ?? "").split(" ").filter(Bool
 const engines = plan.engines.flatMap((engine) =>
   engine === "native" ? [engine] : plan.modules.map((module) => `${engine} ${module}`));
 
+/** Modules for measurements alone: several sessions in one batch, and the profile. */
+const BENCH_FILES = { relaxed: "cultivar-bench-relaxed.wasm", simd128: "cultivar-bench.wasm" };
+const BENCH_PHASES = ["batch", "profile"];
+
 function measureNode(job) {
   const script = new URL("./measure-node.mjs", import.meta.url).pathname;
   const args = [...nodeFlags, script, JSON.stringify(job)];
   return JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" }));
 }
 
+/** All phases, each group in a browser of its own. */
 async function measureChromium(job) {
-  const phases = job.phases.filter((phase) => phase !== "workers");
-  const result = phases.length > 0 ? await inBrowser("measure", job) : { figures: {} };
-  if (!job.phases.includes("workers") || job.module === "scalar") return result;
-  const { figures, browser } = await inBrowser("measureWorkers", job);
-  return { ...result, browser, figures: { ...result.figures, ...figures } };
+  const isOf = (group) => job.phases.some((phase) => group.includes(phase));
+  const others = job.phases.filter((phase) => ![...BENCH_PHASES, "workers"].includes(phase));
+  const parts = [];
+  if (others.length > 0) parts.push(await inBrowser("measure", job));
+  const file = BENCH_FILES[job.module];
+  if (file && isOf(BENCH_PHASES)) parts.push(await inBrowser("measureBatches", { ...job, file }));
+  if (file && isOf(["workers"])) parts.push(await inBrowser("measureWorkers", job));
+  const figures = Object.assign({}, ...parts.map((part) => part.figures));
+  return Object.assign({}, ...parts, { figures });
 }
 
 function measure(engine, { path, shape, format }, round) {
@@ -43,27 +56,54 @@ function measure(engine, { path, shape, format }, round) {
   return host === "node" ? measureNode(job) : measureChromium(job);
 }
 
+/** What is measured in a round, one after the other: `{ case, engine, measure }`. */
+function* jobs(round) {
+  if (plan.phases.includes("roofline") && plan.engines.includes("chromium")) {
+    yield { case: "roofline", engine: "chromium", measure: measureRoofline };
+  }
+  for (const one of plan.cases) {
+    const name = `${one.shape} ${one.format}`;
+    for (const engine of engines) {
+      yield { case: name, engine, measure: () => measure(engine, one, round) };
+    }
+    const model = plan.peers && peerModel(plan.peers, one);
+    if (!model) continue;
+    makePackage(plan.cli, plan.peers, model);
+    for (const engine of PEER_ENGINES) {
+      yield { case: name, engine, measure: () => measurePeer(plan.peers, engine, model) };
+    }
+  }
+}
+
 /** One sample per (round, case, engine); a failed one carries its reason. */
 async function runRounds() {
   const samples = [];
   for (let round = 1; round <= plan.repeats; round += 1) {
-    for (const one of plan.cases) {
-      for (const engine of engines) {
-        const sample = { round, case: `${one.shape} ${one.format}`, engine };
-        try {
-          Object.assign(sample, await measure(engine, one, round));
-        } catch (error) {
-          sample.error = String(error.message ?? error).slice(0, 400);
-        }
-        const { decode_128: decode, prefill_128: prefill } = sample.figures ?? {};
-        const rates = `prefill ${short(prefill)}, decode ${short(decode)} tokens/s`;
-        const shown = sample.error ? `failed: ${sample.error}` : rates;
-        console.log(`round ${round}  ${sample.case}  ${engine}: ${shown}`);
-        samples.push(sample);
+    for (const { measure: run, ...sample } of jobs(round)) {
+      Object.assign(sample, { round });
+      try {
+        Object.assign(sample, await run());
+      } catch (error) {
+        sample.error = String(error.message ?? error).slice(0, 400);
       }
+      const { decode_128: decode, prefill_128: prefill } = sample.figures ?? {};
+      const rates = `prefill ${short(prefill)}, decode ${short(decode)} tokens/s`;
+      const shown = sample.error ? `failed: ${sample.error}` : rates;
+      console.log(`round ${round}  ${sample.case}  ${sample.engine}: ${shown}`);
+      samples.push(sample);
+      write(samples);
     }
   }
   return samples;
+}
+
+/** Keeps what there is so far, so that a run that is stopped is not lost. */
+function write(samples) {
+  if (!plan.out) return;
+  const browser = samples.find((one) => one.browser)?.browser;
+  const environment = environmentLine(browser);
+  const record = { schema: "cultivar.bench.v2", began, environment, plan, samples };
+  writeFileSync(plan.out, `${JSON.stringify(record, null, 1)}\n`);
 }
 
 /** All engines must have written the same run: a fast wrong answer is no measurement. */
@@ -81,12 +121,14 @@ const began = environmentLine();
 const samples = await runRounds();
 const environment = environmentLine(samples.find((one) => one.browser)?.browser);
 console.log(`\nbefore: ${began}\nafter: ${environment}`);
-const names = plan.cases.map(({ shape, format }) => `${shape} ${format}`);
-for (const name of names) console.log(`\n${caseTable(samples, name, engines)}`);
-if (plan.out) {
-  const record = { schema: "cultivar.bench.v2", began, environment, plan, samples };
-  writeFileSync(plan.out, `${JSON.stringify(record, null, 1)}\n`);
+for (const name of new Set(samples.map((one) => one.case))) {
+  const ofCase = new Set(samples.filter((one) => one.case === name).map((one) => one.engine));
+  console.log(`\n${caseTable(samples, name, [...ofCase])}`);
 }
+for (const one of samples.filter((each) => each.profile)) {
+  console.log(`\n${profileTable(one, samples)}`);
+}
+console.log(`\n${targetTable(samples)}`);
 const differing = disagreements(samples);
 for (const key of differing) console.error(`run digests differ between engines: ${key}`);
 const slow = casesBelowFloor(samples);

@@ -7,6 +7,7 @@ use super::engine::Engine;
 use super::error::ModelError;
 use super::forward::Row;
 use super::linear::{self, Target};
+use super::profile::{Part, note};
 use crate::kernels::elementwise;
 use crate::kv_cache::{HeadAddress, KvCache};
 use crate::package::schema::TensorRole::{
@@ -27,6 +28,7 @@ impl Engine {
             mixes,
             backend,
             options,
+            profiler,
             ..
         } = self;
         let (dims, n, backend) = (model.dims, rows.len(), *backend);
@@ -36,6 +38,7 @@ impl Engine {
         // All rows are stored before any is read, so that a token of this batch is seen by later
         // ones as it is stored.
         store_rows(kv, layer_idx, rows, (k, v), d_kv, dims.head_dim)?;
+        note(profiler, Part::Rotary);
         let attended = &mut ws.attended[..n * d_q];
         let group = dims.n_heads / dims.n_kv_heads;
         for (t, row) in rows.iter().enumerate() {
@@ -54,6 +57,7 @@ impl Engine {
                 kv.attend(backend, out, query, at, scores, view)?;
             }
         }
+        note(profiler, Part::Attention);
         let (x, out) = (&mut ws.x[..n * d_model], &mut ws.normed[..n * d_model]);
         let target = |role| Target::new(role, Some(layer_idx));
         linear::load(&mut ws.activations, backend, attended, d_q, [&layer.w_o]);
@@ -64,6 +68,7 @@ impl Engine {
             options.normalizer.rows_in_place(out, norm, target, mixes);
         }
         elementwise::add(x, out);
+        note(profiler, Part::Wo);
         Ok(())
     }
 
@@ -75,6 +80,7 @@ impl Engine {
             mixes,
             backend,
             options,
+            profiler,
             ..
         } = self;
         let (dims, backend) = (model.dims, *backend);
@@ -95,11 +101,13 @@ impl Engine {
             }
             None => x,
         };
+        note(profiler, Part::Norm);
         let x = &mut ws.activations;
         linear::load(x, backend, h, d_model, [&layer.w_q, &layer.w_k, &layer.w_v]);
         linear::multiply(backend, q, &layer.w_q, target(Wq), x, mixes);
         linear::multiply(backend, k, &layer.w_k, target(Wk), x, mixes);
         linear::multiply(backend, v, &layer.w_v, target(Wv), x, mixes);
+        note(profiler, Part::Qkv);
         if let Some(weight) = &layer.q_norm {
             normalizer.heads(q, d_q, weight, target(QNorm), mixes);
         }

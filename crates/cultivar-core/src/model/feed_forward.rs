@@ -3,6 +3,7 @@
 
 use super::engine::Engine;
 use super::linear::{self, Target};
+use super::profile::{Part, note};
 use crate::kernels::elementwise::{Nonlinearity, activate, add, gated};
 use crate::package::Activation;
 use crate::package::schema::TensorRole::{FfnNorm, FfnPostNorm, WDown, WGate, WUp};
@@ -36,6 +37,7 @@ impl Engine {
             mixes,
             backend,
             options,
+            profiler,
             ..
         } = self;
         let (d_model, d_ff, backend) = (model.dims.d_model, model.dims.d_ff, *backend);
@@ -53,6 +55,7 @@ impl Engine {
             }
             None => &*x,
         };
+        note(profiler, Part::Norm);
         let input = &mut ws.activations;
         let readers = layer.w_gate.iter().chain([&layer.w_up]);
         linear::load(input, backend, h, d_model, readers);
@@ -60,14 +63,17 @@ impl Engine {
         let hidden = match &layer.w_gate {
             Some(w_gate) => {
                 linear::multiply(backend, gate, w_gate, target(WGate), input, mixes);
+                note(profiler, Part::FfnIn);
                 gated(nonlinearity(options.activation), gate, up);
                 gate
             }
             None => {
+                note(profiler, Part::FfnIn);
                 activate(nonlinearity(options.activation), up);
                 up
             }
         };
+        note(profiler, Part::Activation);
         linear::load(input, backend, hidden, d_ff, [&layer.w_down]);
         linear::multiply(backend, out, &layer.w_down, target(WDown), input, mixes);
         if let Some(norm) = &layer.ffn_post_norm {
@@ -75,6 +81,7 @@ impl Engine {
             options.normalizer.rows_in_place(out, norm, target, mixes);
         }
         add(x, out);
+        note(profiler, Part::WDown);
     }
 }
 

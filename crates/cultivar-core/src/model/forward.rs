@@ -7,6 +7,7 @@
 use super::engine::Engine;
 use super::error::{ModelError, ModelErrorKind};
 use super::linear::{self, Target};
+use super::profile::{Part, note};
 use crate::kernels::elementwise;
 use crate::kv_cache::SequenceId;
 use crate::package::schema::TensorRole::{FinalNorm, PositionEmbedding, TokenEmbedding};
@@ -41,25 +42,17 @@ impl Engine {
         self.workspace
             .rope
             .prepare(rows.iter().map(|row| row.position));
-        self.note_part(0);
+        note(&mut self.profiler, Part::Embedding);
         for layer_idx in 0..self.model.dims.n_layers {
             self.keep_ffn_input(layer_idx, rows.len());
             self.attention(layer_idx, rows)?;
-            self.note_part(1);
             self.feed_forward(layer_idx, rows.len());
-            self.note_part(2);
         }
         self.compute_logits(rows);
-        self.note_part(3);
+        note(&mut self.profiler, Part::Output);
         Ok(for_each_run(rows, |sequence, n| {
             self.kv.commit(sequence, n)
         })?)
-    }
-
-    fn note_part(&mut self, part: usize) {
-        if let Some(profiler) = &mut self.profiler {
-            profiler.note(part);
-        }
     }
 
     fn check(&self, rows: &[Row]) -> Result<(), ModelError> {

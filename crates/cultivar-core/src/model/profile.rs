@@ -1,8 +1,36 @@
 //! Where the time of the forward pass goes, on demand: a host lends its clock, and each part of a
-//! batch is noted. Without a clock nothing is read and nothing is noted.
+//! batch is noted. Without a clock nothing is read and nothing is noted; in a build without the
+//! feature `profile` there is nothing to note with.
 
-/// Names of the parts, in the order of [`Profile::parts`].
-pub const PROFILE_PARTS: [&str; 4] = ["embedding", "attention", "feed_forward", "output"];
+/// Names of the parts, in the order of [`Profile::parts_ms`].
+pub const PROFILE_PARTS: [&str; 10] = [
+    "embedding",
+    "norm",
+    "qkv",
+    "rotary",
+    "attention",
+    "w_o",
+    "ffn_in",
+    "activation",
+    "w_down",
+    "output",
+];
+
+/// A part of the forward pass: an index into [`PROFILE_PARTS`]. Quantizing what a matrix reads
+/// belongs to the matrix, adding its product to `x` too.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    Embedding,
+    Norm,
+    Qkv,
+    Rotary,
+    Attention,
+    Wo,
+    FfnIn,
+    Activation,
+    WDown,
+    Output,
+}
 
 /// Milliseconds by part of the forward pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -42,12 +70,21 @@ impl Profiler {
         self.since_ms = (self.clock_ms)();
     }
 
-    /// What was done since the last note belongs to this part.
-    pub fn note(&mut self, part: usize) {
+    fn note(&mut self, part: Part) {
         let now_ms = (self.clock_ms)();
-        if let Some(ms) = self.profile.parts_ms.get_mut(part) {
+        if let Some(ms) = self.profile.parts_ms.get_mut(part as usize) {
             *ms += now_ms - self.since_ms;
         }
         self.since_ms = now_ms;
+    }
+}
+
+/// What was done since the last note belongs to this part.
+#[inline]
+pub(super) fn note(profiler: &mut Option<Profiler>, part: Part) {
+    if cfg!(feature = "profile")
+        && let Some(profiler) = profiler
+    {
+        profiler.note(part);
     }
 }

@@ -6,6 +6,8 @@
 pub mod adapter;
 #[cfg(feature = "engine")]
 pub mod batch;
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod buffer;
 #[cfg(feature = "packer")]
 pub mod export;
