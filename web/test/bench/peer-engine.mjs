@@ -5,8 +5,8 @@
  */
 import { Cultivar } from "../../runtime/cultivar.js";
 
-/** The package that was made of a GGUF file stands beside it. */
-export const fileFor = (model) => model.replace(/\.gguf$/, ".slm");
+/** The bench's own package of the shape and format of a model `/models/name15m-q8_0.gguf`. */
+export const fileFor = (model) => `/packages/${model.match(/\d+m-\w+(?=\.gguf$)/)[0]}.slm`;
 
 const module = new URL(import.meta.url).searchParams.get("module") ?? "auto";
 

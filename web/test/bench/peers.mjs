@@ -1,10 +1,11 @@
 /**
  * Other runtimes beside ours: a folder with a bench of browser runtimes (`bench.mjs`), one of
  * native llama.cpp (`llamacpp.py`) and their models, driven one measurement at a time. Ours runs
- * there as one engine more, by the kit, timed by the same code.
+ * there as one engine more, by the kit, timed by the same code, on a package of the same shape and
+ * format with other random weights.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
@@ -27,13 +28,6 @@ export const PEER_ENGINES = [...Object.keys(ENGINES), "llama.cpp"];
 export function peerModel(folder, { shape, format }) {
   const model = `${MODELS[shape]}-${format}`;
   return existsSync(path.join(folder, "models", `${model}.gguf`)) ? model : undefined;
-}
-
-/** Makes our package of a GGUF file, unless there is one that is newer. */
-export function makePackage(cli, folder, model) {
-  const [from, to] = ["gguf", "slm"].map((kind) => path.join(folder, "models", `${model}.${kind}`));
-  if (existsSync(to) && statSync(to).mtimeMs > statSync(from).mtimeMs) return;
-  execFileSync(cli, ["import", from, "-o", to], { stdio: ["ignore", "ignore", "inherit"] });
 }
 
 /** Figures of one run as that bench writes it. */
@@ -63,14 +57,14 @@ function native(folder, model) {
   return figuresOfTable(execFileSync(python, args, { cwd: folder, encoding: "utf8" }));
 }
 
-function inBrowser(folder, engine, model) {
+function inBrowser({ folder, packages }, engine, model) {
   const scratch = mkdtempSync(path.join(os.tmpdir(), "cultivar-peers-"));
   const out = path.join(scratch, "out.json");
   try {
     // A moment's time is one run: their bench asks the clock before each.
     const args = ["bench.mjs", "--engines", ENGINES[engine], "--models", model, "--threads", "1"];
     args.push("--reps", "1", "--minutes", "0.001", "--pp512-rounds", "0");
-    args.push("--mount", `cultivar=${WEB}`, "--out", out);
+    args.push("--mount", `cultivar=${WEB}`, "--mount", `packages=${packages}`, "--out", out);
     const said = execFileSync(process.execPath, args, { cwd: folder, encoding: "utf8" });
     const [run] = JSON.parse(readFileSync(out, "utf8"))[0].runs;
     if (!run) throw new Error(said.slice(0, 400));
@@ -80,7 +74,9 @@ function inBrowser(folder, engine, model) {
   }
 }
 
-/** One measurement of one of PEER_ENGINES. */
-export function measurePeer(folder, engine, model) {
-  return engine === "llama.cpp" ? native(folder, model) : inBrowser(folder, engine, model);
+/** One measurement of one of PEER_ENGINES; `packages` is the folder of ours. */
+export function measurePeer({ folder, packages }, engine, model) {
+  const isNative = engine === "llama.cpp";
+  const figures = isNative ? native(folder, model) : inBrowser({ folder, packages }, engine, model);
+  return { figures };
 }

@@ -5,11 +5,12 @@
  */
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
+import path from "node:path";
 import { MODULE_FILES } from "../../runtime/features.js";
 import { inBrowser } from "./browser.mjs";
 import { casesBelowFloor } from "./floor.mjs";
 import { measureNative } from "./native.mjs";
-import { PEER_ENGINES, makePackage, measurePeer, peerModel } from "./peers.mjs";
+import { PEER_ENGINES, measurePeer, peerModel } from "./peers.mjs";
 import { measureRoofline } from "./roofline-run.mjs";
 import { profileTable } from "./profile.mjs";
 import { caseTable, environmentLine, short } from "./table.mjs";
@@ -68,9 +69,9 @@ function* jobs(round) {
     }
     const model = plan.peers && peerModel(plan.peers, one);
     if (!model) continue;
-    makePackage(plan.cli, plan.peers, model);
+    const folders = { folder: plan.peers, packages: path.dirname(one.path) };
     for (const engine of PEER_ENGINES) {
-      yield { case: name, engine, measure: () => measurePeer(plan.peers, engine, model) };
+      yield { case: name, engine, measure: () => measurePeer(folders, engine, model) };
     }
   }
 }
