@@ -16,7 +16,7 @@ export const WEIGHTS_AT = 65536;
 const get = (name) => `(local.get $${name})`;
 const set = (name, value) => `(local.set $${name} ${value})`;
 const op = (name, ...args) => `(${name} ${args.join(" ")})`;
-const from = (base, at) => op(`v128.load offset=${at}`, get(base));
+const vector = (base, at) => op(`v128.load offset=${at}`, get(base));
 const splat = (base, at) => op(`v128.load32_splat offset=${at}`, get(base));
 const wide = (base, at) => op(`v128.load8x8_s offset=${at}`, get(base));
 const sum = (kind, parts) => parts.reduce((a, b) => op(`${kind}.add`, a, b));
@@ -42,24 +42,24 @@ const WORDS = "0x000f000f 0x000f000f 0x000f000f 0x000f000f";
 
 /** Sums of block `b` of q8_0 in registers `c0…` with a row of activations at `x + at`. */
 const q8Relaxed = (b, at) =>
-  relaxedDot(get("c1"), from("x", at + 32 * b + 16),
-    relaxedDot(get("c0"), from("x", at + 32 * b), ZERO));
+  relaxedDot(get("c1"), vector("x", at + 32 * b + 16),
+    relaxedDot(get("c0"), vector("x", at + 32 * b), ZERO));
 const q8Plain = (b, at) =>
-  sum("i32x4", [0, 1, 2, 3].map((k) => dot16(get(`c${k}`), from("x", at + 64 * b + 16 * k))));
+  sum("i32x4", [0, 1, 2, 3].map((k) => dot16(get(`c${k}`), vector("x", at + 64 * b + 16 * k))));
 const q4Relaxed = (b, at) =>
-  relaxedDot(from("x", at + 32 * b + 16), get("c1"),
-    relaxedDot(from("x", at + 32 * b), get("c0"), ZERO));
+  relaxedDot(vector("x", at + 32 * b + 16), get("c1"),
+    relaxedDot(vector("x", at + 32 * b), get("c0"), ZERO));
 const q4Plain = q8Plain;
 
 /** Loads the codes of block `b` into `c0…`. */
 const load = {
-  q8Relaxed: (b) => set("c0", from("w", 32 * b)) + set("c1", from("w", 32 * b + 16)),
+  q8Relaxed: (b) => set("c0", vector("w", 32 * b)) + set("c1", vector("w", 32 * b + 16)),
   q8Plain: (b) => [0, 1, 2, 3].map((k) => set(`c${k}`, wide("w", 32 * b + 8 * k))).join(""),
   q4Relaxed: (b) =>
-    set("c2", from("w", 16 * b)) + set("c0", mask("c2", BYTES)) +
+    set("c2", vector("w", 16 * b)) + set("c0", mask("c2", BYTES)) +
     set("c3", op("i16x8.shr_u", get("c2"), "(i32.const 4)")) + set("c1", mask("c3", BYTES)),
   q4Plain: (b) =>
-    set("c3", from("w", 16 * b)) + set("c0", mask("c3", WORDS)) +
+    set("c3", vector("w", 16 * b)) + set("c0", mask("c3", WORDS)) +
     [1, 2].map((k) =>
       set("t", op("i16x8.shr_u", get("c3"), `(i32.const ${4 * k})`)) +
       set(`c${k}`, mask("t", WORDS))).join("") +
@@ -94,7 +94,8 @@ export const LOOPS = [
     name: "load_add",
     step: 128,
     macs: 0,
-    code: BLOCKS.map((i) => set(`a${i}`, op("i32x4.add", get(`a${i}`), from("w", 16 * i)))).join(""),
+    code: BLOCKS.map((i) =>
+      set(`a${i}`, op("i32x4.add", get(`a${i}`), vector("w", 16 * i)))).join(""),
   },
   loop("q8 relaxed", "q8", true, 1),
   loop("q8 plain", "q8", false, 1),
@@ -112,7 +113,8 @@ const LOCALS = ["a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "c0", "c1", "c2"
 function text({ name, step, code }) {
   const all = LOCALS.slice(0, 8).map(get).reduce((a, b) => op("v128.xor", a, b));
   return `(func (export "${name}") (param $n i32) (param $repeats i32) (result i32)
-    (local $w i32) (local $x i32) (local $end i32) ${LOCALS.map((v) => `(local $${v} v128)`).join(" ")}
+    (local $w i32) (local $x i32) (local $end i32)
+    ${LOCALS.map((local) => `(local $${local} v128)`).join(" ")}
     ${set("end", op("i32.add", `(i32.const ${WEIGHTS_AT})`, get("n")))}
     ${set("x", `(i32.const ${X_AT})`)}
     (loop $again
