@@ -64,10 +64,6 @@ impl Choice {
     fn has_wasm(&self) -> bool {
         self.peers.is_some() || self.engines.iter().any(|engine| *engine != "native")
     }
-
-    fn has_phase(&self, names: &[&str]) -> bool {
-        self.phases.iter().any(|phase| names.contains(phase))
-    }
 }
 
 /// The folder of `--peers`, whole, since their bench runs in it.
@@ -118,7 +114,7 @@ pub fn run(given: &Given) -> TaskResult {
     let mut measure = Command::new(&node);
     if choice.has_wasm() {
         wasm::build(choice.modules.contains(&"scalar"), false)?;
-        if choice.has_phase(&["batch", "profile"]) {
+        if choice.phases.contains(&"profile") {
             wasm::build_bench()?;
         }
         npm_tools::install(Wanted::All)?;

@@ -4,22 +4,27 @@
  * rates are tokens per second. Never compares anything.
  */
 import { Engine } from "../../runtime/engine.js";
+import { idBytes } from "../../runtime/memory.js";
 import { loadPackage } from "../../runtime/package-loader.js";
 import { queuePrompt, runSession } from "../../runtime/session-runner.js";
 import { SESSION_STEP } from "../../runtime/abi.js";
 import { costs } from "./costs.js";
 
 /** More rows than any engine takes at once: steps as long as they can be. */
-const WHOLE = 1 << 20;
+export const WHOLE = 1 << 12;
 const MIB = 2 ** 20;
 const N_DECODE = 128;
 const N_FORKS = 32;
+/** Sessions that decode together, and how many tokens each. */
+const BATCHES = [1, 4, 16];
+const N_BATCH_TOKENS = 32;
 /** Lengths of the chat that goes on: its first prompt, what it answers, its second prompt. */
 const CHAT = [500, 20, 20];
 
 /** Every prompt has ids of its own, so that none finds the pages of another. */
 const PROMPTS = [
   "first", "warm", "128", "512", "kit", "decode", "chat", "second", "empty", "anew", "forks",
+  "batch",
 ];
 
 /** Token ids of a prompt of a job: `which` is one of PROMPTS or a number of the caller's. */
@@ -61,6 +66,7 @@ export class Job {
     });
     if (this.#phases.has("chat")) this.#chat();
     if (this.#phases.has("forks")) this.#forks();
+    if (this.#phases.has("batch")) for (const n of BATCHES) this.#batch(n);
     return { figures: this.figures, digest: this.digest };
   }
 
@@ -147,9 +153,29 @@ export class Job {
     for (const each of [...forks, session]) engine.call("session_close", each);
   }
 
-  #open(which, nPrompt, maxTokens) {
-    const settings = JSON.stringify({ max_tokens: maxTokens, ignore_stop: true });
-    const session = this.engine.call("session_new", this.handle, this.engine.putText(settings));
+  /** Tokens per second of sessions that decode together, a row of each in every batch. */
+  #batch(n) {
+    const { engine } = this;
+    const sessions = Array.from({ length: n }, (_, i) => {
+      const { session } = this.#open("batch", 0, 2 * N_BATCH_TOKENS, 128);
+      queuePrompt(engine, session, promptIds(8, this.#seed, 1 + n + i));
+      while (engine.call("session_step", session, WHOLE) === SESSION_STEP.prefilling);
+      return session;
+    });
+    const step = () => engine.call("batch_step", engine.put(idBytes(sessions)) / 4, WHOLE);
+    for (let i = 0; i < 4; i += 1) step();
+    const began = performance.now();
+    for (let i = 0; i < N_BATCH_TOKENS; i += 1) step();
+    const rate = (n * N_BATCH_TOKENS * 1e3) / (performance.now() - began);
+    this.figures[`batch_${n}`] = rate;
+    this.figures[`batch_${n}_products_gmacs`] = (rate * costs(this.card).macs) / 1e9;
+    for (const session of sessions) engine.call("session_close", session);
+  }
+
+  #open(which, nPrompt, maxTokens, contextLen = 0) {
+    const settings = { max_tokens: maxTokens, ignore_stop: true, context_len: contextLen };
+    const n = this.engine.putText(JSON.stringify(settings));
+    const session = this.engine.call("session_new", this.handle, n);
     return { session, ids: promptIds(nPrompt, this.#seed, which) };
   }
 

@@ -2,15 +2,15 @@
  * The worker's half of a measurement in a browser: fetches a module and a package, has them
  * measured, answers once.
  */
-import { measureBatches } from "./batches.js";
 import { Job } from "./job.js";
+import { measureParts } from "./parts.js";
 
 const fetched = (url) => fetch(new URL(url, import.meta.url));
 
 async function measure(job) {
   const module = await (await fetched(`../../wasm/${job.file}`)).arrayBuffer();
   const blob = await (await fetched(job.url)).blob();
-  return job.batches ? measureBatches({ ...job, module, blob }) : new Job(job).run(module, blob);
+  return job.isProfile ? measureParts({ ...job, module, blob }) : new Job(job).run(module, blob);
 }
 
 self.onmessage = async ({ data }) => {

@@ -11,8 +11,8 @@ import { promptIds } from "./job.js";
  */
 export const measure = (job) => inWorker("./measure-worker.js", job);
 
-/** The same of the bench's own modules; phases of batches.js. */
-export const measureBatches = (job) => measure({ ...job, batches: true });
+/** A profile, of one of the bench's own modules. */
+export const measureProfile = (job) => measure({ ...job, isProfile: true });
 
 /** Times the roofline's loops. */
 export const measureRoofline = (job) => inWorker("./roofline-worker.js", job);

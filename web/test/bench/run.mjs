@@ -26,9 +26,10 @@ const nodeFlags = (process.env.CULTIVAR_NODE_FLAGS ?? "").split(" ").filter(Bool
 const engines = plan.engines.flatMap((engine) =>
   engine === "native" ? [engine] : plan.modules.map((module) => `${engine} ${module}`));
 
-/** Modules for measurements alone: several sessions in one batch, and the profile. */
-const BENCH_FILES = { relaxed: "cultivar-bench-relaxed.wasm", simd128: "cultivar-bench.wasm" };
-const BENCH_PHASES = ["batch", "profile"];
+/** Modules that can be profiled: they import a clock. */
+const PROFILED = { relaxed: "cultivar-bench-relaxed.wasm", simd128: "cultivar-bench.wasm" };
+/** Phases of one browser; the others have one of their own. */
+const APART = ["roofline", "profile", "workers"];
 
 function measureNode(job) {
   const script = new URL("./measure-node.mjs", import.meta.url).pathname;
@@ -36,15 +37,17 @@ function measureNode(job) {
   return JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" }));
 }
 
-/** All phases, each group in a browser of its own. */
+/** All phases, those that stand apart in browsers of their own. */
 async function measureChromium(job) {
-  const isOf = (group) => job.phases.some((phase) => group.includes(phase));
-  const others = job.phases.filter((phase) => ![...BENCH_PHASES, "workers"].includes(phase));
+  const has = (phase) => job.phases.includes(phase);
   const parts = [];
-  if (others.length > 0) parts.push(await inBrowser("measure", job));
-  const file = BENCH_FILES[job.module];
-  if (file && isOf(BENCH_PHASES)) parts.push(await inBrowser("measureBatches", { ...job, file }));
-  if (file && isOf(["workers"])) parts.push(await inBrowser("measureWorkers", job));
+  const hasOthers = job.phases.some((phase) => !APART.includes(phase));
+  if (hasOthers) parts.push(await inBrowser("measure", job));
+  const profiled = PROFILED[job.module];
+  if (profiled && has("profile")) {
+    parts.push(await inBrowser("measureProfile", { ...job, file: profiled }));
+  }
+  if (profiled && has("workers")) parts.push(await inBrowser("measureWorkers", job));
   const figures = Object.assign({}, ...parts.map((part) => part.figures));
   return Object.assign({}, ...parts, { figures });
 }
