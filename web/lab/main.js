@@ -68,7 +68,10 @@ const desk = {
   source: null,
   replay: (file) => commands.replay(file),
   /** Resolves when no run is using the open package. */
-  settle: () => commands.settle(),
+  settle: () => {
+    commands.stopReplay();
+    return commands.settle();
+  },
   replace(opened, source) {
     // Closing fails only if the worker was replaced, and then there is nothing left to close.
     this.opened?.close().catch(() => {});

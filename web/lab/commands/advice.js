@@ -18,6 +18,8 @@ const BY_CODE = [
   [200, 249, "This engine does not run this kind of model yet. Try another model."],
   [250, 299, "The model's weights do not fit its description. Get the file again."],
   [300, 349, "The tokenizer does not fit. Use the tokenizer that belongs to the model."],
+  [354, 354, "Shorten it, begin a new session, or set a context shift."],
+  [362, 364, "A record needs the model, the adapters and the prompt that it was made with."],
   [350, 399, "Change the setting named above and run again."],
   [400, 449, "Choose a smaller KV format or fewer tokens, and run again."],
   [450, 499, "The adapter does not fit the open model."],
@@ -32,6 +34,7 @@ const BY_KIND = {
   replaced: "The engine was restarted. Run again: the open model is read anew.",
   session_lost: "The engine was restarted. Run again: the open model is read anew.",
   network: "Check that the file is still there and complete, and drop it again.",
+  record: "Choose a file that Save record, or the command’s --record, wrote.",
   demo: "This copy of the page may lack its demo. Try again, or open a model of your own.",
   unsupported: "Use a current version of Chrome, Edge, Firefox or Safari, and reload the page.",
 };

@@ -48,10 +48,9 @@ export function createRecordCommands({ store, desk, live }) {
       stopper = mine;
       const { signal } = mine;
       try {
-        const record = JSON.parse(await file.text());
-        const outputs = record.turns.map(({ output_ids }) => output_ids.length);
-        const n_total = outputs.reduce((sum, n) => sum + n, 0);
-        if (!desk.opened) throw new Error("a record needs the model that it was made with");
+        const record = await readRecord(file);
+        const n_total = record.turns.reduce((sum, { output_ids }) => sum + output_ids?.length, 0);
+        if (!desk.opened) throw wrong("no model is open: open the one that it was made with");
         dispatch("replayStarted", { name: file.name, n_total });
         const typed = await desk.opened.tokenize(store.state.settings.values.prompt);
         const replayed = await desk.opened.replay(record, {
@@ -80,4 +79,13 @@ export function createRecordCommands({ store, desk, live }) {
       saveJson(diagnosticsDocument(store.state, withTexts), "diagnostics.json");
     },
   };
+}
+
+const wrong = (message) => Object.assign(new Error(message), { kind: "record" });
+
+/** Whether its fields are right the engine says; here it must be a record at all. */
+async function readRecord(file) {
+  const record = await file.text().then(JSON.parse).catch(() => null);
+  if (!Array.isArray(record?.turns)) throw wrong("it is no replay record");
+  return record;
 }

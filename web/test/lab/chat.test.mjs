@@ -171,7 +171,9 @@ test("a record is replayed; one that cannot be says why", async () => {
   assert.deepEqual([...kit.replayed.prompts[0]], [65, 66]);
   for (const bad of [file({ turns, bad: true }), new File(["{"], "r.json"), file({})]) {
     await records.replay(bad);
-    assert.equal(store.state.messages.list[0].title, "r.json was not replayed");
+    const [message] = store.state.messages.list;
+    assert.equal(message.title, "r.json was not replayed");
+    assert.match(message.advice, /record/i);
     assert.equal(store.state.replay.status, "idle");
   }
 });
