@@ -91,6 +91,14 @@ export const EXPORTS = Object.freeze({
   export_output: "packer status export",
   export_files: "packer status export",
   export_close: "packer status export",
+  // job
+  job_begin: "breeder status len",
+  job_step: "breeder status job budget_bytes",
+  job_request: "breeder status job",
+  job_supply: "breeder status job len",
+  job_output: "breeder status job",
+  job_report: "breeder status job",
+  job_close: "breeder status job",
   // selftest
   selftest: "engine status seed",
   // trap
@@ -125,6 +133,7 @@ export const ERROR_RANGES = Object.freeze([
   { first: 450, last: 499, kind: "adapter" },
   { first: 500, last: 599, kind: "import" },
   { first: 600, last: 619, kind: "json" },
+  { first: 700, last: 719, kind: "breed" },
 ]);
 
 /** What `session_step` answers, and `batch_step` for each session. */

@@ -16,16 +16,22 @@
 
 import type { Adapter, WeightedAdapter } from "./adapter.js";
 import type {
-  TransferOptions, ExportedFiles, ImportOptions, OpenPackageHooks, PackageSink, PackageSource,
-} from "./packages.js";
-
-import type {
   CacheStats, Card, ChatPrompt, MemoryStats, Replayed, ReplayRecord, Report, StopReason,
 } from "./answers.js";
-import type { ChatMessage, Limits, ReplayOptions, Settings } from "./settings.js";
+import type {
+  AdapterImportOptions, BakeOptions, Compatibility, ExtractOptions, Made, MergeOptions,
+  ValidateOptions, Weighted,
+} from "./breeding.js";
+import type {
+  ExportedFiles, ImportOptions, OpenPackageHooks, PackageSink, PackageSource, TransferOptions,
+} from "./packages.js";
+import type {
+  ChatMessage, EngineInfo, Limits, OpenOptions, ReplayOptions, Settings,
+} from "./settings.js";
 
 export type { Adapter, WeightedAdapter } from "./adapter.js";
 export type * from "./answers.js";
+export type * from "./breeding.js";
 export type * from "./packages.js";
 export type * from "./settings.js";
 
@@ -75,11 +81,30 @@ export class Cultivar {
     source: PackageSource, format: "gguf" | "safetensors", options?: TransferOptions,
   ): Promise<ExportedFiles>;
 
+  /** LoRA files (PEFT's folder, or a GGUF file) into an adapter (`.sla`) for a base package. */
+  importAdapter(files: File[], options: AdapterImportOptions): Promise<Made>;
+
+  /**
+   * All that is checked before an adapter is used, field by field; nothing is changed. Base plus
+   * deltas is checked at the adapter's weight, on top of `stack`, in the format of the base.
+   * Resolves for an adapter that is refused too: see `verdict`.
+   */
+  validateAdapter(adapter: Weighted, options: ValidateOptions): Promise<Compatibility>;
+
+  /** A stack of adapters into one adapter. */
+  mergeAdapters(adapters: Weighted[], options: MergeOptions): Promise<Made>;
+
+  /** The adapter that leads from a base to another model with the same tensors. */
+  extractAdapter(child: Blob, options: ExtractOptions): Promise<Made>;
+
+  /** A stack of adapters added to a copy of their base, which stays as it is. */
+  bake(base: Blob, adapters: Weighted[], options?: BakeOptions): Promise<Made>;
+
   /** Memory of the engine. */
   memory(): Promise<MemoryStats>;
 
   /** Ends a worker in a trap, so that a page can test what it does then. Always rejects. */
-  testTrap(part?: "engine" | "packer"): Promise<never>;
+  testTrap(part?: "engine" | "packer" | "breeder"): Promise<never>;
 
   /** Ends the workers. Every pending and later call rejects with kind "closed". */
   close(): void;
@@ -237,31 +262,6 @@ export class CultivarError extends Error {
    * "kv_cache", "adapter", "import", "json" and others.
    */
   readonly kind: string;
-}
-
-export interface OpenOptions {
-  /** Which module to use. Default: "auto". */
-  module?: "auto" | "simd128" | "relaxed";
-  /** Folder of the module files, ending in a slash. Default: `../wasm/` beside the kit. */
-  baseUrl?: string | URL;
-  /** Starts the kit's worker, where the page needs another way than `new Worker(worker.js)`. */
-  spawnWorker?: () => Worker;
-}
-
-export interface EngineInfo {
-  /** The module that runs. */
-  module: "simd128" | "relaxed";
-  /** What its kernels call themselves. */
-  backend: string;
-  /** Version of the engine. */
-  version: string;
-  abiVersion: number;
-  /** Runs with the same number have the same bits everywhere. */
-  numericsVersion: number;
-  /** Comparisons that the self test made when the module was started. */
-  selftestChecks: number;
-  /** Why a better module was not taken, or `null`. */
-  fallback: string | null;
 }
 
 export interface TokenProgress {

@@ -4,7 +4,9 @@
  * module: the worker does.
  */
 import { Client } from "./client.js";
-import { MODULE_FILES, PACKER_FILE, compileModule, moduleCandidates } from "./features.js";
+import {
+  BREEDER_FILE, MODULE_FILES, PACKER_FILE, compileModule, moduleCandidates,
+} from "./features.js";
 import { Package, blobOf } from "./package.js";
 import { WorkerPool } from "./worker-pool.js";
 
@@ -57,11 +59,11 @@ export class Cultivar {
     const onReplaced = (reason) => this.onReplaced?.(reason);
     this.#client = new Client(spawn, (client) => client.send("init", { module }), onReplaced);
     const info = await this.#client.ready();
-    // Fetched with the page, used when files are imported: in a worker of its own, so that the
-    // engine goes on meanwhile and its memory stays small.
-    const packer = compileModule(PACKER_FILE, base);
-    packer.catch(() => {});
-    this.#packer = { module: packer, client: new Client(spawn, async () => {}, () => {}) };
+    // Fetched with the page, used when files are made: in a worker of its own, so that the engine
+    // goes on meanwhile and its memory stays small.
+    const [packer, breeder] = [PACKER_FILE, BREEDER_FILE].map((file) => compileModule(file, base));
+    for (const compiled of [packer, breeder]) compiled.catch(() => {});
+    this.#packer = { packer, breeder, client: new Client(spawn, async () => {}, () => {}) };
     await Promise.all([pool.warm(), pool.warm()]);
     this.info = {
       module: name,
@@ -104,9 +106,47 @@ export class Cultivar {
     return this.#pack("exportPackage", { blob, format }, { signal, pauser, onEvent });
   }
 
-  async #pack(verb, args, hooks) {
-    const { module, client } = this.#packer;
-    return client.call(verb, { module: await module, ...args }, hooks);
+  /** Foreign adapter files into an adapter for a base. */
+  importAdapter(files, { base, ...options }) {
+    return this.#job("import_adapter", [base, ...files], options);
+  }
+
+  /** What of an adapter fits a base, with `stack` applied already. */
+  async validateAdapter(adapter, { base, stack = [], ...options }) {
+    return (await this.#stackJob("validate_adapter", base, [adapter, ...stack], options)).report;
+  }
+
+  /** Adapters into one adapter. */
+  mergeAdapters(adapters, { base, ...options }) {
+    return this.#stackJob("merge_adapters", base, adapters, options);
+  }
+
+  /** The adapter that leads from a base to another model of its form. */
+  extractAdapter(child, { base, ...options }) {
+    return this.#job("extract_adapter", [base, child], options);
+  }
+
+  /** Adapters into a copy of their base. */
+  bake(base, adapters, options) {
+    return this.#stackJob("bake", base, adapters, options);
+  }
+
+  #stackJob(job, base, adapters, options) {
+    const list = adapters.map((given) => (given instanceof Blob ? { adapter: given } : given));
+    const weights = list.map(({ weight, layerWeights, moduleWeights }) => (
+      { weight, layer_weights: layerWeights, module_weights: moduleWeights }));
+    return this.#job(job, [base, ...list.map(({ adapter }) => adapter)], { ...options, weights });
+  }
+
+  #job(job, blobs, { signal, pauser, onProgress, ...options }) {
+    const files = blobs.map((blob, i) => ({ name: blob.name ?? `file ${i + 1}`, blob }));
+    const onEvent = (event, data) => onProgress?.(data);
+    return this.#pack("runJob", { job, files, options }, { signal, pauser, onEvent }, "breeder");
+  }
+
+  async #pack(verb, args, hooks, part = "packer") {
+    const module = await this.#packer[part];
+    return this.#packer.client.call(verb, { module, ...args }, hooks);
   }
 
   /** Bytes that the module's memory holds. */
@@ -121,7 +161,8 @@ export class Cultivar {
 
   /** Ends a worker in a trap, so that a page can test what it does then. */
   testTrap(part = "engine") {
-    return part === "packer" ? this.#pack("testTrap", {}) : this.#client.call("testTrap", {});
+    return part === "engine" ? this.#client.call("testTrap", {})
+      : this.#pack("testTrap", {}, {}, part);
   }
 
   /** Ends the workers; nothing can be called afterwards. */

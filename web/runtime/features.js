@@ -7,6 +7,9 @@ import { CultivarError, KIND } from "./errors.js";
 /** Makes packages out of other files; every browser that runs an engine runs it. */
 export const PACKER_FILE = "cultivar-packer.wasm";
 
+/** Makes adapters and models out of adapters and models. */
+export const BREEDER_FILE = "cultivar-breeder.wasm";
+
 /** Engine files by backend, in order of preference. */
 export const MODULE_FILES = Object.freeze({
   relaxed: "cultivar-relaxed.wasm",

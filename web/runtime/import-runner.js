@@ -1,8 +1,8 @@
 /**
- * Imports foreign files into a package, and exports a package into files of other programs: the
- * module asks for ranges to read and gives back ranges to write, which go to the caller's sink or
- * become a Blob. Holds two ranges and what the browser has not yet moved out of memory; never a
- * whole file.
+ * Imports foreign files into a package, exports a package into files of other programs, and runs
+ * the breeder's jobs: the module asks for ranges to read and gives back ranges to write, which go
+ * to the caller's sink or become a Blob. Holds two ranges and what the browser has not yet moved
+ * out of memory; never a whole file.
  */
 import { IMPORT_STEP } from "./abi.js";
 import { CultivarError, KIND } from "./errors.js";
@@ -55,8 +55,27 @@ export async function exportFiles(engine, blob, format, { signal, onProgress } =
   return { files, report: made.report };
 }
 
+/**
+ * Runs a job of the breeder; docs/abi.md lists them. Resolves to `{ blob, report }`. `files` are
+ * `{ name, blob }`.
+ */
+export async function runJob(engine, job, files, options, { signal, onProgress } = {}) {
+  const sources = files.map(({ name, blob }) => ({ name, bytes: blob.size }));
+  const order = JSON.stringify({ job, sources, options });
+  const handle = engine.call("job_begin", engine.putText(order));
+  const target = new RangeSink();
+  let report = null;
+  await pump(engine, "job", handle, signal, {
+    read: ([source, at, n]) => readRange(files[source], at, n),
+    write: ([, at], bytes) => target.write(at, bytes),
+    progress: ([, done, total]) => onProgress?.({ phase: job, done, total }),
+    done: () => (report = engine.json("job_report", handle)),
+  });
+  return { blob: target.end(), report };
+}
+
 /** Does what the steps of a handle ask for, to its end, and closes it. */
-async function pump(engine, group, handle, signal, { read, write, progress }) {
+async function pump(engine, group, handle, signal, { read, write, progress, done }) {
   const budget = new Budget(1 << 18, 1 << 14, 1 << 24);
   const turn = new Turn(signal);
   try {
@@ -64,7 +83,10 @@ async function pump(engine, group, handle, signal, { read, write, progress }) {
       const began = performance.now();
       const outcome = engine.call(`${group}_step`, handle, budget.units);
       const wanted = request(engine, group, handle);
-      if (outcome === IMPORT_STEP.done) return;
+      if (outcome === IMPORT_STEP.done) {
+        done?.();
+        return;
+      }
       const isRead = outcome === IMPORT_STEP.read;
       const output = outcome === IMPORT_STEP.write
         && engine.bytes(engine.call(`${group}_output`, handle));

@@ -1,6 +1,6 @@
 /**
- * What can be set of a session (how it samples, stops, stores and reports), of a package's limits
- * and of a replay. The engine checks every value; `docs/numerics.md` says in which order the steps
+ * What can be set of the engine, of a session (how it samples, stops, stores and reports), of a
+ * package's limits and of a replay. The engine checks every value; `docs/numerics.md` says in which order the steps
  * of sampling come.
  */
 
@@ -76,4 +76,29 @@ export interface Limits {
   kvBytes?: number;
   /** Bytes that are kept for whoever comes to the same tokens. */
   kvRetainedBytes?: number;
+}
+
+export interface OpenOptions {
+  /** Which module to use. Default: "auto". */
+  module?: "auto" | "simd128" | "relaxed";
+  /** Folder of the module files, ending in a slash. Default: `../wasm/` beside the kit. */
+  baseUrl?: string | URL;
+  /** Starts the kit's worker, where the page needs another way than `new Worker(worker.js)`. */
+  spawnWorker?: () => Worker;
+}
+
+export interface EngineInfo {
+  /** The module that runs. */
+  module: "simd128" | "relaxed";
+  /** What its kernels call themselves. */
+  backend: string;
+  /** Version of the engine. */
+  version: string;
+  abiVersion: number;
+  /** Runs with the same number have the same bits everywhere. */
+  numericsVersion: number;
+  /** Comparisons that the self test made when the module was started. */
+  selftestChecks: number;
+  /** Why a better module was not taken, or `null`. */
+  fallback: string | null;
 }

@@ -1,12 +1,12 @@
 /**
- * What the kit's worker does: one engine, one action per verb. Imports and exports have an
+ * What the kit's worker does: one engine, one action per verb. Imports, exports and jobs have an
  * instance of their own each, so that their memory goes when they end.
  */
 import { loadAdapter } from "./adapter-loader.js";
 import { Engine } from "./engine.js";
 import { runBatch } from "./batch-runner.js";
 import { CultivarError, KIND } from "./errors.js";
-import { exportFiles, importFiles } from "./import-runner.js";
+import { exportFiles, importFiles, runJob } from "./import-runner.js";
 import { idBytes } from "./memory.js";
 import { loadPackage } from "./package-loader.js";
 import { servePort } from "./service.js";
@@ -44,6 +44,11 @@ function createActions() {
       }),
     exportPackage: async ({ module, blob, format }, { signal, emit }) =>
       exportFiles(await Engine.create(module), blob, format, {
+        signal,
+        onProgress: (progress) => emit("progress", progress),
+      }),
+    runJob: async ({ module, job, files, options }, { signal, emit }) =>
+      runJob(await Engine.create(module), job, files, options, {
         signal,
         onProgress: (progress) => emit("progress", progress),
       }),

@@ -23,6 +23,7 @@ const GROUPS: &[(&str, Option<Part>)] = &[
     ("adapter", Some(Part::Engine)),
     ("import", Some(Part::Packer)),
     ("export", Some(Part::Packer)),
+    ("job", Some(Part::Breeder)),
     ("selftest", Some(Part::Engine)),
     ("trap", None),
 ];
@@ -32,8 +33,10 @@ const GROUPS: &[(&str, Option<Part>)] = &[
 pub enum Part {
     /// Runs models.
     Engine,
-    /// Makes packages out of other files.
+    /// Makes packages out of foreign models.
     Packer,
+    /// Makes adapters and models out of adapters and models.
+    Breeder,
 }
 
 impl Part {
@@ -42,6 +45,7 @@ impl Part {
         match self {
             Part::Engine => "engine",
             Part::Packer => "packer",
+            Part::Breeder => "breeder",
         }
     }
 }
@@ -313,6 +317,7 @@ mod tests {
         for (part, own) in [
             (Part::Engine, "session_step"),
             (Part::Packer, "import_step"),
+            (Part::Breeder, "job_step"),
         ] {
             let names = export_names(part).expect("the source is readable");
             for name in ["abi_version", own, "panic_text_ptr", "test_trap"] {
@@ -327,7 +332,7 @@ mod tests {
     #[test]
     fn the_document_names_everything() {
         let document = fs::read_to_string(workspace::root().join("docs/abi.md")).expect("there");
-        for part in [Part::Engine, Part::Packer] {
+        for part in [Part::Engine, Part::Packer, Part::Breeder] {
             for name in export_names(part).expect("the source is readable") {
                 let is_there = document.contains(&format!("`{name}("));
                 assert!(is_there, "docs/abi.md lacks {name}");

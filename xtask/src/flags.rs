@@ -47,7 +47,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "wasm",
-        summary: "build the modules into web/wasm: cultivar, cultivar-relaxed, cultivar-packer",
+        summary: "build the modules into web/wasm: cultivar, its -relaxed, -packer, -breeder",
         details: "Each module is optimized by wasm-opt where npm's binaryen is installed, then \
                   checked: no imports, the exports of the ABI table, kernels without lane-by-lane \
                   loads. The demo is copied to web/demo; then web/ is a whole site for any static \

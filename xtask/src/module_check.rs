@@ -43,6 +43,8 @@ pub enum Kind {
     Relaxed,
     /// Vector instructions, none of them relaxed, and no kernel.
     Packer,
+    /// The same.
+    Breeder,
 }
 
 impl Kind {
@@ -50,6 +52,7 @@ impl Kind {
     pub fn part(self) -> Part {
         match self {
             Kind::Packer => Part::Packer,
+            Kind::Breeder => Part::Breeder,
             Kind::Scalar | Kind::Simd128 | Kind::Relaxed => Part::Engine,
         }
     }
@@ -115,7 +118,7 @@ fn check_instructions(module: &Module, kind: Kind, wrong: &mut Vec<String>) {
             .map(|code| code & 0xFFFF);
         let refused = vector.filter(|opcode| match kind {
             Kind::Scalar => true,
-            Kind::Simd128 | Kind::Packer => *opcode >= 256,
+            Kind::Simd128 | Kind::Packer | Kind::Breeder => *opcode >= 256,
             Kind::Relaxed => *opcode >= 256 && *opcode != I16X8_RELAXED_DOT,
         });
         for opcode in std::collections::BTreeSet::from_iter(refused) {
@@ -125,7 +128,7 @@ fn check_instructions(module: &Module, kind: Kind, wrong: &mut Vec<String>) {
         }
     }
     let product = match kind {
-        Kind::Scalar | Kind::Packer => return,
+        Kind::Scalar | Kind::Packer | Kind::Breeder => return,
         Kind::Simd128 => SIMD | I32X4_DOT_I16X8,
         Kind::Relaxed => SIMD | I16X8_RELAXED_DOT,
     };

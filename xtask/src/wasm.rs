@@ -60,6 +60,16 @@ const PACKER: Variant = Variant {
     is_bench: false,
 };
 
+/// Made small for the same reason.
+const BREEDER: Variant = Variant {
+    file: "cultivar-breeder.wasm",
+    folder: "wasm-breeder",
+    rust_features: "+simd128",
+    opt_features: &["--enable-simd"],
+    kind: Kind::Breeder,
+    is_bench: false,
+};
+
 const SCALAR: Variant = Variant {
     file: "cultivar-scalar.wasm",
     folder: "wasm-scalar",
@@ -97,7 +107,7 @@ const BASE_FEATURES: &[&str] = &[
 ];
 
 /// Files that a visitor gets, in `web/wasm`.
-pub const SHIPPED: &[&str] = &[SIMD128.file, RELAXED.file, PACKER.file];
+pub const SHIPPED: &[&str] = &[SIMD128.file, RELAXED.file, PACKER.file, BREEDER.file];
 
 /// Where the modules go.
 pub fn folder() -> PathBuf {
@@ -114,7 +124,7 @@ pub fn build(scalar: bool, debug_names: bool) -> TaskResult {
     let toolchain = wasm_toolchain::find_or_install()?;
     println!("wasm: {}", toolchain.describe());
     let optimizer = optimizer();
-    let mut variants = vec![SIMD128, RELAXED, PACKER];
+    let mut variants = vec![SIMD128, RELAXED, PACKER, BREEDER];
     if scalar {
         variants.push(SCALAR);
     }

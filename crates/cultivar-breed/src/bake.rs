@@ -5,25 +5,23 @@
 //! back means opening the base, which the genome names.
 
 use crate::error::{BreedError, BreedRule};
-use crate::genome::{self, Parent};
+use crate::genome;
 use crate::merge::put_lists;
+use crate::rows::{RowReader, bytes_of_rows};
+use crate::stack_check::deltas_of;
 use crate::step::BreedStep;
 use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::adapter::{ActiveDelta, Stack};
-use cultivar_core::digest::Sha256;
+use cultivar_core::digest::{Digest, Sha256};
 use cultivar_core::json::JsonWriter;
 use cultivar_core::math::sqrt_f64;
 use cultivar_core::memory::filled;
-use cultivar_core::package::schema::{ExpectedTensor, expected_tensors};
 use cultivar_core::package::{
     Entry, FinishedPackage, Head, KeptSection, Metadata, ModelParts, PackageWriter, RecordWriter,
     SectionId, TensorPlan, metadata_key,
 };
 use cultivar_core::tensor::{Dtype, Format, TensorRef, codec};
-
-/// Bytes of the base that are read at once, about; a group of four rows at least.
-const CHUNK_BYTES: u64 = 1 << 20;
 
 /// What a bake is told besides base and stack.
 #[derive(Clone, Debug, Default)]
@@ -52,9 +50,7 @@ pub struct BakedTensor {
 struct Job {
     /// Place among the base's tensors.
     idx: usize,
-    /// Rows done.
-    row: usize,
-    read: Sha256,
+    reader: RowReader,
     written: Sha256,
     max_abs: f64,
     lost_squared: f64,
@@ -75,6 +71,8 @@ pub struct Baker {
     finished: Option<FinishedPackage>,
     head_is_written: bool,
     baked: Vec<BakedTensor>,
+    /// Of the new file, once it is laid out: length, `weights` and `content`.
+    made: Option<(u64, Digest, Digest)>,
 }
 
 impl Baker {
@@ -114,6 +112,7 @@ impl Baker {
             finished: None,
             head_is_written: false,
             baked: Vec::new(),
+            made: None,
         })
     }
 
@@ -147,8 +146,7 @@ impl Baker {
         if self.job.is_none() && self.next_tensor < entries.len() {
             self.job = Some(Job {
                 idx: self.next_tensor,
-                row: 0,
-                read: Sha256::new(),
+                reader: RowReader::default(),
                 written: Sha256::new(),
                 max_abs: 0.0,
                 lost_squared: 0.0,
@@ -159,11 +157,7 @@ impl Baker {
         match &self.job {
             Some(job) => {
                 let entry = entries.get(job.idx).ok_or_else(out_of_order)?;
-                let (start, n_rows) = (job.row, rows_at_once(entry, job.row));
-                let offset = entry.offset + bytes_of_rows(entry.format, entry, start);
-                let len = bytes_of_rows(entry.format, entry, start + n_rows)
-                    - bytes_of_rows(entry.format, entry, start);
-                self.request = Some((offset, len));
+                self.request = Some(job.reader.range(entry));
             }
             None => self.finished = Some(self.finish()?),
         }
@@ -179,17 +173,11 @@ impl Baker {
         let mut job = self.job.take().ok_or_else(out_of_order)?;
         let entry = self.base.directory.entries().get(job.idx);
         let entry = entry.ok_or_else(out_of_order)?.clone();
-        job.read.update(bytes);
-        let expected = expected_tensors(&self.base.config);
-        let expected = { expected }.find(|tensor| tensor.name.as_str() == entry.name);
-        let deltas = match &expected {
-            Some(tensor) => active_deltas(&self.stack, tensor),
-            None => Vec::new(),
-        };
-        let n_rows = rows_at_once(&entry, job.row);
+        let (row, rows) = job.reader.take(&entry, bytes)?;
+        let deltas: Vec<ActiveDelta<'_>> = deltas_of(&self.base, &self.stack, &entry).collect();
         let format = format_of(&entry, self.options.format);
         let copies = deltas.is_empty() && format == entry.format;
-        let place = bytes_of_rows(format, &entry, job.row);
+        let place = bytes_of_rows(format, &entry, row);
         if copies {
             self.output.clear();
             self.output
@@ -197,16 +185,9 @@ impl Baker {
                 .map_err(|_| BreedError::memory(&entry.name))?;
             self.output.extend_from_slice(bytes);
         } else {
-            let view = TensorRef {
-                format: entry.format,
-                d_out: n_rows,
-                d_in: entry.d_in(),
-                bytes,
-            };
-            self.output = job.convert(view, format, &deltas, &entry.name)?;
+            self.output = job.convert((row, rows), format, &deltas, &entry.name)?;
         }
         job.written.update(&self.output);
-        job.row += n_rows;
         let position = self.writer.position(&entry.name).ok_or_else(out_of_order)?;
         let offset = self
             .writer
@@ -214,10 +195,7 @@ impl Baker {
             .get(position)
             .map_or(0, |new| new.offset)
             + place;
-        if job.row >= entry.d_out() {
-            if core::mem::take(&mut job.read).finish() != entry.digest {
-                return Err(BreedError::new(BreedRule::Digest, &entry.name));
-            }
+        if job.reader.is_done(&entry) {
             let digest = core::mem::take(&mut job.written).finish();
             self.writer.set_digest(position, digest);
             // The zeros up to the next tensor go with the last rows.
@@ -247,12 +225,51 @@ impl Baker {
         self.base.directory.entries().len()
     }
 
-    fn finish(&self) -> Result<FinishedPackage, BreedError> {
+    /// Head and tail, read back as every user of the file will.
+    fn finish(&mut self) -> Result<FinishedPackage, BreedError> {
         let tail: [KeptSection; 2] = [
             (SectionId::CONVERSION_RECORD, self.record().into_bytes()),
             (SectionId::GENOME, self.genome().into_bytes()),
         ];
-        Ok(self.writer.finish(&tail)?)
+        let finished = self.writer.finish(&tail)?;
+        let head = Head::parse(&finished.head, finished.file_bytes)?;
+        let content = head.parse_tail(&finished.tail)?.content;
+        self.made = Some((finished.file_bytes, head.identities.weights, content));
+        Ok(finished)
+    }
+
+    /// `cultivar.bake.v1`: what was made and the error of every tensor; `out` is where it went.
+    /// Needs the bake to be done.
+    pub fn report(&self, out: Option<&str>) -> String {
+        let worst = self.baked.iter().map(|tensor| tensor.relative_error);
+        let worst = worst.fold(0.0, |most, error| if error > most { error } else { most });
+        let mut json = JsonWriter::new();
+        json.begin_object().field_str("schema", "cultivar.bake.v1");
+        if let Some(out) = out {
+            json.field_str("out", out);
+        }
+        if let Some((file_bytes, weights, content)) = &self.made {
+            json.field_u64("file_bytes", *file_bytes)
+                .field_display("weights", weights)
+                .field_display("content", content);
+        }
+        json.field_f64("worst_relative_error", worst);
+        self.put_tensors(&mut json);
+        json.end_object();
+        json.finish()
+    }
+
+    fn put_tensors(&self, json: &mut JsonWriter) {
+        json.key("tensors").begin_array();
+        for tensor in &self.baked {
+            json.begin_object()
+                .field_str("name", &tensor.name)
+                .field_str("format", tensor.format.name)
+                .field_f64("max_abs_error", tensor.max_abs_error)
+                .field_f64("relative_error", tensor.relative_error)
+                .end_object();
+        }
+        json.end_array();
     }
 
     fn record(&self) -> String {
@@ -265,37 +282,13 @@ impl Baker {
             )
             .field_str("kind", "bake")
             .field_display("base", self.base.identities.weights);
-        json.key("tensors").begin_array();
-        for tensor in &self.baked {
-            json.begin_object()
-                .field_str("name", &tensor.name)
-                .field_str("format", tensor.format.name)
-                .field_f64("max_abs_error", tensor.max_abs_error)
-                .field_f64("relative_error", tensor.relative_error)
-                .end_object();
-        }
-        json.end_array().end_object();
+        self.put_tensors(&mut json);
+        json.end_object();
         json.finish()
     }
 
     fn genome(&self) -> String {
-        let base = Parent {
-            role: "base",
-            weights: self.base.identities.weights,
-            name: self
-                .base
-                .metadata
-                .text(metadata_key::NAME)
-                .unwrap_or_default(),
-            weight: None,
-        };
-        let adapters = self.stack.entries().iter().map(|entry| Parent {
-            role: "adapter",
-            weights: entry.adapter().weights,
-            name: &entry.adapter().name,
-            weight: Some(entry.weight()),
-        });
-        let mut json = genome::begin("bake", core::iter::once(base).chain(adapters));
+        let mut json = genome::begin("bake", genome::stack_parents(&self.base, &self.stack));
         let format = self.options.format.map_or("keep", |format| format.name);
         json.field_str("format", format);
         put_lists(&mut json, &self.stack);
@@ -307,7 +300,7 @@ impl Job {
     /// Rows of the base plus their deltas, stored anew.
     fn convert(
         &mut self,
-        rows: TensorRef<'_>,
+        (first, rows): (usize, TensorRef<'_>),
         format: &'static Format,
         deltas: &[ActiveDelta<'_>],
         name: &str,
@@ -318,7 +311,7 @@ impl Job {
         for (i, out) in values.chunks_exact_mut(d_in).enumerate() {
             codec::decode_row(out, rows, i);
             for active in deltas {
-                active.delta.add_row(out, self.row + i, active.weight);
+                active.delta.add_row(out, first + i, active.weight);
             }
         }
         let n_bytes = format.stored_bytes(n_rows as u64, d_in as u64);
@@ -337,7 +330,9 @@ impl Job {
             codec::decode_row(&mut back, view, i);
             for (wanted, stored) in wanted.iter().zip(&back) {
                 let difference = f64::from(*wanted) - f64::from(*stored);
-                self.max_abs = self.max_abs.max(difference.abs());
+                if difference.abs() > self.max_abs {
+                    self.max_abs = difference.abs();
+                }
                 self.lost_squared += difference * difference;
                 self.norm_squared += f64::from(*wanted) * f64::from(*wanted);
             }
@@ -359,10 +354,6 @@ impl Job {
     }
 }
 
-fn active_deltas<'a>(stack: &'a Stack, tensor: &ExpectedTensor) -> Vec<ActiveDelta<'a>> {
-    stack.of_target(tensor.role, tensor.layer).collect()
-}
-
 /// The format of a tensor of the new model.
 fn format_of(entry: &Entry, wanted: Option<&'static Format>) -> &'static Format {
     let Some(wanted) = wanted.filter(|_| entry.shape.len() > 1) else {
@@ -373,20 +364,6 @@ fn format_of(entry: &Entry, wanted: Option<&'static Format>) -> &'static Format 
         true => wanted,
         false => Format::by_name("f16").unwrap_or(entry.format),
     }
-}
-
-/// Rows to do at once from `row` on: whole tiles, about [`CHUNK_BYTES`].
-fn rows_at_once(entry: &Entry, row: usize) -> usize {
-    let left = entry.d_out() - row;
-    let row_bytes = (entry.bytes / entry.d_out().max(1) as u64).max(entry.d_in() as u64 * 4);
-    let n_rows = (CHUNK_BYTES / row_bytes.max(1)) as usize / 4 * 4;
-    left.min(n_rows.max(4))
-}
-
-/// Bytes of the first `n_rows` rows, whole tiles except at the end.
-fn bytes_of_rows(format: &Format, entry: &Entry, n_rows: usize) -> u64 {
-    let bytes = format.stored_bytes(n_rows.min(entry.d_out()) as u64, entry.d_in() as u64);
-    bytes.unwrap_or(0)
 }
 
 /// The base's metadata under a new name.

@@ -4,14 +4,14 @@
 //! sparse by the largest magnitudes, vectors raw or sparse. Tensors with equal bytes are not read.
 
 use crate::error::{BreedError, BreedRule};
-use crate::genome::{self, Parent};
+use crate::genome;
 use crate::merge::{Loss, NewDelta, NewTensors, truncate_dense, write_new_adapter};
 use crate::step::BreedStep;
 use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::digest::{Digest, sha256};
 use cultivar_core::memory::{filled, reserved};
-use cultivar_core::package::{Entry, Head, metadata_key};
+use cultivar_core::package::{Entry, Head};
 use cultivar_core::sorting::sort;
 use cultivar_core::tensor::codec;
 
@@ -142,6 +142,11 @@ impl Extractor {
         Ok(())
     }
 
+    /// Tensors looked at, and in all.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.idx, self.base.directory.entries().len())
+    }
+
     /// The adapter, once everything is read.
     pub fn finish(self) -> Result<super::Merged, BreedError> {
         if self.entries().is_some() {
@@ -150,15 +155,9 @@ impl Extractor {
         if self.tensors.is_empty() {
             return Err(BreedError::new(BreedRule::NoDifference, ""));
         }
-        let parent = |role, head: &'_ Head| (role, head.identities.weights, name_of(head));
-        let parents = [parent("base", &self.base), parent("child", &self.child)];
-        let parents = parents.iter().map(|(role, weights, name)| Parent {
-            role,
-            weights: *weights,
-            name,
-            weight: None,
-        });
-        let mut json = genome::begin("extract", parents);
+        let of_models = [("base", &self.base), ("child", &self.child)];
+        let parents = of_models.map(|(role, head)| genome::of_model(role, head));
+        let mut json = genome::begin("extract", parents.into_iter());
         match self.how {
             Extraction::Rank { rank, seed } => {
                 json.field_u64("rank", rank as u64);
@@ -205,10 +204,6 @@ impl Extractor {
             Extraction::Density { density } => largest(difference, density).ok_or_else(memory),
         }
     }
-}
-
-fn name_of(head: &Head) -> String {
-    String::from(head.metadata.text(metadata_key::NAME).unwrap_or_default())
 }
 
 fn check_digest(bytes: &[u8], digest: Digest, name: &str) -> Result<(), BreedError> {

@@ -4,8 +4,10 @@
 //! make the same package again. No time, no host, no folder.
 
 use alloc::string::String;
+use cultivar_core::adapter::Stack;
 use cultivar_core::digest::Digest;
 use cultivar_core::json::JsonWriter;
+use cultivar_core::package::{Head, metadata_key};
 
 /// A parent and its part.
 pub struct Parent<'a> {
@@ -40,6 +42,27 @@ pub fn begin<'a>(operator: &str, parents: impl Iterator<Item = Parent<'a>>) -> J
     json.end_array();
     json.key("parameters").begin_object();
     json
+}
+
+/// The base, then the adapters of a stack in order.
+pub fn stack_parents<'a>(base: &'a Head, stack: &'a Stack) -> impl Iterator<Item = Parent<'a>> {
+    let adapters = stack.entries().iter().map(|entry| Parent {
+        role: "adapter",
+        weights: entry.adapter().weights,
+        name: &entry.adapter().name,
+        weight: Some(entry.weight()),
+    });
+    core::iter::once(of_model("base", base)).chain(adapters)
+}
+
+/// A model as a parent.
+pub fn of_model<'a>(role: &'static str, model: &'a Head) -> Parent<'a> {
+    Parent {
+        role,
+        weights: model.identities.weights,
+        name: model.metadata.text(metadata_key::NAME).unwrap_or_default(),
+        weight: None,
+    }
 }
 
 /// Ends what [`begin`] began.

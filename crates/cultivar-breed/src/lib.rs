@@ -14,10 +14,13 @@ mod extract;
 mod genome;
 pub mod linear_algebra;
 mod merge;
+mod rows;
+mod stack_check;
 mod step;
 
 pub use bake::{BakeOptions, BakedTensor, Baker};
 pub use error::{BreedError, BreedRule};
 pub use extract::{Extraction, Extractor};
-pub use merge::{Loss, MERGE_METHODS, Merge, MergeMethod, MergeOptions, Merged, merge};
+pub use merge::{Loss, MERGE_METHODS, Merge, MergeMethod, MergeOptions, Merged, Merger, merge};
+pub use stack_check::StackCheck;
 pub use step::BreedStep;

@@ -30,6 +30,8 @@ pub mod tokenizers;
 pub use error::{ImportError, ImportErrorDetail, ImportErrorKind};
 pub use export::{ExportKind, ExportStep, Exporter};
 pub use importer::{ImportStep, Importer};
-pub use lora::{LoraError, LoraFault, LoraFile, LoraOptions, LoraRule, import_adapter};
+pub use lora::{
+    LoraError, LoraFault, LoraFile, LoraOptions, LoraRule, adapter_report, import_adapter,
+};
 pub use options::{ImportOptions, Requantize, TargetFormat};
 pub use source::{SOURCES_MAX, SourceInfo, SourceKind};

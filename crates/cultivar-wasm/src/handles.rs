@@ -30,6 +30,8 @@ pub enum Kind {
     Export = 6,
     /// A record that is being replayed.
     Replay = 5,
+    /// A job of the breeder.
+    Job = 7,
 }
 
 impl Kind {
@@ -42,6 +44,7 @@ impl Kind {
             Kind::Adapter => "adapter",
             Kind::Export => "export",
             Kind::Replay => "replay",
+            Kind::Job => "job",
         }
     }
 }

@@ -6,6 +6,8 @@
 use crate::buffer::Buffer;
 use crate::handles::{Kind, Table};
 use crate::status::Failure;
+#[cfg(feature = "breeder")]
+use crate::verbs::job::JobSlot;
 #[cfg(feature = "engine")]
 use crate::verbs::{
     adapter::AdapterSlot, package::PackageSlot, record::ReplaySlot, session::SessionSlot,
@@ -30,6 +32,9 @@ const N_ADAPTERS_MAX: usize = 256;
 /// Imports running at a time, and exports.
 #[cfg(feature = "packer")]
 const N_IMPORTS_MAX: usize = 8;
+/// Jobs running at a time.
+#[cfg(feature = "breeder")]
+const N_JOBS_MAX: usize = 8;
 /// Longest sentence kept about a refusal; its memory is taken before the first one.
 const ERROR_TEXT_BYTES: usize = 1024;
 
@@ -49,6 +54,8 @@ pub struct Host {
     pub(crate) imports: Table<ImportSlot>,
     #[cfg(feature = "packer")]
     pub(crate) exporters: Table<ExportSlot>,
+    #[cfg(feature = "breeder")]
+    pub(crate) jobs: Table<JobSlot>,
     error_code: i32,
     error_text: String,
 }
@@ -70,6 +77,8 @@ impl Host {
             imports: Table::new(Kind::Import, N_IMPORTS_MAX),
             #[cfg(feature = "packer")]
             exporters: Table::new(Kind::Export, N_IMPORTS_MAX),
+            #[cfg(feature = "breeder")]
+            jobs: Table::new(Kind::Job, N_JOBS_MAX),
             error_code: 0,
             error_text: String::new(),
         }

@@ -14,6 +14,8 @@ pub mod exports;
 pub mod handles;
 pub mod heap;
 pub mod host;
+#[cfg(feature = "breeder")]
+mod jobs;
 pub mod status;
 pub mod verbs;
 

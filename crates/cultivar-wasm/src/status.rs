@@ -4,7 +4,11 @@
 //! `error_text`. Codes 1 to 49 belong to this file and never change their meaning; larger ones
 //! come from the layer that refused. Must never carry a host address.
 
+#[cfg(feature = "breeder")]
+use alloc::boxed::Box;
 use core::fmt;
+#[cfg(feature = "breeder")]
+use cultivar_breed::BreedError;
 use cultivar_core::bytes::ShortText;
 use cultivar_core::package::PackageError;
 #[cfg(feature = "engine")]
@@ -16,6 +20,8 @@ use cultivar_core::{
 };
 #[cfg(feature = "packer")]
 use cultivar_import::ImportError;
+#[cfg(feature = "breeder")]
+use cultivar_import::LoraError;
 
 /// What the boundary refuses before any engine code runs. `docs/abi.md` and `abi.js` list these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +60,7 @@ pub const ERROR_RANGES: &[(i32, i32, &str)] = &[
     (450, 499, "adapter"),
     (500, 599, "import"),
     (600, 619, "json"),
+    (700, 719, "breed"),
 ];
 
 impl Status {
@@ -88,6 +95,12 @@ pub enum Failure {
     /// An import failed.
     #[cfg(feature = "packer")]
     Import(ImportError),
+    /// An adapter's import failed.
+    #[cfg(feature = "breeder")]
+    Lora(LoraError),
+    /// Merging, extracting, baking or validating failed; the source's name, where one is at fault.
+    #[cfg(feature = "breeder")]
+    Breed(Box<(ShortText, BreedError)>),
 }
 
 impl Failure {
@@ -111,6 +124,12 @@ impl Failure {
         }
     }
 
+    /// The same error in this source.
+    #[cfg(feature = "breeder")]
+    pub fn of_source(source: &str, error: BreedError) -> Failure {
+        Failure::Breed(Box::new((ShortText::new(source), error)))
+    }
+
     /// The stable positive code; the verb returns its negative.
     pub fn code(&self) -> i32 {
         match self {
@@ -128,6 +147,10 @@ impl Failure {
             Failure::Stack(error) => error.code(),
             #[cfg(feature = "packer")]
             Failure::Import(error) => error.code(),
+            #[cfg(feature = "breeder")]
+            Failure::Lora(error) => error.code(),
+            #[cfg(feature = "breeder")]
+            Failure::Breed(error) => error.1.code(),
         }
     }
 }
@@ -151,6 +174,13 @@ impl fmt::Display for Failure {
             Failure::Stack(error) => error.fmt(f),
             #[cfg(feature = "packer")]
             Failure::Import(error) => error.fmt(f),
+            #[cfg(feature = "breeder")]
+            Failure::Lora(error) => error.fmt(f),
+            #[cfg(feature = "breeder")]
+            Failure::Breed(error) => match &**error {
+                (source, error) if source.is_empty() => error.fmt(f),
+                (source, error) => write!(f, "{source}: {error}"),
+            },
         }
     }
 }
@@ -239,5 +269,19 @@ impl From<StackError> for Failure {
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Failure {
         Failure::Import(error)
+    }
+}
+
+#[cfg(feature = "breeder")]
+impl From<LoraError> for Failure {
+    fn from(error: LoraError) -> Failure {
+        Failure::Lora(error)
+    }
+}
+
+#[cfg(feature = "breeder")]
+impl From<BreedError> for Failure {
+    fn from(error: BreedError) -> Failure {
+        Failure::Breed(Box::new((ShortText::EMPTY, error)))
     }
 }

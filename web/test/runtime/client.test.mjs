@@ -35,7 +35,8 @@ test("the best module that passes its self test is taken, and info says which", 
   assert.equal(kit.info.abiVersion, 1);
   assert.ok(kit.info.selftestChecks > 200);
   const files = asked.map((url) => url.split("/").at(-1));
-  assert.deepEqual(files.slice(1), ["cultivar-packer.wasm"], "only the modules are fetched");
+  const others = ["cultivar-packer.wasm", "cultivar-breeder.wasm"];
+  assert.deepEqual(files.slice(1), others, "only the modules are fetched");
   assert.equal((await settle(openKit({ module: "avx" }))).kind, "bad_argument");
 });
 

@@ -34,14 +34,16 @@ const namesOf = (part) =>
   Object.keys(EXPORTS).filter((name) => ["every", part].includes(EXPORTS[name].split(" ")[0]))
     .sort();
 
-test("the packer: imports nothing, exports its own verbs and no session's", async () => {
-  const module = await moduleOf("packer");
-  assert.deepEqual(WebAssembly.Module.imports(module), []);
-  const exported = WebAssembly.Module.exports(module).filter(({ kind }) => kind === "function");
-  assert.deepEqual(exported.map(({ name }) => name).sort(), namesOf("packer"));
-  assert.ok(!namesOf("packer").some((name) => name.startsWith("session")));
-  assert.equal((await engineOf("packer")).info.abi_version, 1);
-});
+for (const part of ["packer", "breeder"]) {
+  test(`the ${part}: imports nothing, exports its own verbs and no session's`, async () => {
+    const module = await moduleOf(part);
+    assert.deepEqual(WebAssembly.Module.imports(module), []);
+    const exported = WebAssembly.Module.exports(module).filter(({ kind }) => kind === "function");
+    assert.deepEqual(exported.map(({ name }) => name).sort(), namesOf(part));
+    assert.ok(!namesOf(part).some((name) => name.startsWith("session")));
+    assert.equal((await engineOf(part)).info.abi_version, 1);
+  });
+}
 
 for (const name of runnable) {
   test(`${name}: imports nothing, exports the table, passes its self test`, async () => {
@@ -147,6 +149,14 @@ test("the packer refuses hostile arguments too, and still imports", async () => 
   callHostile(packer, "packer", [job, job + 1, job + 4096]);
   const blob = await importFiles(packer, foreignFiles(TINY), {});
   assert.equal((await loadPackage(await engineOf(), blob)).card.file_bytes, blob.size);
+});
+
+test("the breeder refuses hostile arguments too", async () => {
+  const breeder = await engineOf("breeder");
+  const sources = [1, 2].map((n) => ({ name: `${n}.slm`, bytes: 9999 }));
+  const order = JSON.stringify({ job: "bake", sources });
+  const job = breeder.call("job_begin", breeder.putText(order));
+  callHostile(breeder, "breeder", [job, job + 1, job + 4096]);
 });
 
 test("what is wrong has its own code", async () => {

@@ -6,15 +6,17 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import { Engine } from "../../runtime/engine.js";
-import { MODULE_FILES, PACKER_FILE, detectFeatures } from "../../runtime/features.js";
+import { BREEDER_FILE, MODULE_FILES, PACKER_FILE, detectFeatures } from "../../runtime/features.js";
 
 /** Folder of the built modules. */
 export const MODULES_URL = new URL("../../wasm/", import.meta.url);
 const GOLDEN_URL = new URL("../../../fixtures/golden/", import.meta.url);
 
-/** A compiled module: an engine's name, or "packer". */
+const FILES = { ...MODULE_FILES, packer: PACKER_FILE, breeder: BREEDER_FILE };
+
+/** A compiled module: an engine's name, "packer" or "breeder". */
 export async function moduleOf(name) {
-  const file = name === "packer" ? PACKER_FILE : MODULE_FILES[name];
+  const file = FILES[name];
   return WebAssembly.compile(await readFile(new URL(file, MODULES_URL)));
 }
 

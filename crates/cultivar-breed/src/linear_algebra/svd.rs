@@ -68,7 +68,8 @@ fn tall_svd(mut a: Matrix) -> Option<Svd> {
         }
     }
     let norms: Vec<f64> = (0..n).map(|column| norm(a.column(column))).collect();
-    let largest = norms.iter().fold(0.0, |max: f64, norm| max.max(*norm));
+    let larger = |max: f64, norm: &f64| if *norm > max { *norm } else { max };
+    let largest = norms.iter().fold(0.0, larger);
     let mut order: Vec<usize> = (0..n).filter(|i| norms[*i] > largest * 1e-15).collect();
     sort_by(&mut order, |a, b| norms[*b].total_cmp(&norms[*a]));
     let sigma: Vec<f64> = order.iter().map(|i| norms[*i]).collect();

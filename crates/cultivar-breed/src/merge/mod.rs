@@ -6,15 +6,17 @@
 
 mod blend;
 mod delta;
+mod method;
 mod operands;
 mod truncate;
 
 pub use delta::{NewDelta, NewTensors};
+pub use method::{MERGE_METHODS, Merge, MergeMethod};
 pub use truncate::Loss;
 pub(crate) use truncate::truncate_dense;
 
 use crate::error::{BreedError, BreedRule};
-use crate::genome::{self, Parent};
+use crate::genome;
 use alloc::string::String;
 use alloc::vec::Vec;
 use blend::{NoiseStream, add_noise};
@@ -25,106 +27,6 @@ use cultivar_core::json::JsonWriter;
 use cultivar_core::package::{Head, Metadata, RecordWriter, SectionId, metadata_key};
 use operands::Operands;
 
-/// A method as it is listed for people.
-#[derive(Clone, Copy, Debug)]
-pub struct MergeMethod {
-    /// Its name.
-    pub name: &'static str,
-    /// Its parameters.
-    pub parameters: &'static [&'static str],
-    /// What it computes.
-    pub formula: &'static str,
-}
-
-/// Every method.
-pub const MERGE_METHODS: &[MergeMethod] = &[
-    MergeMethod {
-        name: "cat",
-        parameters: &[],
-        formula: "[B1 B2 ...] diag(w1 s1, w2 s2, ...) [A1; A2; ...]: exact, ranks add up",
-    },
-    MergeMethod {
-        name: "svd",
-        parameters: &["rank", "seed"],
-        formula: "the nearest delta of the chosen rank to w1 D1 + w2 D2 + ...",
-    },
-    MergeMethod {
-        name: "blend",
-        parameters: &["alpha", "noise", "seed"],
-        formula: "alpha D1 + (1 - alpha) D2 + eps, |eps| <= noise rms(D)",
-    },
-    MergeMethod {
-        name: "sum",
-        parameters: &[],
-        formula: "w1 D1 + w2 D2 + ..., every element; sparse where all are sparse",
-    },
-];
-
-/// A method with its parameters.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Merge {
-    /// The exact concatenation.
-    Concatenate,
-    /// The nearest delta of `rank` components.
-    Truncate {
-        /// 1 to 4096.
-        rank: usize,
-        /// Names the sketch of dense deltas.
-        seed: u64,
-    },
-    /// Two adapters, `alpha` of the first, with bounded noise.
-    Blend {
-        /// Any finite number.
-        alpha: f32,
-        /// 0 and more.
-        noise: f32,
-        /// Names the noise.
-        seed: u64,
-    },
-    /// The sum, element by element.
-    Sum,
-}
-
-impl Merge {
-    /// The method's name in [`MERGE_METHODS`].
-    pub fn name(&self) -> &'static str {
-        match self {
-            Merge::Concatenate => "cat",
-            Merge::Truncate { .. } => "svd",
-            Merge::Blend { .. } => "blend",
-            Merge::Sum => "sum",
-        }
-    }
-
-    fn check(&self, n_adapters: usize) -> Result<(), BreedError> {
-        let parameter = |name| Err(BreedError::new(BreedRule::Parameter, name));
-        match *self {
-            Merge::Truncate { rank, .. } if !(1..=4096).contains(&rank) => parameter("rank"),
-            Merge::Blend { alpha, .. } if !alpha.is_finite() => parameter("alpha"),
-            Merge::Blend { noise, .. } if !noise.is_finite() || noise < 0.0 => parameter("noise"),
-            Merge::Blend { .. } if n_adapters != 2 => {
-                Err(BreedError::new(BreedRule::WrongCount, self.name()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn put_parameters(&self, json: &mut JsonWriter) {
-        match *self {
-            Merge::Concatenate | Merge::Sum => {}
-            Merge::Truncate { rank, seed } => {
-                json.field_u64("rank", rank as u64);
-                json.field_display("seed", seed);
-            }
-            Merge::Blend { alpha, noise, seed } => {
-                json.field_f32("alpha", alpha);
-                json.field_f32("noise", noise);
-                json.field_display("seed", seed);
-            }
-        }
-    }
-}
-
 /// A merged adapter.
 #[derive(Clone, Debug)]
 pub struct Merged {
@@ -134,6 +36,32 @@ pub struct Merged {
     pub loss: Loss,
     /// What was lost, tensor by tensor, ascending by name.
     pub losses: Vec<(String, Loss)>,
+}
+
+impl Merged {
+    /// `cultivar.merge.v1`: what this operator made and what it lost; `out` is where it went.
+    pub fn report(&self, operator: &str, out: Option<&str>) -> Result<String, BreedError> {
+        let adapter = Adapter::parse(&self.bytes)?;
+        let mut json = JsonWriter::new();
+        json.begin_object().field_str("schema", "cultivar.merge.v1");
+        if let Some(out) = out {
+            json.field_str("out", out);
+        }
+        json.field_str("method", operator)
+            .field_u64("file_bytes", self.bytes.len() as u64)
+            .field_display("weights", adapter.head.weights)
+            .field_display("content", adapter.tail.content)
+            .field_f64("relative_error", self.loss.relative());
+        json.key("tensors").begin_array();
+        for (name, loss) in &self.losses {
+            json.begin_object()
+                .field_str("name", name)
+                .field_f64("relative_error", loss.relative())
+                .end_object();
+        }
+        json.end_array().end_object();
+        Ok(json.finish())
+    }
 }
 
 /// What a merge is told besides its method.
@@ -162,37 +90,82 @@ pub fn merge<'a>(
     method: Merge,
     options: impl Into<MergeOptions<'a>>,
 ) -> Result<Merged, BreedError> {
-    let options: MergeOptions<'a> = options.into();
-    if let Some(factors) = options.factors
-        && !["f32", "f16", "bf16", "q8_0"].contains(&factors)
-    {
-        return Err(BreedError::new(BreedRule::Format, factors));
-    }
-    let weighted = match method {
-        Merge::Blend { alpha, .. } => {
-            method.check(stack.entries().len())?;
-            let mut weighted = stack.clone();
+    let mut merger = Merger::new(base.clone(), stack.clone(), method, options)?;
+    while merger.step()? {}
+    merger.finish()
+}
+
+/// A merge in progress, tensor by tensor.
+pub struct Merger {
+    base: Head,
+    stack: Stack,
+    /// The stack with the shares of a blend in its weights.
+    weighted: Stack,
+    method: Merge,
+    name: String,
+    factors: Option<&'static str>,
+    /// What is changed: the entry and the delta that name each tensor first, ascending by name.
+    targets: Vec<(usize, usize)>,
+    tensors: NewTensors,
+    loss: Loss,
+    losses: Vec<(String, Loss)>,
+}
+
+impl Merger {
+    /// Checks method, parameters and stack; nothing is computed yet.
+    pub fn new<'a>(
+        base: Head,
+        stack: Stack,
+        method: Merge,
+        options: impl Into<MergeOptions<'a>>,
+    ) -> Result<Merger, BreedError> {
+        let MergeOptions { name, factors } = options.into();
+        if let Some(factors) = factors
+            && !["f32", "f16", "bf16", "q8_0"].contains(&factors)
+        {
+            return Err(BreedError::new(BreedRule::Format, factors));
+        }
+        method.check(stack.entries().len())?;
+        let mut weighted = stack.clone();
+        if let Merge::Blend { alpha, .. } = method {
             for (idx, share) in [alpha, 1.0 - alpha].into_iter().enumerate() {
                 let weight = stack.entries().get(idx).map_or(0.0, |entry| entry.weight());
                 weighted.set_weight(idx, weight * share)?;
             }
-            weighted
         }
-        _ => {
-            method.check(stack.entries().len())?;
-            stack.clone()
+        let targets = targets(&weighted);
+        if targets.is_empty() {
+            return Err(BreedError::new(BreedRule::NoAdapters, ""));
         }
-    };
-    let targets = targets(&weighted);
-    if targets.is_empty() {
-        return Err(BreedError::new(BreedRule::NoAdapters, ""));
+        Ok(Merger {
+            base,
+            stack,
+            weighted,
+            method,
+            name: String::from(name),
+            factors,
+            targets,
+            tensors: Vec::new(),
+            loss: Loss::default(),
+            losses: Vec::new(),
+        })
     }
-    let mut tensors = Vec::new();
-    let (mut loss, mut losses) = (Loss::default(), Vec::new());
-    for (idx, first) in targets.iter().enumerate() {
-        let operands = operands_of(&weighted, first);
-        let (mut delta, mut own) = merged_delta(&operands, method, idx as u64)?;
-        if let Some(factors) = options.factors {
+
+    /// Tensors done, and in all.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.losses.len(), self.targets.len())
+    }
+
+    /// Merges the next tensor; whether there was one.
+    pub fn step(&mut self) -> Result<bool, BreedError> {
+        let idx = self.losses.len();
+        let first = self.targets.get(idx);
+        let Some(first) = first.and_then(|place| delta_at(&self.weighted, *place)) else {
+            return Ok(false);
+        };
+        let operands = operands_of(&self.weighted, first);
+        let (mut delta, mut own) = merged_delta(&operands, self.method, idx as u64)?;
+        if let Some(factors) = self.factors {
             let rounding = delta.store_as(factors, first.d_out, first.d_in)?;
             own = match own.norm_squared > 0.0 {
                 true => Loss {
@@ -202,39 +175,65 @@ pub fn merge<'a>(
                 false => rounding,
             };
         }
-        let shape = base
-            .directory
-            .get(&first.target)
-            .map(|entry| entry.shape.clone());
+        let entry = self.base.directory.get(&first.target);
+        let shape = entry.map(|entry| entry.shape.clone()).unwrap_or_default();
+        let target = first.target.clone();
         if !delta.is_empty() {
-            delta.put(&mut tensors, &first.target, &shape.unwrap_or_default())?;
+            delta.put(&mut self.tensors, &target, &shape)?;
         }
-        loss.add(own);
-        losses.push((first.target.clone(), own));
+        self.loss.add(own);
+        self.losses.push((target, own));
+        Ok(true)
     }
-    let bytes = write(base, stack, method, options, &tensors, &loss)?;
-    Ok(Merged {
-        bytes,
-        loss,
-        losses,
-    })
+
+    /// The adapter, once every tensor is merged.
+    pub fn finish(self) -> Result<Merged, BreedError> {
+        if self.losses.len() < self.targets.len() {
+            return Err(BreedError::new(BreedRule::OutOfOrder, ""));
+        }
+        let genome = self.genome();
+        let bytes = write_new_adapter(&self.base, &self.name, &self.tensors, genome)?;
+        Ok(Merged {
+            bytes,
+            loss: self.loss,
+            losses: self.losses,
+        })
+    }
+
+    fn genome(&self) -> String {
+        let parents = genome::stack_parents(&self.base, &self.stack);
+        let mut json = genome::begin("merge_adapters", parents);
+        json.field_str("method", self.method.name());
+        self.method.put_parameters(&mut json);
+        if let Some(factors) = self.factors {
+            json.field_str("factors", factors);
+        }
+        put_lists(&mut json, &self.stack);
+        json.field_f64("relative_error", self.loss.relative());
+        genome::finish(json)
+    }
 }
 
 /// The first delta of every tensor that an active adapter changes, ascending by name.
-fn targets(stack: &Stack) -> Vec<&LoadedDelta> {
-    let mut targets: Vec<&LoadedDelta> = Vec::new();
-    for entry in stack.entries() {
-        for delta in &entry.adapter().deltas {
+fn targets(stack: &Stack) -> Vec<(usize, usize)> {
+    let mut targets: Vec<(usize, usize)> = Vec::new();
+    let name = |place| delta_at(stack, place).map(|delta| delta.target.as_str());
+    for (entry_idx, entry) in stack.entries().iter().enumerate() {
+        for (delta_idx, delta) in entry.adapter().deltas.iter().enumerate() {
             if entry.weight_of(delta) == 0.0 {
                 continue;
             }
-            match targets.binary_search_by(|known| known.target.cmp(&delta.target)) {
-                Ok(_) => {}
-                Err(place) => targets.insert(place, delta),
+            let own = Some(delta.target.as_str());
+            if let Err(place) = targets.binary_search_by(|known| name(*known).cmp(&own)) {
+                targets.insert(place, (entry_idx, delta_idx));
             }
         }
     }
     targets
+}
+
+fn delta_at(stack: &Stack, (entry, delta): (usize, usize)) -> Option<&LoadedDelta> {
+    stack.entries().get(entry)?.adapter().deltas.get(delta)
 }
 
 fn operands_of<'a>(stack: &'a Stack, first: &'a LoadedDelta) -> Operands<'a> {
@@ -279,38 +278,6 @@ fn merged_delta(
             exact(delta)
         }
     }
-}
-
-fn write(
-    base: &Head,
-    stack: &Stack,
-    method: Merge,
-    options: MergeOptions<'_>,
-    tensors: &NewTensors,
-    loss: &Loss,
-) -> Result<Vec<u8>, BreedError> {
-    let adapters = stack.entries().iter().map(|entry| Parent {
-        role: "adapter",
-        weights: entry.adapter().weights,
-        name: &entry.adapter().name,
-        weight: Some(entry.weight()),
-    });
-    let of_base = Parent {
-        role: "base",
-        weights: base.identities.weights,
-        name: base.metadata.text(metadata_key::NAME).unwrap_or_default(),
-        weight: None,
-    };
-    let parents = core::iter::once(of_base).chain(adapters);
-    let mut json = genome::begin("merge_adapters", parents);
-    json.field_str("method", method.name());
-    method.put_parameters(&mut json);
-    if let Some(factors) = options.factors {
-        json.field_str("factors", factors);
-    }
-    put_lists(&mut json, stack);
-    json.field_f64("relative_error", loss.relative());
-    write_new_adapter(base, options.name, tensors, genome::finish(json))
 }
 
 /// The weight of every delta of adapters whose weight is refined by layer or module.

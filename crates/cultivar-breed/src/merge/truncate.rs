@@ -25,7 +25,7 @@ impl Loss {
         if self.norm_squared <= 0.0 {
             return 0.0;
         }
-        cultivar_core::math::sqrt_f64((self.lost_squared / self.norm_squared).max(0.0))
+        cultivar_core::math::sqrt_f64(self.lost_squared / self.norm_squared)
     }
 
     /// Adds the loss of another tensor.
@@ -71,9 +71,11 @@ pub fn truncate_dense(
     let of = randomized_svd(&matrix, rank, seed)?;
     let norm = matrix.norm();
     let kept: f64 = of.sigma.iter().map(|s| s * s).sum();
+    // Below zero where rounding says so: nothing is lost then.
+    let lost = norm * norm - kept;
     let loss = Loss {
         norm_squared: norm * norm,
-        lost_squared: (norm * norm - kept).max(0.0),
+        lost_squared: if lost > 0.0 { lost } else { 0.0 },
     };
     Some((to_delta(&of), loss))
 }

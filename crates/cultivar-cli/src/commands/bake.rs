@@ -8,8 +8,7 @@ use crate::output::Report;
 use crate::package_file::PackageFile;
 use crate::part_file::PartFile;
 use cultivar_breed::{BakeOptions, Baker, BreedStep};
-use cultivar_core::json::JsonWriter;
-use cultivar_core::package::{Head, Tail};
+use cultivar_core::package::Head;
 use cultivar_core::tensor::Format;
 use std::path::Path;
 
@@ -78,43 +77,25 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     // What was written is read back before it gets its name.
     let mut written = PackageFile::open(sink.part())?;
     let head = written.head()?;
-    let tail = written.tail(&head)?;
+    written.tail(&head)?;
     if written.file_bytes == 0 {
         return Err(Failure::new(Exit::OutOfSpace, "nothing was written").about(out));
     }
     let file_bytes = written.file_bytes;
     drop(written);
     sink.finish()?;
-    Ok(report(out, &baker, (&head, &tail), file_bytes))
+    Ok(report(out, &baker, &head, file_bytes))
 }
 
-/// `cultivar.bake.v1`: what was made, and the error of every tensor.
-fn report(out: &Path, baker: &Baker, (head, tail): (&Head, &Tail), file_bytes: u64) -> Report {
+/// What was made, and the error of every tensor.
+fn report(out: &Path, baker: &Baker, written: &Head, file_bytes: u64) -> Report {
     let worst = baker.baked().iter().map(|tensor| tensor.relative_error);
     let worst = worst.fold(0.0, f64::max);
-    let mut json = JsonWriter::new();
-    json.begin_object();
-    json.field_str("schema", "cultivar.bake.v1");
-    json.field_str("out", &out.to_string_lossy());
-    json.field_u64("file_bytes", file_bytes);
-    json.field_display("weights", head.identities.weights);
-    json.field_display("content", tail.content);
-    json.field_f64("worst_relative_error", worst);
-    json.key("tensors").begin_array();
-    for tensor in baker.baked() {
-        json.begin_object()
-            .field_str("name", &tensor.name)
-            .field_str("format", tensor.format.name)
-            .field_f64("max_abs_error", tensor.max_abs_error)
-            .field_f64("relative_error", tensor.relative_error)
-            .end_object();
-    }
-    json.end_array().end_object();
     let text = format!(
         "{}: {}, worst relative error {worst:.3e}, weights {}\n",
         out.display(),
         human_bytes(file_bytes),
-        head.identities.weights
+        written.identities.weights
     );
-    Report::new(json.finish(), text)
+    Report::new(baker.report(Some(&out.to_string_lossy())), text)
 }

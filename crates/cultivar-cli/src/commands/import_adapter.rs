@@ -7,9 +7,8 @@ use crate::failure::Failure;
 use crate::output::Report;
 use crate::package_file::PackageFile;
 use cultivar_core::adapter::Adapter;
-use cultivar_core::json::JsonWriter;
 use cultivar_core::package::Head;
-use cultivar_import::{LoraFile, LoraOptions, import_adapter};
+use cultivar_import::{LoraFile, LoraOptions, adapter_report, import_adapter};
 use std::path::{Path, PathBuf};
 
 /// Files of a PEFT folder that are read; the others (readme, tokenizer, training state) are not.
@@ -55,26 +54,13 @@ fn paths(given: &Arguments) -> Result<Vec<PathBuf>, Failure> {
 
 fn report(out: &Path, bytes: &[u8], base: &Head) -> Result<Report, Failure> {
     let adapter = Adapter::parse(bytes)?;
-    let mut json = JsonWriter::new();
-    json.begin_object();
-    json.field_str("schema", "cultivar.import.v1");
-    json.field_str("out", &out.to_string_lossy());
-    json.field_str("kind", "adapter");
-    json.field_u64("file_bytes", bytes.len() as u64);
-    json.field_u64("n_targets", adapter.head.deltas.len() as u64);
-    json.key("identities").begin_object();
-    json.field_display("content", adapter.tail.content);
-    json.field_display("weights", adapter.head.weights);
-    json.field_display("base_weights", base.identities.weights);
-    json.end_object();
-    json.key("conversion_record")
-        .raw(adapter.tail.conversion_record.as_deref().unwrap_or("null"));
-    json.end_object();
+    let out_text = out.to_string_lossy();
+    let json = adapter_report(&adapter, bytes.len() as u64, base, Some(&out_text));
     let text = format!(
         "{}: adapter with {} targets, weights {}\n",
         out.display(),
         adapter.head.deltas.len(),
         adapter.head.weights
     );
-    Ok(Report::new(json.finish(), text))
+    Ok(Report::new(json, text))
 }

@@ -67,18 +67,25 @@ impl FusedCheck {
             let target = (delta.role, delta.layer);
             let format = base.base_row(out, target, self.row).ok_or(missing)?;
             delta.add_row(out, self.row, weight);
-            let max = codec::magnitude_max(format);
-            // No comparison holds for NaN.
-            if !out.iter().all(|value| value.abs() <= max) {
-                return Err(StackError::at_row(
-                    StackRule::Fused,
-                    &delta.target,
-                    self.row,
-                ));
-            }
+            FusedCheck::check_row(out, format, (&delta.target, self.row))?;
             self.row += 1;
             left = left.saturating_sub(d_in * delta.rank().max(1));
         }
         Ok(true)
+    }
+
+    /// Checks one row of base plus deltas for the format in which the base stores it. `place` is
+    /// the tensor's name and the row, for the refusal.
+    pub fn check_row(
+        values: &[f32],
+        format: &'static Format,
+        place: (&str, usize),
+    ) -> Result<(), StackError> {
+        let max = codec::magnitude_max(format);
+        // No comparison holds for NaN.
+        match values.iter().all(|value| value.abs() <= max) {
+            true => Ok(()),
+            false => Err(StackError::at_row(StackRule::Fused, place.0, place.1)),
+        }
     }
 }

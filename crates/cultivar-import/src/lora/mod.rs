@@ -13,6 +13,7 @@ mod peft;
 mod record;
 
 pub use error::{LoraError, LoraFault, LoraRule};
+pub use record::adapter_report;
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -5,9 +5,37 @@
 use super::{ForeignAdapter, LoraFile};
 use alloc::string::String;
 use alloc::vec::Vec;
+use cultivar_core::adapter::Adapter;
 use cultivar_core::digest::sha256;
 use cultivar_core::json::JsonWriter;
-use cultivar_core::package::TensorPlan;
+use cultivar_core::package::{Head, TensorPlan};
+
+/// `cultivar.import.v1` of an adapter that was imported for `base`; `out` is where it went.
+pub fn adapter_report(
+    adapter: &Adapter<'_>,
+    file_bytes: u64,
+    base: &Head,
+    out: Option<&str>,
+) -> String {
+    let mut json = JsonWriter::new();
+    json.begin_object()
+        .field_str("schema", "cultivar.import.v1");
+    if let Some(out) = out {
+        json.field_str("out", out);
+    }
+    json.field_str("kind", "adapter")
+        .field_u64("file_bytes", file_bytes)
+        .field_u64("n_targets", adapter.head.deltas.len() as u64);
+    json.key("identities").begin_object();
+    json.field_display("content", adapter.tail.content)
+        .field_display("weights", adapter.head.weights)
+        .field_display("base_weights", base.identities.weights)
+        .end_object();
+    json.key("conversion_record")
+        .raw(adapter.tail.conversion_record.as_deref().unwrap_or("null"));
+    json.end_object();
+    json.finish()
+}
 
 /// Writes the record.
 pub(super) fn to_json(

@@ -13,6 +13,8 @@ pub mod buffer;
 pub mod export;
 #[cfg(feature = "packer")]
 pub mod import;
+#[cfg(feature = "breeder")]
+pub mod job;
 pub mod meta;
 #[cfg(feature = "engine")]
 pub mod package;

@@ -9,7 +9,6 @@ use crate::package_file::PackageFile;
 use crate::part_file::PartFile;
 use cultivar_breed::{MERGE_METHODS, Merge, MergeOptions, Merged, merge};
 use cultivar_core::adapter::Adapter;
-use cultivar_core::json::JsonWriter;
 use std::path::Path;
 
 pub fn run(given: &Arguments) -> Result<Report, Failure> {
@@ -72,26 +71,10 @@ pub fn write(out: &Path, bytes: &[u8]) -> Result<(), Failure> {
     sink.finish()
 }
 
-/// `cultivar.merge.v1`: what was made and what it lost.
+/// What was made and what it lost.
 pub fn report(out: &Path, operator: &str, merged: &Merged) -> Result<Report, Failure> {
     let adapter = Adapter::parse(&merged.bytes)?;
-    let mut json = JsonWriter::new();
-    json.begin_object();
-    json.field_str("schema", "cultivar.merge.v1");
-    json.field_str("out", &out.to_string_lossy());
-    json.field_str("method", operator);
-    json.field_u64("file_bytes", merged.bytes.len() as u64);
-    json.field_display("weights", adapter.head.weights);
-    json.field_display("content", adapter.tail.content);
-    json.field_f64("relative_error", merged.loss.relative());
-    json.key("tensors").begin_array();
-    for (name, loss) in &merged.losses {
-        json.begin_object()
-            .field_str("name", name)
-            .field_f64("relative_error", loss.relative())
-            .end_object();
-    }
-    json.end_array().end_object();
+    let json = merged.report(operator, Some(&out.to_string_lossy()))?;
     let text = format!(
         "{}: {} deltas, relative error {:.3e}, weights {}\n",
         out.display(),
@@ -99,5 +82,5 @@ pub fn report(out: &Path, operator: &str, merged: &Merged) -> Result<Report, Fai
         merged.loss.relative(),
         adapter.head.weights
     );
-    Ok(Report::new(json.finish(), text))
+    Ok(Report::new(json, text))
 }
