@@ -106,8 +106,9 @@ export class Package {
   }
 
   /** Opens a session. */
-  async createSession(settings = {}) {
-    return this.#session("createSession", { settings: plain(settings) });
+  async createSession(settings = {}, adapters = []) {
+    const stack = await this.#stack(adapters);
+    return this.#session("createSession", { settings: plain(settings), stack });
   }
 
   /** Opens the session of a snapshot. */
