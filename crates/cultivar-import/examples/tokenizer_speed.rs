@@ -1,10 +1,14 @@
-//! How fast a GGUF file's tokenizer reads a text: `tokenizer_speed VOCABULARY.gguf TEXT`.
+//! How fast a tokenizer reads a text: `tokenizer_speed VOCABULARY TEXT`, the vocabulary being a
+//! GGUF file, a tokenizer.json or a tokenizer.model.
 //!
 //! Prints the time to open it and the median rate of nine encodings. Run with `--release`.
 
+use cultivar_core::json;
 use cultivar_core::tokenizer::{EncodeOptions, Tokenizer};
 use cultivar_import::gguf::{Gguf, Parsed};
-use cultivar_import::tokenizers::from_gguf;
+use cultivar_import::tokenizers::{
+    SideFiles, from_gguf, from_json, from_sentencepiece, is_sentencepiece,
+};
 use std::time::{Duration, Instant};
 
 /// Time that this thread computed, so that other work on the machine does not count; elapsed time
@@ -24,17 +28,21 @@ fn main() {
     let bytes = std::fs::read(vocabulary).expect("the vocabulary can be read");
     let text = std::fs::read_to_string(text).expect("the text can be read");
     let start = Instant::now();
-    let Ok(Parsed::Whole(gguf)) = Gguf::parse(&bytes, bytes.len() as u64) else {
-        println!("not a GGUF file");
-        return;
+    let beside = SideFiles::default();
+    let foreign = match Gguf::parse(&bytes, bytes.len() as u64) {
+        Ok(Parsed::Whole(gguf)) => from_gguf(&gguf),
+        _ if is_sentencepiece(&bytes) => from_sentencepiece(&bytes, &beside),
+        _ => from_json(&json::parse(&bytes).expect("JSON"), &beside),
     };
-    let record = from_gguf(&gguf).expect("a tokenizer").record;
+    let record = foreign.expect("a tokenizer").record;
+    println!("kind {}, {} ids", record.kind.name(), record.vocab_size());
     let tokenizer = Tokenizer::new(record).expect("a valid tokenizer");
     println!("open_ms {:.1}", busy(start).as_secs_f64() * 1e3);
     let mut rates: Vec<f64> = (0..9)
         .map(|_| {
             let before = busy(start);
-            let ids = tokenizer.ids(&text, EncodeOptions::default());
+            let plain = EncodeOptions::default();
+            let ids = tokenizer.ids(&text, plain);
             assert!(ids.is_ok_and(|ids| !ids.is_empty()));
             text.len() as f64 / 1e6 / (busy(start) - before).as_secs_f64()
         })

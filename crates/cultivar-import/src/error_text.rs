@@ -117,7 +117,7 @@ const SENTENCES: &[(i32, &str)] = &[
         539,
         "architecture {field} is not supported; supported are {supported}",
     ),
-    (540, "option {field} has a value that is not supported"),
+    (540, "option {field} is not supported"),
     (541, "tensor {field} is missing"),
     (
         542,

@@ -141,13 +141,13 @@ fn a_configuration_that_cannot_be_is_named() {
             "1e-5",
             "1e-5,\"hidden_act\":\"xielu\"",
             Kind::OptionUnsupported,
-            "hidden_act",
+            "hidden_act: xielu",
         ),
         (
             "1e-5",
             "1e-5,\"rope_scaling\":{\"rope_type\":\"longrope\"}",
             Kind::OptionUnsupported,
-            "rope_scaling.rope_type",
+            "rope_scaling.rope_type: longrope",
         ),
         (
             "1e-5",

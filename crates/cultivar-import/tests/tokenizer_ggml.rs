@@ -5,6 +5,7 @@
 use cultivar_core::tokenizer::{EncodeOptions, StreamDecoder, Tokenizer, TokenizerKind};
 use cultivar_import::gguf::{Gguf, Parsed};
 use cultivar_import::tokenizers::from_gguf;
+use cultivar_testdata::random_text::RandomText;
 use std::path::{Path, PathBuf};
 
 /// Texts are separated by this line.
@@ -84,13 +85,7 @@ fn every_line_of_every_vocabulary_has_its_ids() {
 
 #[test]
 fn random_text_comes_back() {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut below = |n: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) % n
-    };
+    let mut random = RandomText::default();
     for path in vocabularies() {
         let tokenizer = tokenizer(&path);
         if !is_byte_complete(&tokenizer) {
@@ -99,18 +94,10 @@ fn random_text_comes_back() {
         }
         let has_space_mark = tokenizer.record().kind == TokenizerKind::SentencePieceBpe;
         for round in 0..10_000 {
-            let n = below(40);
-            let text: String = (0..n)
-                .filter_map(|_| match below(8) {
-                    0 => Some(' '),
-                    1 => char::from_u32(below(0x11_0000) as u32),
-                    2 => char::from_u32(below(0x80) as u32),
-                    3 => char::from_u32(0xA0 + below(0x3000) as u32),
-                    4 => char::from_u32(0x4E00 + below(0x5000) as u32),
-                    _ => char::from_u32(b'a' as u32 + below(26) as u32),
-                })
-                .filter(|character| !has_space_mark || *character != '\u{2581}')
-                .collect();
+            let mut text = random.text(40);
+            if has_space_mark {
+                text.retain(|character| character != '\u{2581}');
+            }
             let ids = tokenizer.ids(&text, PLAIN).unwrap();
             assert_eq!(tokenizer.decode(&ids).unwrap(), text, "{path:?} {round}");
             let mut streamed = String::new();

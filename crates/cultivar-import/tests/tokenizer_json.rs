@@ -5,6 +5,7 @@ use cultivar_core::json::{self, JsonValue};
 use cultivar_core::tokenizer::{EncodeOptions, Tokenizer, TokenizerKind};
 use cultivar_import::tokenizers::{ForeignTokenizer, SideFiles, from_json, from_vocab_and_merges};
 use cultivar_import::{ImportError, ImportErrorKind as Kind};
+use cultivar_testdata::random_text::RandomText;
 use std::path::{Path, PathBuf};
 
 const PLAIN: EncodeOptions = EncodeOptions {
@@ -307,13 +308,8 @@ fn check_refused(cases: Vec<(Kind, &str, String)>) {
 #[test]
 fn random_damage_is_read_or_refused() {
     let good = std::fs::read(fixtures().join("qwen2.json")).unwrap();
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut below = |n: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) as usize % n
-    };
+    let mut random = RandomText::default();
+    let mut below = |n: usize| random.below(n as u64) as usize;
     for _ in 0..2000 {
         let mut bytes = good.clone();
         for _ in 0..=below(3) {

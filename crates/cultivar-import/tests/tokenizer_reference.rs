@@ -8,6 +8,7 @@ use cultivar_core::json::{self, JsonValue};
 use cultivar_core::package::Package;
 use cultivar_core::tokenizer::{EncodeOptions, StreamDecoder, Tokenizer};
 use cultivar_import::TargetFormat;
+use cultivar_testdata::random_text::RandomText;
 use made::{import, options};
 use std::path::PathBuf;
 
@@ -102,25 +103,10 @@ fn slow_ids(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
 fn random_text_round_trips_and_equals_the_slow_twin() {
     let Some(folder) = data() else { return };
     let tokenizer = tokenizer(&folder);
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut below = |n: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) % n
-    };
+    let mut random = RandomText::default();
     for round in 0..400 {
-        let n = below(80);
-        let text: String = (0..n)
-            .filter_map(|_| match below(8) {
-                0 => Some(' '),
-                1 => char::from_u32(below(0x11_0000) as u32),
-                2 => char::from_u32(below(0x80) as u32),
-                3 => char::from_u32(0xA0 + below(0x2000) as u32),
-                _ => char::from_u32(b'a' as u32 + below(26) as u32),
-            })
-            .filter(|character| *character != '\u{2581}')
-            .collect();
+        let mut text = random.text(80);
+        text.retain(|character| character != '\u{2581}');
         let plain = EncodeOptions {
             add_bos: Some(false),
             parse_special: false,

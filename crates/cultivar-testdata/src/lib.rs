@@ -11,6 +11,7 @@ pub mod hostile;
 pub mod hostile_adapters;
 pub mod loading;
 pub mod models;
+pub mod random_text;
 pub mod reference;
 mod reference_rope;
 pub mod small_llama;

@@ -8,6 +8,7 @@ use super::rope_factors::llama3_of_factors;
 use super::{Family, check_layers, sliding_pattern};
 use crate::error::{ImportError, ImportErrorKind};
 use crate::gguf::Gguf;
+use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 use cultivar_core::math::{ln_f64, sqrt_f64};
@@ -152,9 +153,9 @@ fn rope_scaling(fields: &GgufFields<'_, '_>, config: &mut ModelConfig) -> Result
             let attention_factor = given * (1.0 + 0.1 * ln_f64(factor));
             config.rope_scaling_params = vec![fast, slow, original, attention_factor, 1.0];
         }
-        _ => {
+        other => {
             let error = ImportError::new(ImportErrorKind::OptionUnsupported);
-            return Err(error.field(&key));
+            return Err(error.field(&format!("rope.scaling.type: {other}")));
         }
     }
     config.rope_scaling_factor = factor;

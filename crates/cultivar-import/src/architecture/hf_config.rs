@@ -40,7 +40,7 @@ fn activation(fields: HfFields<'_>, key: &str, default: &str) -> Result<Activati
         "gelu" => Ok(Activation::Gelu),
         "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
         "relu" => Ok(Activation::Relu),
-        _ => Err(unsupported(key)),
+        other => Err(unsupported(&alloc::format!("{key}: {other}"))),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::hf_fields::{HfFields, bad_value, unsupported};
 use crate::error::ImportError;
+use alloc::format;
 use alloc::vec;
 use cultivar_core::math::ln_f64;
 use cultivar_core::package::{ModelConfig, RopeScalingKind};
@@ -88,7 +89,10 @@ fn set_scaling(config: &mut ModelConfig, set: HfFields<'_>) -> Result<(), Import
             let is_whole = f64::from(u8::from(is_whole));
             config.rope_scaling_params = vec![fast, slow, original, attention_factor, is_whole];
         }
-        _ => return Err(unsupported("rope_scaling.rope_type")),
+        other => {
+            let named = format!("rope_scaling.rope_type: {other}");
+            return Err(unsupported(&named));
+        }
     }
     config.rope_scaling_factor = factor;
     Ok(())

@@ -42,25 +42,46 @@ const FAMILIES: &[Family] = &[
             "gigachat",
             "jina-v2-es",
             "jina-v2-de",
+            "exaone4",
+            "granite-docling",
+            "jais",
+            "mellum",
+            "trillion",
         ],
         &[],
         &["gpt2_words"],
     ),
     family(&["mpt", "olmo"], &["nfc"], &["gpt2_words"]),
     Family {
-        names: &["llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral"],
+        names: &[
+            "llama-bpe",
+            "llama3",
+            "llama-v3",
+            "falcon3",
+            "falcon-h1",
+            "lfm2",
+            "midm-2.0",
+            "pixtral",
+        ],
         normalizer: &[],
         pre_tokenizer: &["llama3_words"],
         is_llama3: true,
     },
     family(&["dbrx", "smaug-bpe"], &[], &["llama3_words"]),
     family(
-        &["qwen2", "stablelm2", "deepseek-r1-qwen"],
+        &["qwen2", "stablelm2", "deepseek-r1-qwen", "megrez"],
         &["nfc"],
         &["qwen2_words"],
     ),
     family(
-        &["smollm", "starcoder", "refact", "codeshell"],
+        &[
+            "smollm",
+            "starcoder",
+            "refact",
+            "codeshell",
+            "exaone",
+            "minerva-7b",
+        ],
         &[],
         &["numbers", "gpt2_words"],
     ),
@@ -161,6 +182,12 @@ mod tests {
         let error = apply(&mut record, "viking").unwrap_err();
         assert_eq!(error.kind, ImportErrorKind::PreTokenizerUnknown);
         assert_eq!(error.field.as_str(), "viking");
+        // The message lists the families by their first names.
+        let message = alloc::format!("{error}");
+        for family in FAMILIES {
+            let name = family.names.first().copied().unwrap_or_default();
+            assert!(message.contains(name), "{name}: {message}");
+        }
         assert!(apply(&mut record, "qwen2").is_ok());
         assert_eq!(record.normalizer, ["nfc"]);
     }

@@ -11,7 +11,9 @@ pub(crate) const SENTENCES: &[(i32, &str)] = &[
     ),
     (
         571,
-        "the pre-tokenizer {field} is not one that this version knows",
+        "the pre-tokenizer {field} is not supported; supported are gpt-2, mpt, llama-bpe, dbrx, \
+         qwen2, smollm, command-r, falcon, deepseek-llm, deepseek-coder, default and what is \
+         equal to one of these",
     ),
     (572, "{field}: merge {0} does not consist of two pieces"),
     (
