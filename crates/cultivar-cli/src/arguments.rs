@@ -8,9 +8,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// Flags that may be given several times; their order counts.
-const REPEATABLE: &[&str] = &["--adapter"];
+const REPEATABLE: &[&str] = &["--adapter", "--message"];
 
 /// A flag of a command.
+#[derive(Clone, Copy)]
 pub struct Flag {
     /// `--name`.
     pub name: &'static str,

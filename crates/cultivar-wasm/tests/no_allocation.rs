@@ -6,7 +6,7 @@
 use cultivar_core::adapter::{Adapter, StackLimits};
 use cultivar_core::kv_cache::KvFormat;
 use cultivar_core::model::{EngineOptions, Row};
-use cultivar_core::session::{Session, Settings, Step};
+use cultivar_core::session::{Batch, Session, Settings, Step};
 use cultivar_testdata::adapters::{DeltaSpec, adapter_for};
 use cultivar_testdata::loading::load_engine;
 use cultivar_testdata::models::ModelSpec;
@@ -71,6 +71,37 @@ fn computing_allocates_nothing() {
         assert_eq!(session.output_ids().len(), 100);
         assert_eq!(session.run_digest(), fork.run_digest());
     }
+}
+
+#[test]
+fn neither_drafts_nor_batches_allocate() {
+    let options = EngineOptions {
+        max_rows: 24,
+        max_logit_rows: 15,
+        ..Default::default()
+    };
+    let mut engine = load_engine(&ModelSpec::tiny("q8_0").build(), options);
+    let ids: Vec<u32> = (0..40).map(|i| i % 8 * 5).collect();
+    let json = r#"{"max_tokens":60,"ignore_stop":true,"prompt_lookup":4}"#;
+    let mut sessions: Vec<Session> = (0..3)
+        .map(|i| {
+            let settings = Settings::from_json(json).unwrap();
+            let mut session = Session::new(&mut engine, settings).unwrap();
+            session.prompt(&engine, &ids[i..]).unwrap();
+            session
+        })
+        .collect();
+    let mut batch = Batch::new(&engine, 3).unwrap();
+    let mut alone = sessions[0].fork(&mut engine).unwrap();
+    let mut all: Vec<&mut Session> = sessions.iter_mut().collect();
+    let before = N_ALLOCATIONS.with(Cell::get);
+    while all.iter().any(|session| session.stop_reason().is_none()) {
+        batch.step(&mut engine, &mut all, 8).unwrap();
+    }
+    while !matches!(alone.step(&mut engine, 8).unwrap(), Step::Done(_)) {}
+    assert_eq!(N_ALLOCATIONS.with(Cell::get), before);
+    assert!(alone.diagnostics().n_drafts_accepted > 0);
+    assert_eq!(sessions[0].run_digest(), alone.run_digest());
 }
 
 #[test]

@@ -2,14 +2,17 @@
 
 mod adapter;
 mod bake;
+mod chat;
 mod detokenize;
 mod export;
+mod generate;
 mod import;
 mod import_adapter;
 mod inspect;
 mod logits;
 mod replay;
 mod run;
+mod setting_flags;
 mod tokenize;
 mod verify;
 
@@ -42,6 +45,7 @@ pub const COMMANDS: &[Command] = &[
     inspect::COMMAND,
     verify::COMMAND,
     run::COMMAND,
+    chat::COMMAND,
     replay::COMMAND,
     logits::COMMAND,
     tokenize::COMMAND,

@@ -3,6 +3,7 @@
 //! The section of a package may hold any template's text instead; what begins as this record does
 //! is this record, and must be it exactly. Unknown keys and values are refused.
 
+use super::ChatRole;
 use super::error::{TokenizerError, TokenizerErrorKind};
 use crate::json::{self, JsonValue, JsonWriter};
 use alloc::string::String;
@@ -76,6 +77,19 @@ pub struct ChatFormat {
 }
 
 const ROLES: [&str; 3] = ["system", "user", "assistant"];
+
+impl ChatRole {
+    /// The word for it in JSON.
+    pub fn name(self) -> &'static str {
+        ROLES[self as usize]
+    }
+
+    /// The role of this word.
+    pub fn by_name(name: &str) -> Option<ChatRole> {
+        let all = [ChatRole::System, ChatRole::User, ChatRole::Assistant];
+        all.into_iter().find(|role| role.name() == name)
+    }
+}
 
 impl ChatFormat {
     /// The format for models whose own is not known: names with colons, as in a play.
