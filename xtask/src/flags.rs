@@ -78,13 +78,18 @@ const TASKS: &[Task] = &[
         summary: "set up, then run every check and test; prints a timing summary",
         details: "fmt, clippy, native tests, doc tests, tidy, ABI table, modules, sizes, modules \
                   in Node, page unit tests, page in headless Chromium. Tests against reference \
-                  data that is not in this repository need CULTIVAR_DATA=FOLDER.",
+                  data that is not in this repository need CULTIVAR_DATA=FOLDER. FIREFOX names \
+                  another Firefox than Debian's.",
         flags: &[
             switch(
                 "--native",
                 "only what needs neither wasm, Node nor a browser",
             ),
             switch("--skip-browser", "all but the tests in Chromium"),
+            switch(
+                "--all-browsers",
+                "also the determinism matrix in Firefox ESR and WebKitGTK",
+            ),
         ],
     },
     Task {

@@ -11,6 +11,7 @@ mod flags;
 mod lab;
 mod module_check;
 mod npm_tools;
+mod other_browsers;
 mod process;
 mod serve;
 mod setup;

@@ -10,13 +10,18 @@
 //!   ending in `/`; `CHROMIUM` the browser's program; `CULTIVAR_TOOLS` the folder that holds
 //!   `node_modules`, so that
 //!   `createRequire(process.env.CULTIVAR_TOOLS + "/")("puppeteer-core")` finds it.
+//!   Beside the page, the server has `fixtures/` and, with CULTIVAR_DATA, `data/`.
+//! - `web/test/all-browsers/*.test.mjs`, with `--all-browsers`: the same server, `FIREFOX` and
+//!   `WEBKIT` the browsers' programs.
 //! - `CULTIVAR_DATA`, if set, is an absolute path in all of them.
 
 use crate::flags::Given;
 use crate::npm_tools::{self, Wanted};
 use crate::serve::{Server, Site};
 use crate::{TaskError, TaskResult};
-use crate::{abi_js, chromium, process, tidy, unicode, wasm, wasm_toolchain, workspace};
+use crate::{
+    abi_js, chromium, other_browsers, process, tidy, unicode, wasm, wasm_toolchain, workspace,
+};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -109,6 +114,12 @@ const BROWSER: &[Stage] = &[Stage {
     needed: false,
 }];
 
+const OTHER_BROWSERS: &[Stage] = &[Stage {
+    name: "other browsers",
+    run: other_browser_tests,
+    needed: false,
+}];
+
 /// What all stages share.
 struct Setting {
     /// Absolute folder of the reference data, if given.
@@ -147,6 +158,15 @@ pub fn run(given: &Given) -> TaskResult {
     if !native && !browser {
         stages.extend(BROWSER);
         chromium::find_or_install()?;
+    }
+    if given.has("--all-browsers") {
+        if native || browser {
+            let reason = "--all-browsers does not go with --native or --skip-browser";
+            return Err(TaskError::Usage(reason.into()));
+        }
+        stages.extend(OTHER_BROWSERS);
+        other_browsers::firefox()?;
+        other_browsers::webkit()?;
     }
     let mut times = vec![("setup", start.elapsed(), "")];
     let failures = run_stages(&stages, &setting, &mut times)?;
@@ -330,17 +350,33 @@ fn page_tests(setting: &Setting) -> TaskResult {
 }
 
 fn browser_tests(setting: &Setting) -> TaskResult {
+    let mut command = browser_command(setting)?;
+    command.env("CHROMIUM", chromium::find_or_install()?);
+    node_tests(setting.apply(&mut command), "web/test/browser/")
+}
+
+fn other_browser_tests(setting: &Setting) -> TaskResult {
+    let mut command = browser_command(setting)?;
+    command.env("FIREFOX", other_browsers::firefox()?);
+    command.env("WEBKIT", other_browsers::webkit()?);
+    node_tests(setting.apply(&mut command), "web/test/all-browsers/")
+}
+
+/// Node with the page served, fixtures and reference data beside it.
+fn browser_command(setting: &Setting) -> TaskResult<Command> {
+    let root = workspace::root();
+    let mut mounts = vec![("", root.join("web")), ("fixtures/", root.join("fixtures"))];
+    mounts.extend(setting.data.clone().map(|data| ("data/", data)));
     let site = Site {
-        mounts: vec![("", workspace::root().join("web"))],
+        mounts,
         isolation: true,
     };
     let mut command = Command::new(npm_tools::node()?);
     command.env("CULTIVAR_URL", Server::bind(site, None)?.spawn()?);
-    command.env("CHROMIUM", chromium::find_or_install()?);
     command.env("CULTIVAR_TOOLS", npm_tools::folder());
     // One browser at a time: two would share the cores and make each other late.
     command.arg("--test-concurrency=1");
-    node_tests(setting.apply(&mut command), "web/test/browser/")
+    Ok(command)
 }
 
 /// Runs every `*.test.mjs` below the folder; none at all is a failure, not a pass.

@@ -2,10 +2,13 @@
 //! settings and seed. The table is in `docs/numerics.md`; other engines add columns to it.
 //!
 //! Backends, prefill chunks, states of the cache, company in the batch, plain or with drafts.
+//! fixtures/matrix/digests.json holds what scalar code gives, for modules in Node and browsers;
+//! with CULTIVAR_BLESS and CULTIVAR_DATA set it is written anew.
 
 mod made;
 
 use cultivar_core::digest::Digest;
+use cultivar_core::json::{self, JsonValue, JsonWriter};
 use cultivar_core::kernels::Backend;
 use cultivar_core::kv_cache::KvBudget;
 use cultivar_core::model::{Engine, EngineOptions};
@@ -180,8 +183,8 @@ fn cells() -> Vec<Cell> {
     cells
 }
 
-/// One digest in all cells for one model.
-fn check(name: &str, package: &[u8], extent: Extent) {
+/// One digest in all cells for one model; by settings.
+fn check(name: &str, package: &[u8], extent: Extent) -> (Vec<u32>, [Digest; 2]) {
     let mut engines = BACKENDS.map(|backend| {
         let options = EngineOptions {
             max_rows: 80,
@@ -190,7 +193,7 @@ fn check(name: &str, package: &[u8], extent: Extent) {
         };
         load_engine(package, options)
     });
-    for json in SETTINGS {
+    let digests = SETTINGS.map(|json| {
         let mut expected = None;
         for cell in cells().into_iter().filter(|cell| extent.includes(cell)) {
             let place = BACKENDS.iter().position(|backend| *backend == cell.backend);
@@ -198,7 +201,83 @@ fn check(name: &str, package: &[u8], extent: Extent) {
             let expected = *expected.get_or_insert(got);
             assert_eq!(got, expected, "{name} {json} {cell:?}");
         }
+        expected.unwrap()
+    });
+    (prompt(&engines[0]), digests)
+}
+
+/// A model of the table that other engines go through too.
+struct Row {
+    name: &'static str,
+    format: &'static str,
+    prompt_ids: Vec<u32>,
+    digests: [Digest; 2],
+}
+
+/// Where the models of the table come from: name, checkpoint, tokenizer.
+const FILES: [(&str, [&str; 2]); 2] = [
+    (
+        "sprout",
+        [
+            "fixtures/family/llama2c/sprout.bin",
+            "fixtures/family/llama2c/sprout-tok.bin",
+        ],
+    ),
+    (
+        "stories260K",
+        [
+            "data/models/stories260K/stories260K.bin",
+            "data/models/stories260K/tok512.bin",
+        ],
+    ),
+];
+
+fn table_json(rows: &[Row]) -> String {
+    let mut json = JsonWriter::new();
+    json.begin_object();
+    json.key("files").begin_object();
+    for (name, paths) in FILES {
+        json.key(name).begin_array();
+        json.string(paths[0]).string(paths[1]).end_array();
     }
+    json.end_object();
+    json.key("models").begin_array();
+    for row in rows {
+        json.begin_object();
+        json.field_str("name", row.name);
+        json.field_str("format", row.format);
+        json.field_u32s("prompt_ids", &row.prompt_ids);
+        json.key("runs").begin_array();
+        for (settings, digest) in SETTINGS.iter().zip(&row.digests) {
+            json.begin_object();
+            let settings: String = settings.split_whitespace().collect();
+            json.key("settings").raw(&settings);
+            json.field_display("run_digest", digest);
+            json.end_object();
+        }
+        json.end_array();
+        json.end_object();
+    }
+    json.end_array();
+    json.end_object();
+    json.finish() + "\n"
+}
+
+/// Compares with what is committed, of which rows without their data may be missing here.
+fn compare_or_write(rows: &[Row]) {
+    let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/matrix");
+    let path = folder.join("digests.json");
+    if std::env::var_os("CULTIVAR_BLESS").is_some() {
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(&path, table_json(rows)).unwrap();
+    }
+    let committed = std::fs::read(&path).unwrap();
+    let committed = json::parse(&committed).unwrap();
+    let fresh = json::parse(table_json(rows).as_bytes()).unwrap();
+    let models = |table: &JsonValue| table.get("models").unwrap().as_array().unwrap().to_vec();
+    let (committed, fresh) = (models(&committed), models(&fresh));
+    assert_eq!(committed.len(), 4);
+    assert_eq!(committed[..fresh.len()], fresh[..]);
 }
 
 #[test]
@@ -224,29 +303,47 @@ fn imported(files: [&[u8]; 2], format: TargetFormat) -> Vec<u8> {
 
 /// The formats of the table that the importer can make.
 fn formats() -> impl Iterator<Item = TargetFormat> {
-    let named = |format: &TargetFormat| ["q8_0", "q4_0", "q4_k"].contains(&format.name());
-    TargetFormat::ALL.into_iter().filter(named)
+    let named = |name| TargetFormat::ALL.into_iter().find(|f| f.name() == name);
+    ["q8_0", "q4_0", "q4_k"].into_iter().filter_map(named)
 }
 
 #[test]
-fn the_demo_family() {
+fn what_other_engines_go_through() {
+    let mut rows = demo_family();
+    rows.extend(stories_260k());
+    compare_or_write(&rows);
+}
+
+fn demo_family() -> Vec<Row> {
     let checkpoint = family::file("llama2c/sprout.bin");
     let tokenizer = family::file("llama2c/sprout-tok.bin");
-    for format in formats() {
+    let rows = formats().map(|format| {
         let package = imported([&checkpoint, &tokenizer], format);
-        check(format.name(), &package, Extent::Edges);
-    }
+        let (prompt_ids, digests) = check(format.name(), &package, Extent::Edges);
+        Row {
+            name: "sprout",
+            format: format.name(),
+            prompt_ids,
+            digests,
+        }
+    });
+    rows.collect()
 }
 
-#[test]
-fn stories_260k() {
+fn stories_260k() -> Option<Row> {
     let Some(data) = std::env::var_os("CULTIVAR_DATA") else {
         eprintln!("skipped: CULTIVAR_DATA is not set");
-        return;
+        return None;
     };
     let folder = std::path::PathBuf::from(data).join("models/stories260K");
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let (checkpoint, tokenizer) = (read("stories260K.bin"), read("tok512.bin"));
     let package = imported([&checkpoint, &tokenizer], TargetFormat::Q8_0);
-    check("stories260K", &package, Extent::Edges);
+    let (prompt_ids, digests) = check("stories260K", &package, Extent::Edges);
+    Some(Row {
+        name: "stories260K",
+        format: "q8_0",
+        prompt_ids,
+        digests,
+    })
 }

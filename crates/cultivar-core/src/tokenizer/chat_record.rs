@@ -83,12 +83,6 @@ impl ChatRole {
     pub fn name(self) -> &'static str {
         ROLES[self as usize]
     }
-
-    /// The role of this word.
-    pub fn by_name(name: &str) -> Option<ChatRole> {
-        let all = [ChatRole::System, ChatRole::User, ChatRole::Assistant];
-        all.into_iter().find(|role| role.name() == name)
-    }
 }
 
 impl ChatFormat {
