@@ -8,6 +8,7 @@ import { messageOfError, note } from "./commands/advice.js";
 import { createJobs } from "./commands/jobs.js";
 import { createKeepCommands } from "./commands/keep-models.js";
 import { createLiveSessions } from "./commands/live-sessions.js";
+import { createMixCommands } from "./commands/mix.js";
 import { createFileCommands } from "./commands/open-files.js";
 import { createRecordCommands } from "./commands/records.js";
 import { createRunCommands } from "./commands/run-prompt.js";
@@ -19,6 +20,8 @@ import { createIntake } from "./panels/intake.js";
 import { createJobProgress } from "./panels/job-progress.js";
 import { createLibrary } from "./panels/library.js";
 import { createMessages } from "./panels/messages.js";
+import { createComparison } from "./panels/mixer/comparison.js";
+import { createMixer } from "./panels/mixer/mixer.js";
 import { createModelCard } from "./panels/model-card.js";
 import { createOutput } from "./panels/output/output.js";
 import { createPrompt } from "./panels/prompt.js";
@@ -27,6 +30,7 @@ import { createSampling } from "./panels/sampling.js";
 import { createSessions } from "./panels/sessions.js";
 import { createThemeSwitch } from "./panels/theme-switch.js";
 import { event } from "./state/events.js";
+import { mixText } from "./state/mix.js";
 import { initialState, reduce } from "./state/reducers.js";
 import { linkedValues, linkedWeights } from "./state/selectors.js";
 import { createStore } from "./state/store.js";
@@ -40,6 +44,8 @@ const PANELS = [
   ["job-place", createJobProgress],
   ["library-place", createLibrary],
   ["card-place", createModelCard],
+  ["mixer-place", createMixer],
+  ["comparison-place", createComparison],
   ["sessions-place", createSessions],
   ["prompt-place", createPrompt],
   ["sampling-place", createSampling],
@@ -78,10 +84,14 @@ const desk = {
     Object.assign(this, { opened, source });
   },
 };
-const live = createLiveSessions();
+const { mix, ...mixCommands } = createMixCommands({ store, desk });
+desk.mix = mix;
+desk.addAdapters = mixCommands.addAdapters;
+const live = createLiveSessions(mix);
 const jobs = createJobs({ store, desk, now });
 const files = createFileCommands({ store, desk, now, jobs });
 const commands = {
+  ...mixCommands,
   ...jobs,
   ...files,
   ...createKeepCommands({ store, desk, jobs, files }),
@@ -117,7 +127,7 @@ function draw() {
   const { state } = store;
   arrange(state.settings.values.mode);
   document.body.dataset.stage = state.model ? "ready" : state.intake.job ? "opening" : "empty";
-  addressBar.write(linkedValues(state), linkedWeights(state));
+  addressBar.write(linkedValues(state), linkedWeights(state), mixText(state.mix));
   for (const panel of panels) panel.update(state);
 }
 /** Asks for one draw in the next frame; in a hidden tab, where frames stop, for a late one. */

@@ -22,7 +22,10 @@ const BY_CODE = [
   [362, 364, "A record needs the model, the adapters and the prompt that it was made with."],
   [350, 399, "Change the setting named above and run again."],
   [400, 449, "Choose a smaller KV format or fewer tokens, and run again."],
-  [450, 499, "The adapter does not fit the open model."],
+  [450, 458, "The adapter's file is damaged or of a kind that is not supported yet."],
+  [459, 469, "It was made for another model: open that one, or import the adapter anew for this."],
+  [470, 499, "Take an adapter off, or use a smaller weight."],
+  [585, 599, "Drop the adapter's own files together: its settings and its weights."],
   [500, 599, "Check that the files belong together and are complete, and drop them again."],
 ];
 
@@ -44,7 +47,7 @@ const UNPACK = "Unpack the archive and drop the files in it.";
 /** Advice for files the page recognises but cannot open, by kind (files/file-kind.js). */
 const BY_FILE = {
   empty: "The file has no bytes. Download or copy it again.",
-  adapter: "Adapters need a model to work on. Open a model package (.slm) instead.",
+  adapter: "An adapter changes a model: open the model it was made for, then drop it again.",
   pickle: "Such files can run code when they are read. Get the model as safetensors or GGUF.",
   zip: UNPACK,
   gzip: UNPACK,

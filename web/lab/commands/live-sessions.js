@@ -15,9 +15,14 @@ const sharedLen = (a, b) => {
   return end < 0 ? a.length : end;
 };
 
-export function createLiveSessions() {
+/** Where there are no adapters. */
+const NO_MIX = { adapters: () => [], key: () => "", follow() {}, leave: () => "" };
+
+/** `mix` is what sessions are made with, and hears of those that run (commands/mix.js). */
+export function createLiveSessions(mix = NO_MIX) {
   /** `{ owner, turn, key, ids, session }`, oldest first. */
   let live = [];
+  const keyOf = (settings, mixKey) => JSON.stringify([settings, mixKey]);
 
   const find = (owner, turn) =>
     live.find((entry) => entry.owner === owner && entry.turn === turn);
@@ -34,11 +39,11 @@ export function createLiveSessions() {
   /** What is kept for later gives way to what is wanted now. */
   async function create(model, settings) {
     try {
-      return await model.createSession(settings);
+      return await model.createSession(settings, mix.adapters());
     } catch (error) {
       if (live.length === 0 || !MEMORY_KINDS.includes(error.kind)) throw error;
       await drop(() => true);
-      return model.createSession(settings);
+      return model.createSession(settings, mix.adapters());
     }
   }
 
@@ -49,22 +54,29 @@ export function createLiveSessions() {
      */
     async begin(model, settings, ids, owner, turn) {
       const before = find(owner, turn);
-      const isSame = before?.key === JSON.stringify(settings);
+      const isSame = before?.key === keyOf(settings, mix.key());
       const n = isSame ? Math.min(sharedLen(before.ids, ids), ids.length - 1) : 0;
       if (n > 0) {
         try {
           const session = await before.session.fork();
           if (n < before.ids.length) await session.rewind(n);
+          mix.follow(session);
           return { session, n };
         } catch (error) {
           if (![...MEMORY_KINDS, "session_lost"].includes(error.kind)) throw error;
         }
       }
-      return { session: await create(model, settings), n: 0 };
+      const session = await create(model, settings);
+      mix.follow(session);
+      return { session, n: 0 };
     },
-    /** Keeps the session that wrote a turn; `ids` are all of its tokens. */
+    /**
+     * Keeps the session that wrote a turn; `ids` are all of its tokens. One whose weights changed
+     * on the way is never gone on from: its text would depend on when they did.
+     */
     async keep(model, entry) {
-      live.push({ ...entry, key: JSON.stringify(entry.settings) });
+      const mixKey = mix.leave(entry.session);
+      live.push({ ...entry, key: mixKey === null ? null : keyOf(entry.settings, mixKey) });
       const n_fit = Math.min(LIVE_MAX, LIVE_BYTES / model.card.memory.kv_bytes);
       const [oldest, ...others] = live.filter(({ owner }) => owner === entry.owner);
       if (others.length >= Math.max(2, n_fit)) await drop((one) => one === oldest);

@@ -8,7 +8,7 @@ import { event } from "../state/events.js";
 import { initialSettings } from "../state/settings.js";
 import { isMemoryError, messageOfError, messageOfFile, note } from "./advice.js";
 import { DEMO, fetchDemo } from "./demo.js";
-import { packageName, sortFiles } from "./sort-files.js";
+import { packageName, sortAdapters, sortFiles } from "./sort-files.js";
 
 /** `desk` is where the composition root keeps kit, library and open package; `jobs` runs jobs. */
 export function createFileCommands({ store, desk, now, jobs }) {
@@ -87,7 +87,8 @@ export function createFileCommands({ store, desk, now, jobs }) {
         await desk.replay(record.file);
         return;
       }
-      const sorted = sortFiles(entries.filter((entry) => entry.kind), kept);
+      const { adapters, others } = sortAdapters(entries.filter((entry) => entry.kind));
+      const sorted = sortFiles(others, kept);
       // What lies beside a model in its folder is nobody's mistake.
       const refused = sorted.open || sorted.set ? [] : sorted.refused;
       for (const { file, kind } of refused) raise(messageOfFile(file.name, kind));
@@ -97,6 +98,9 @@ export function createFileCommands({ store, desk, now, jobs }) {
       keep(sorted.kept, sorted.missing);
       if (sorted.open) await openFile(sorted.open.file, sorted.open.file.name);
       else if (sorted.set) await importSet(sorted.set);
+      const [first] = [...adapters.packages, ...adapters.foreign.flat()];
+      if (first && desk.opened) await desk.addAdapters(adapters);
+      else if (first) raise(messageOfFile(first.name, { kind: "adapter", what: "an adapter" }));
     },
     /** Fetches and opens the demo; settings that nobody has touched become those of its run. */
     async openDemo() {

@@ -15,7 +15,7 @@ import { createLiveSessions } from "./live-sessions.js";
 const GROUP_MS = 16;
 
 /** `desk.opened` is the open package; `now()` gives milliseconds for display only. */
-export function createRunCommands({ store, desk, now, live = createLiveSessions() }) {
+export function createRunCommands({ store, desk, now, live = createLiveSessions(desk.mix) }) {
   /** Runs by the page's session: `{ stopper, going }`. */
   const runs = new Map();
   const dispatch = (type, fields) => store.dispatch(event(type, fields));
@@ -73,6 +73,7 @@ export function createRunCommands({ store, desk, now, live = createLiveSessions(
       await live.keep(desk.opened, entry);
       dispatch("runEnded", { ...at, stopReason: report.stop_reason, report });
     } catch (error) {
+      desk.mix?.leave(session);
       await session?.close().catch(() => {});
       endBadly(at, error, signal.aborted);
     }

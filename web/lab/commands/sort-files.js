@@ -82,6 +82,25 @@ function missingOfPair(files) {
   return has("tokenizer") ? "" : "its tokenizer (tokenizer.bin)";
 }
 
+/**
+ * Takes adapters out of what was dropped: `{ adapters: { packages, foreign }, others }`, `foreign`
+ * being groups of files, of a PEFT folder its two.
+ */
+export function sortAdapters(files) {
+  const of = (wanted) => files.filter(({ kind }) => kind.kind === wanted).map(({ file }) => file);
+  const configs = of("peft_config");
+  const foreign = of("lora").map((file) => {
+    const isBeside = (config) => config.folder === file.folder;
+    const at = configs.findIndex(isBeside);
+    return at < 0 ? [file] : [...configs.splice(at, 1), file];
+  });
+  // What lies beside an adapter in its folder belongs to it.
+  const folders = of("lora").map(({ folder }) => folder).filter(Boolean);
+  const others = files.filter(({ file, kind }) =>
+    !["adapter", "lora", "peft_config"].includes(kind.kind) && !folders.includes(file.folder));
+  return { adapters: { packages: of("adapter"), foreign }, others };
+}
+
 /** Name of the package an import makes of a set: its folder's or file's, and the chosen format. */
 export function packageName([{ file }], format) {
   const stem = file.folder ?? PART.exec(file.name)?.[1] ?? file.name.replace(/\.[^.]*$/, "");

@@ -4,7 +4,7 @@
  * safetensors and for PyTorch's archives. Whether a file is valid the engine says.
  */
 /** Enough for every test below; read in one slice. */
-export const HEAD_BYTES = 64;
+export const HEAD_BYTES = 4096;
 
 const MAGIC = [0x89, 0x53, 0x4c, 0x4d, 0x0d, 0x0a, 0x1a, 0x0a];
 /** Texts of a Hugging Face folder that the importer reads. */
@@ -23,6 +23,11 @@ const KINDS = [
     test: (head) => startsWith(head, MAGIC) && u32(head, KIND_OFFSET) === 2,
   },
   { kind: "package", what: "a Cultivar package", test: (head) => startsWith(head, MAGIC) },
+  {
+    kind: "lora", what: "a GGUF LoRA adapter",
+    test: (head) => startsWith(head, ascii("GGUF"))
+      && /general\.type.{12}adapter/s.test(latin(head)),
+  },
   { kind: "gguf", what: "a GGUF model", test: (head) => startsWith(head, ascii("GGUF")) },
   {
     kind: "pickle", what: "a PyTorch file",
@@ -30,6 +35,14 @@ const KINDS = [
   },
   { kind: "zip", what: "a ZIP archive", test: (head) => startsWith(head, ascii("PK\x03\x04")) },
   { kind: "gzip", what: "a gzip archive", test: (head) => startsWith(head, [0x1f, 0x8b]) },
+  {
+    kind: "lora", what: "a PEFT adapter",
+    test: (head) => head[8] === 0x7b && /\.lora_(A|B|embedding)/.test(latin(head)),
+  },
+  {
+    kind: "peft_config", what: "the settings of a PEFT adapter",
+    test: (head) => head[0] === 0x7b && latin(head).includes('"peft_type"'),
+  },
   {
     kind: "safetensors", what: "a safetensors file",
     test: (head, bytes) => head.length > 9 && head[8] === 0x7b && u32(head, 4) === 0
@@ -114,6 +127,8 @@ function isText(head) {
 function startsWith(head, magic) {
   return head.length >= magic.length && magic.every((byte, idx) => head[idx] === byte);
 }
+
+const latin = (head) => String.fromCharCode(...head);
 
 function ascii(text) {
   return [...text].map((character) => character.charCodeAt(0));

@@ -23,9 +23,9 @@ export function createAddressBar(onRead) {
   window.addEventListener("pagehide", put);
   return {
     read: () => onRead(location.hash),
-    /** Takes the values and the open model's identity; the bar follows when typing pauses. */
-    write(values, weights) {
-      const next = writeFragment(values, weights);
+    /** Takes the values, the open model's identity and the mix; the bar follows after a pause. */
+    write(values, weights, mix) {
+      const next = writeFragment(values, weights, mix);
       if (next === fragment) return;
       const isFirst = fragment === "";
       fragment = next;

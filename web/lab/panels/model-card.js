@@ -43,12 +43,17 @@ export function createModelCard({ commands }) {
     el("header", {}, el("div", {}, name, subtitle), loading),
     memory.dom, more, other, actions);
 
+  let isMixed = false;
   return {
     dom,
     update(state) {
       const shown = shownCard(state);
       setShown(dom, shown !== null);
       if (!shown) return;
+      // Adapters are moved while one reads: they come up beside the text.
+      const hasAdapters = state.mix.list.length > 0;
+      if (hasAdapters && !isMixed) more.open = false;
+      isMixed = hasAdapters;
       const { card, isLoading, imported = null } = shown;
       const { values } = state.settings;
       setText(name, card.name || shown.name);

@@ -47,6 +47,13 @@ export const EVENTS = Object.freeze({
   replayStepped: ["n_steps"],
   replayEnded: ["replayed"],
   replayFailed: [],
+  // The mix: `adapter` as the list has it, `change` some of its fields, `comparison` too, or null.
+  adapterOpened: ["adapter"],
+  adapterRemoved: ["id"],
+  adapterMoved: ["id", "to"],
+  adapterChanged: ["id", "change"],
+  assemblyKnown: ["assembly"],
+  comparisonChanged: ["comparison"],
   // Messages to the person.
   messageRaised: ["message"],
   messageDismissed: ["id"],

@@ -6,6 +6,7 @@
 import { initialIntake, reduceIntake } from "./intake.js";
 import { initialLibrary, reduceLibrary } from "./library.js";
 import { initialMessages, reduceMessages } from "./messages.js";
+import { initialMix, reduceMix } from "./mix.js";
 import { initialPresets, reducePresets } from "./presets.js";
 import { initialReplay, reduceReplay } from "./replay.js";
 import { initialSessions, reduceSessions, sessionOf } from "./sessions.js";
@@ -20,6 +21,7 @@ export const initialState = Object.freeze({
   intake: initialIntake,
   library: initialLibrary,
   model: null,
+  mix: initialMix,
   presets: initialPresets,
   sessions: initialSessions,
   replay: initialReplay,
@@ -36,6 +38,7 @@ export function reduce(state, event) {
     intake: reduceIntake(state.intake, event),
     library: reduceLibrary(state.library, event),
     model: reduceModel(state.model, event),
+    mix: reduceMix(state.mix, event),
     presets: reducePresets(state.presets, event, state.settings.values),
     sessions,
     replay: reduceReplay(state.replay, event),

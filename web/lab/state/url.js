@@ -11,13 +11,17 @@ const LINK_VERSION = "1";
 /** A link names its model by this many leading hex digits: 64 bits tell models apart. */
 const WEIGHTS_LEN = 16;
 
-/** The fragment, without `#`, for these values; `weights` is a hex identity or null. */
-export function writeFragment(values, weights) {
+/**
+ * The fragment, without `#`, for these values; `weights` is a hex identity or null, `mix` names
+ * adapters with their weights (state/mix.js reads it).
+ */
+export function writeFragment(values, weights, mix = "") {
   const params = new URLSearchParams([["v", LINK_VERSION]]);
   for (const { name, group, initial } of SETTINGS) {
     if (!group || values[name] !== initial) params.set(name, String(values[name]));
   }
   if (weights) params.set("weights", weights.slice(0, WEIGHTS_LEN));
+  if (mix) params.set("mix", mix);
   return params.toString();
 }
 

@@ -32,7 +32,8 @@ test("no reducer changes the state it was given", () => {
     list: [], room: null, isPaused: true, question: "q", missing: "",
     progress: { phase: "read", doneBytes: 1, totalBytes: 2 }, card: {}, model: { card: {} },
     stopReason: "max_tokens", report: {}, id: 1, session: 1, turn: 0, parent: null, tokens: [],
-    seed: "0", values: {}, presets: {},
+    seed: "0", values: {}, presets: {}, to: 0, change: {}, assembly: "", comparison: {},
+    adapter: { card: { weights: "" } },
   };
   for (const [type, names] of Object.entries(EVENTS)) {
     const given = Object.fromEntries(names.map((name) => [name, fields[name]]));

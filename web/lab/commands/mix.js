@@ -1,0 +1,203 @@
+/**
+ * The mix behind the page: open adapters with the files that they came from, the sessions that
+ * run with them, and what is made of a mix. A change of weight reaches every running session at
+ * once; another order, or one adapter more, the next run.
+ */
+import { event } from "../state/events.js";
+import { effectiveWeight } from "../state/mix.js";
+import { sessionSettings } from "../state/setting-table.js";
+import { messageOfError } from "./advice.js";
+import { DEMO, fetchDemoAdapters } from "./demo.js";
+import { saveBlob } from "./records.js";
+
+export function createMixCommands({ store, desk }) {
+  /** What the state's adapters stand for: id → `{ adapter, blob }`. */
+  const open = new Map();
+  /** Running sessions: session → `{ ids, key, weights }`, ids in the order of its stack. */
+  const running = new Map();
+  let nextId = 1;
+  let comparing = null;
+  let asked = "";
+  const dispatch = (type, fields) => store.dispatch(event(type, fields));
+  const raise = (title, error) =>
+    dispatch("messageRaised", { message: messageOfError(title, error) });
+
+  /** The mix now, adapters as `what` gives them: `[{ id, weight, adapter }]`. */
+  const mixOf = (what) => {
+    const { list } = store.state.mix;
+    return list.filter(({ id }) => open.has(id)).map((one) => (
+      { id: one.id, weight: effectiveWeight(list, one), adapter: open.get(one.id)[what] }));
+  };
+  const keyOf = () => JSON.stringify(mixOf("adapter").map(({ id, weight }) => [id, weight]));
+
+  store.subscribe(({ model, mix }) => {
+    for (const id of open.keys()) {
+      if (!mix.list.some((one) => one.id === id)) open.delete(id);
+    }
+    if (mix.list.length === 0 && !mix.assembly) return;
+    const now = keyOf();
+    if (now === asked) return;
+    asked = now;
+    setWeights(mix.list);
+    tellAssembly(model, now);
+  });
+
+  function setWeights(list) {
+    for (const [session, entry] of running) {
+      for (const [idx, id] of entry.ids.entries()) {
+        const one = list.find((adapter) => adapter.id === id);
+        const weight = one ? effectiveWeight(list, one) : 0;
+        if (weight === entry.weights[idx]) continue;
+        entry.weights[idx] = weight;
+        entry.key = null;
+        session.setWeight(idx, weight).catch((error) => {
+          if (running.has(session)) raise("The weight was not changed", error);
+        });
+      }
+    }
+  }
+
+  async function tellAssembly(model, key) {
+    const assembly = await desk.opened.assembly(mixOf("adapter")).catch(() => null);
+    if (key === asked && store.state.model === model) dispatch("assemblyKnown", { assembly });
+  }
+
+  /** One .sla that is there as a Blob. */
+  async function add(blob, name) {
+    try {
+      const adapter = await desk.opened.openAdapter(blob);
+      const id = nextId++;
+      open.set(id, { adapter, blob });
+      const { card } = adapter;
+      dispatch("adapterOpened", { adapter: {
+        id, card, name: card.name || name, weight: 1, typed: null,
+        isMuted: false, isSolo: false, report: null,
+      } });
+    } catch (error) {
+      raise(`${name} was not added`, error);
+    }
+  }
+
+  /** The base's package: storage gives it anew each time. */
+  const base = async () => (typeof desk.source === "function" ? desk.source() : desk.source);
+
+  /** Foreign files with their base become one .sla. */
+  async function addForeign(files) {
+    const name = files[0].folder ?? files[0].name.replace(/\.[^.]*$/, "");
+    try {
+      const kit = await desk.kit;
+      const { blob } = await kit.importAdapter(files, { base: await base(), name });
+      await add(blob, name);
+    } catch (error) {
+      raise(`${name} was not added`, error);
+    }
+  }
+
+  async function compare() {
+    comparing?.abort();
+    const mine = (comparing = new AbortController());
+    const { values } = store.state.settings;
+    dispatch("comparisonChanged", { comparison: {
+      prompt: values.prompt, isRunning: true, base: "", mix: "", digests: null,
+    } });
+    const write = async (side, mix) => {
+      const session = await desk.opened.createSession(sessionSettings(values), mix);
+      if (side === "mix") follow(session);
+      try {
+        let text = "";
+        for await (const token of session.generate(values.prompt, { signal: mine.signal })) {
+          text += token.text;
+          if (mine === comparing) dispatch("comparisonChanged", { comparison: { [side]: text } });
+        }
+        return (await session.report()).run_digest;
+      } finally {
+        leave(session);
+        session.close().catch(() => {});
+      }
+    };
+    try {
+      const [base, mix] = await Promise.all([write("base", []), write("mix", mixOf("adapter"))]);
+      const digests = { base, mix };
+      if (mine === comparing) dispatch("comparisonChanged", { comparison: { digests } });
+    } catch (error) {
+      if (error.name !== "AbortError") raise("The comparison failed", error);
+    }
+    if (mine === comparing && store.state.mix.comparison) {
+      dispatch("comparisonChanged", { comparison: { isRunning: false } });
+    }
+  }
+
+  function follow(session) {
+    const mix = mixOf("adapter");
+    running.set(session, {
+      ids: mix.map(({ id }) => id), weights: mix.map(({ weight }) => weight), key: keyOf(),
+    });
+  }
+  function leave(session) {
+    const key = running.get(session)?.key ?? null;
+    running.delete(session);
+    return key;
+  }
+
+  /** Adapters that count, as files with their weights. */
+  const files = () => mixOf("blob").filter(({ weight }) => weight !== 0)
+    .map(({ weight, adapter }) => ({ adapter, weight }));
+
+  async function save(ending, title, make) {
+    const name = `${store.state.model.name.replace(/\.[^.]*$/, "")}-mix`;
+    try {
+      const { blob } = await make(await desk.kit, { name });
+      saveBlob(blob, `${name}.${ending}`);
+    } catch (error) {
+      raise(title, error);
+    }
+  }
+
+  return {
+    /** What sessions are made with: `adapters()`, `key()`, `follow(session)`, `leave(session)`. */
+    mix: { adapters: () => mixOf("adapter"), key: keyOf, follow, leave },
+    /** Adds what was dropped: .sla files, and groups of foreign files. */
+    async addAdapters({ packages, foreign }) {
+      for (const file of packages) await add(file, file.name);
+      for (const group of foreign) await addForeign(group);
+    },
+    isDemo: () => store.state.model?.name === DEMO.name,
+    async addDemoAdapters() {
+      try {
+        for (const group of await fetchDemoAdapters()) await addForeign(group);
+      } catch (error) {
+        raise("The demo adapters were not added", error);
+      }
+    },
+    removeAdapter(id) {
+      open.get(id)?.adapter.close();
+      dispatch("adapterRemoved", { id });
+    },
+    /** Lets running sessions read everything again with the weights as they are. */
+    reread() {
+      for (const session of running.keys()) session.reread().catch(() => {});
+    },
+    compare,
+    stopComparing() {
+      comparing?.abort();
+      comparing = null;
+      dispatch("comparisonChanged", { comparison: null });
+    },
+    saveMixAsAdapter: () => save("sla", "The mix was not saved", async (kit, options) =>
+      kit.mergeAdapters(files(), { base: await base(), ...options })),
+    saveMixAsModel: () => save("slm", "The model was not saved", async (kit, options) =>
+      kit.bake(await base(), files(), options)),
+    /** Compares an adapter with the model field by field, once. */
+    async checkAdapter({ id, report, weight }) {
+      if (report) return;
+      try {
+        const kit = await desk.kit;
+        const adapter = { adapter: open.get(id).blob, weight };
+        const fields = (await kit.validateAdapter(adapter, { base: await base() })).fields;
+        dispatch("adapterChanged", { id, change: { report: fields } });
+      } catch (error) {
+        raise("The adapter could not be compared", error);
+      }
+    },
+  };
+}
