@@ -303,6 +303,18 @@ fn baking_is_the_live_stack_and_can_be_taken_back() {
     }
 }
 
+#[test]
+fn a_stack_of_weight_zero_bakes_to_the_base() {
+    for format in ["f32", "q8_0", "q4_k"] {
+        let model = ModelSpec::tiny(format).build();
+        let base = head(&model);
+        let adapter = loaded(&base, &low_rank(&model, LOW_RANKS[0]));
+        let silent = stack(&[(&adapter, 0.0)]);
+        let baked = bake(&model, silent, BakeOptions::default()).unwrap();
+        assert_eq!(head(&baked).identities.weights, base.identities.weights);
+    }
+}
+
 /// extract(base, bake(base, a)) is a, as far as the baked format can tell.
 #[test]
 fn what_was_baked_is_extracted_again() {

@@ -150,6 +150,27 @@ fn an_adapter_is_inspected_and_validated() {
             .all(|field| text(field, "status") == "matches")
     );
 
+    // Base plus delta at the weight that it would have, alone and on top of others.
+    std::fs::write(folder.join("eight.slm"), ModelSpec::tiny("q8_0").build()).unwrap();
+    for (weighted, below, verdict, exit) in [
+        ("a.sla=2", None, "warning", 0),
+        ("a.sla=1e30", None, "refused", 1),
+        ("a.sla=0", Some("a.sla=-1e30"), "refused", 1),
+        ("a.sla", Some("b.sla=-0.5"), "warning", 0),
+    ] {
+        let mut validate = vec!["adapter", "validate", weighted, "--base", "eight.slm"];
+        validate.extend(
+            below
+                .map(|below| ["--adapter", below])
+                .into_iter()
+                .flatten(),
+        );
+        let report = asked(&folder, exit, &validate);
+        assert_eq!(text(&report, "verdict"), verdict, "{validate:?}");
+        let fused = &report.get("fields").unwrap().as_array().unwrap()[6];
+        assert_eq!(exit == 1, text(fused, "status") == "refused");
+    }
+
     // Another form is refused with advice, other weights are a warning.
     std::fs::write(folder.join("other.slm"), ModelSpec::untied("f32").build()).unwrap();
     let report = validate("other.slm", 1);
@@ -174,6 +195,49 @@ fn an_adapter_is_inspected_and_validated() {
     let answer = cultivar(&folder, &logits);
     assert_eq!(answer.exit, 0);
     assert!(answer.err.contains("other weights"), "{}", answer.err);
+}
+
+#[test]
+fn a_baked_model_gives_its_base_back_bit_for_bit() {
+    let folder = prepared("adapters-unbaked");
+    let bake = ["bake", "tiny.slm", "--adapter", "a.sla", "--format", "f16"];
+    asked(&folder, 0, &[&bake[..], &["-o", "baked.slm"]].concat());
+    let unbake = |base: &str, exit: i32, out: &[&str]| {
+        let unbake = ["unbake", "baked.slm", "--base", base];
+        asked(&folder, exit, &[&unbake[..], out].concat())
+    };
+    let is = |report: &JsonValue, key: &str| report.get(key).unwrap().as_bool().unwrap();
+    let found = unbake("tiny.slm", 0, &[]);
+    assert!(is(&found, "is_base") && is(&found, "is_whole"));
+    unbake("tiny.slm", 0, &["-o", "back.slm"]);
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    assert_eq!(read("back.slm"), read("tiny.slm"));
+
+    // Another base, a damaged one, and a model that was not baked: nothing is written.
+    let mut spec = ModelSpec::tiny("q8_0");
+    spec.seed = 99;
+    std::fs::write(folder.join("other.slm"), spec.build()).unwrap();
+    let found = unbake("other.slm", 1, &["-o", "none.slm"]);
+    assert!(!is(&found, "is_base"));
+    assert_ne!(text(&found, "base_weights"), text(&found, "found_weights"));
+    let mut damaged = read("tiny.slm");
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(folder.join("damaged.slm"), damaged).unwrap();
+    let found = unbake("damaged.slm", 1, &["-o", "none.slm"]);
+    assert!(is(&found, "is_base") && !is(&found, "is_whole"));
+    let unbaked = ["unbake", "tiny.slm", "--base", "tiny.slm", "-o", "none.slm"];
+    assert_eq!(cultivar(&folder, &unbaked).exit, 3);
+    let same = [
+        "unbake",
+        "baked.slm",
+        "--base",
+        "tiny.slm",
+        "-o",
+        "tiny.slm",
+    ];
+    assert_eq!(cultivar(&folder, &same).exit, 2);
+    assert!(!folder.join("none.slm").exists());
 }
 
 #[test]

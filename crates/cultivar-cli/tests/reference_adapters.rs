@@ -5,7 +5,7 @@
 
 mod command;
 
-use command::{asked, data, folder};
+use command::{asked, data, folder, ids};
 use cultivar_core::json::{self, JsonValue};
 use std::path::Path;
 
@@ -33,6 +33,19 @@ fn difference(
         (own.1 - logit).abs()
     });
     differences.fold(0.0, f64::max)
+}
+
+/// The model writes the reference's greedy ids.
+fn check_greedy(folder: &Path, model: &str, prompt_ids: &str, reference: &JsonValue) {
+    let expected = ids(reference, "greedy_ids");
+    let n = expected.len().to_string();
+    let run = ["run", model, "--prompt-ids", prompt_ids, "--max-tokens", &n];
+    let run = [&run[..], &["--temperature", "0", "--ignore-stop"]].concat();
+    assert_eq!(
+        ids(&asked(folder, 0, &run), "output_ids"),
+        expected,
+        "{model}"
+    );
 }
 
 #[test]
@@ -78,20 +91,38 @@ fn live_baked_and_merged_adapters_give_the_reference_logits() {
         );
         let prompts = reference.get(name).unwrap().get("prompts").unwrap();
         for prompt in prompts.as_array().unwrap() {
-            let ids = prompt.get("prompt_ids").unwrap().as_array().unwrap();
-            let ids: Vec<String> = ids
-                .iter()
-                .map(|id| id.as_u32().unwrap().to_string())
-                .collect();
-            let (ids, top) = (ids.join(","), prompt.get("peft_unmerged_top10").unwrap());
+            let prompt_ids = ids(prompt, "prompt_ids");
+            let prompt_ids: Vec<String> = prompt_ids.iter().map(u32::to_string).collect();
+            let (line, top) = (
+                prompt_ids.join(","),
+                prompt.get("peft_unmerged_top10").unwrap(),
+            );
             for (how, model, adapter) in [
                 ("live", "base.slm", Some(package.as_str())),
                 ("baked", baked.as_str(), None),
                 ("of singular values", "base.slm", Some("svd.sla")),
             ] {
-                let difference = difference(&folder, model, adapter, &ids, top);
+                let difference = difference(&folder, model, adapter, &line, top);
                 assert!(difference <= 1e-3, "{name} {how}: {difference}");
             }
+            check_greedy(&folder, &baked, &line, prompt);
+            let Some(half) = prompt.get("llama_cpp_lora_scale0.5") else {
+                continue;
+            };
+            let weighted = format!("{package}=0.5");
+            let bake = [
+                "bake",
+                "base.slm",
+                "--adapter",
+                &weighted,
+                "--format",
+                "f32",
+            ];
+            asked(&folder, 0, &[&bake[..], &["-o", "half.slm"]].concat());
+            let top = half.get("top10").unwrap();
+            let difference = difference(&folder, "half.slm", None, &line, top);
+            assert!(difference <= 1e-3, "{name} baked at 0.5: {difference}");
+            check_greedy(&folder, "half.slm", &line, half);
         }
     }
 }

@@ -14,6 +14,7 @@ mod replay;
 mod run;
 mod setting_flags;
 mod tokenize;
+mod unbake;
 mod verify;
 
 use crate::arguments::{Arguments, Flag};
@@ -52,6 +53,7 @@ pub const COMMANDS: &[Command] = &[
     detokenize::COMMAND,
     adapter::COMMAND,
     bake::COMMAND,
+    unbake::COMMAND,
 ];
 
 /// Flags of every subcommand.

@@ -16,6 +16,7 @@ use cultivar_core::package::{
 };
 use cultivar_core::tokenizer::Tokenizer;
 use std::fmt::Write;
+use std::path::Path;
 
 pub const COMMAND: Command = Command {
     name: "verify",
@@ -35,7 +36,15 @@ struct Opened {
 }
 
 fn run(given: &Arguments) -> Result<Report, Failure> {
-    let path = given.file()?;
+    verify(given.file()?)
+}
+
+/// Whether every digest and value of this package is right.
+pub fn is_whole(path: &Path) -> Result<bool, Failure> {
+    Ok(!verify(path)?.is_no)
+}
+
+fn verify(path: &Path) -> Result<Report, Failure> {
     let mut file = PackageFile::open(path)?;
     let mut problems = Vec::new();
     let (header, bytes) = match file.head_bytes() {

@@ -8,6 +8,7 @@ mod validate;
 pub use merge::write;
 
 use super::Command;
+use crate::adapter_files::ADAPTER_FLAG;
 use crate::arguments::{Arguments, Flag, closest};
 use crate::failure::Failure;
 use crate::output::Report;
@@ -18,15 +19,16 @@ pub const COMMAND: Command = Command {
     summary: "Inspect, validate, merge and extract adapters",
     usage: &[
         "inspect FILE.sla [--json]",
-        "validate FILE.sla --base MODEL.slm [--json]",
+        "validate FILE.sla[=W] --base MODEL.slm [--adapter BELOW.sla[=W] ...] [--json]",
         "merge A.sla[=W] [B.sla[=W] ...] --base MODEL.slm --method M -o OUT.sla [--json]",
         "extract --base MODEL.slm CHILD.slm (--rank R | --density D) -o OUT.sla [--json]",
     ],
     about: "Methods: cat (exact; ranks add up), svd (--rank), blend (two adapters, --alpha,\n\
             --noise) and sum (every element). validate answers with no (exit 1) where the\n\
-            adapter is refused.",
+            adapter is refused, alone or on top of the stack that --adapter gives.",
     flags: &[
         Flag::with("--base", "MODEL.slm", "the base model"),
+        ADAPTER_FLAG,
         Flag::with("--method", "cat|svd|blend|sum", "how to merge (cat)"),
         Flag::with("--rank", "R", "components to keep, 1 to 4096"),
         Flag::with("--density", "D", "part of the elements to keep, up to 1"),
