@@ -3,8 +3,8 @@
 //!
 //! One call per page of the cache, so that the loops over positions are compiled here, for speed.
 
-use super::elementwise::add_weighted_rows;
-use super::{Backend, dot, dot_f16, dot_i8};
+use super::elementwise::{self, add_weighted_rows};
+use super::{Backend, dot_rows, dot_rows_f16, dot_rows_i8};
 use crate::tensor::half::f16_to_f32;
 
 /// Rows of keys or values, `[n, head_dim]`, as the cache stores them.
@@ -37,25 +37,25 @@ pub fn scores(
     keys: StoredRows<'_>,
     scale: f32,
 ) {
-    let width = query.len();
+    let n_elements = match keys {
+        StoredRows::F32(keys) => keys.len(),
+        StoredRows::F16(keys) => keys.len(),
+        StoredRows::Q8 { codes, .. } => codes.len(),
+    };
+    let n = scores.len();
+    let scores = &mut scores[..n.min(n_elements / query.len())];
+    let end = scores.len() * query.len();
     match keys {
-        StoredRows::F32(keys) => {
-            for (score, key) in scores.iter_mut().zip(keys.chunks_exact(width)) {
-                *score = dot(backend, query, key) * scale;
-            }
-        }
-        StoredRows::F16(keys) => {
-            for (score, key) in scores.iter_mut().zip(keys.chunks_exact(width)) {
-                *score = dot_f16(backend, query, key) * scale;
-            }
-        }
+        StoredRows::F32(keys) => dot_rows(backend, scores, query, &keys[..end]),
+        StoredRows::F16(keys) => dot_rows_f16(backend, scores, query, &keys[..end]),
         StoredRows::Q8 { codes, scales } => {
-            let keys = codes.chunks_exact(width).zip(scales);
-            for (score, (key, key_scale)) in scores.iter_mut().zip(keys) {
-                *score = dot_i8(backend, query, key) * key_scale * scale;
+            dot_rows_i8(backend, scores, query, &codes[..end]);
+            for (score, key_scale) in scores.iter_mut().zip(scales) {
+                *score *= key_scale;
             }
         }
     }
+    elementwise::scale(scores, scale);
 }
 
 /// `out[d] += weights[i] * values[i][d]`, rows ascending for each `d`; with 8-bit values the

@@ -183,23 +183,39 @@ pub(super) fn add_weighted_rows<T: Copy>(
     rows: &[T],
     widen: impl Fn(T) -> f32,
 ) {
+    // As many columns at a time as stay in registers while the positions stream past.
+    let mut start = add_columns::<T, 32>(out, weights, rows, 0, &widen);
+    start = add_columns::<T, 16>(out, weights, rows, start, &widen);
     let width = out.len();
-    let (blocks, tail) = out.as_chunks_mut::<PARTIAL_SUMS>();
-    // Sixteen columns at a time stay in registers while the positions stream past.
-    for (i, block) in blocks.iter_mut().enumerate() {
+    for (weight, row) in weights.iter().zip(rows.chunks_exact(width)) {
+        for (acc, &v) in out[start..].iter_mut().zip(&row[start..]) {
+            *acc += weight * widen(v);
+        }
+    }
+}
+
+/// The columns from `start` on in whole groups of `N`; answers where it stopped.
+#[inline(always)]
+fn add_columns<T: Copy, const N: usize>(
+    out: &mut [f32],
+    weights: &[f32],
+    rows: &[T],
+    mut start: usize,
+    widen: &impl Fn(T) -> f32,
+) -> usize {
+    let width = out.len();
+    while let Some(block) = out[start..].first_chunk_mut::<N>() {
         let mut acc = *block;
         for (weight, row) in weights.iter().zip(rows.chunks_exact(width)) {
-            let (columns, _) = row.as_chunks::<PARTIAL_SUMS>();
-            for (acc, &v) in acc.iter_mut().zip(&columns[i]) {
+            let Some(columns) = row[start..].first_chunk::<N>() else {
+                break;
+            };
+            for (acc, &v) in acc.iter_mut().zip(columns) {
                 *acc += weight * widen(v);
             }
         }
         *block = acc;
+        start += N;
     }
-    let start = width - tail.len();
-    for (weight, row) in weights.iter().zip(rows.chunks_exact(width)) {
-        for (acc, &v) in tail.iter_mut().zip(&row[start..]) {
-            *acc += weight * widen(v);
-        }
-    }
+    start
 }

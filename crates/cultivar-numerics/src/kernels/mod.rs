@@ -145,6 +145,42 @@ pub fn dot_i8(backend: Backend, a: &[f32], b: &[i8]) -> f32 {
     }
 }
 
+/// [`dot`] with each row: `out: [n]`, `a: [d]`, `rows: [n, d]`.
+///
+/// # Panics
+/// When the lengths do not fit each other, or `a` is empty.
+pub fn dot_rows(backend: Backend, out: &mut [f32], a: &[f32], rows: &[f32]) {
+    assert_eq!(rows.len(), out.len() * a.len(), "dot_rows: lengths");
+    match backend {
+        Backend::Scalar => scalar::dot_rows(out, a, rows, scalar::dot),
+        Backend::Fast => fast::dot_rows(out, a, rows),
+    }
+}
+
+/// [`dot_f16`] with each row: `out: [n]`, `a: [d]`, `rows: [n, d]`.
+///
+/// # Panics
+/// As [`dot_rows`].
+pub fn dot_rows_f16(backend: Backend, out: &mut [f32], a: &[f32], rows: &[u16]) {
+    assert_eq!(rows.len(), out.len() * a.len(), "dot_rows_f16: lengths");
+    match backend {
+        Backend::Scalar => scalar::dot_rows(out, a, rows, scalar::dot_f16),
+        Backend::Fast => fast::dot_rows_f16(out, a, rows),
+    }
+}
+
+/// [`dot_i8`] with each row: `out: [n]`, `a: [d]`, `rows: [n, d]`.
+///
+/// # Panics
+/// As [`dot_rows`].
+pub fn dot_rows_i8(backend: Backend, out: &mut [f32], a: &[f32], rows: &[i8]) {
+    assert_eq!(rows.len(), out.len() * a.len(), "dot_rows_i8: lengths");
+    match backend {
+        Backend::Scalar => scalar::dot_rows(out, a, rows, scalar::dot_i8),
+        Backend::Fast => fast::dot_rows_i8(out, a, rows),
+    }
+}
+
 /// RMSNorm (Zhang and Sennrich, 2019): `out[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]`.
 ///
 /// `out, x, weight: [d]`. The sum of squares is [`dot`] of `x` with itself; the reciprocal is

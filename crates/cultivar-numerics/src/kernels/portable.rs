@@ -319,6 +319,21 @@ pub fn dot_i8(a: &[f32], b: &[i8]) -> f32 {
     dot_with(a.as_chunks(), b.as_chunks(), |a, b| a * f32::from(*b))
 }
 
+/// [`dot`] with each row of `rows: [out.len(), a.len()]`.
+pub fn dot_rows(out: &mut [f32], a: &[f32], rows: &[f32]) {
+    scalar::dot_rows(out, a, rows, dot);
+}
+
+/// [`dot_f16`] with each row of `rows: [out.len(), a.len()]`.
+pub fn dot_rows_f16(out: &mut [f32], a: &[f32], rows: &[u16]) {
+    scalar::dot_rows(out, a, rows, dot_f16);
+}
+
+/// [`dot_i8`] with each row of `rows: [out.len(), a.len()]`.
+pub fn dot_rows_i8(out: &mut [f32], a: &[f32], rows: &[i8]) {
+    scalar::dot_rows(out, a, rows, dot_i8);
+}
+
 /// See [`scalar::dot_f32_bytes`].
 pub fn dot_f32_bytes(row: &[u8], x: &[f32]) -> f32 {
     let (elements, _) = row.as_chunks::<4>();

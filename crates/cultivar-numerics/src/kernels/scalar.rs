@@ -87,6 +87,13 @@ pub fn dot_i8(a: &[f32], b: &[i8]) -> f32 {
     dot_with(a.len(), |i| f32::from(b[i]), |i| a[i])
 }
 
+/// `out[i] = dot(a, rows[i])` for a `dot` of stored rows: `out: [n]`, `a: [d]`, `rows: [n, d]`.
+pub fn dot_rows<T>(out: &mut [f32], a: &[f32], rows: &[T], dot: fn(&[f32], &[T]) -> f32) {
+    for (out, row) in out.iter_mut().zip(rows.chunks_exact(a.len())) {
+        *out = dot(a, row);
+    }
+}
+
 /// One panel of `lora_b: [16, rank]` times `t: [rank]`, added to sixteen sums in the order of `t`.
 pub fn add_panel(acc: &mut [f32; PANEL_ROWS], b: &[f32], t: &[f32]) {
     for (r, acc) in acc.iter_mut().enumerate() {

@@ -31,6 +31,18 @@ impl core::fmt::Display for SelfTestError {
 const ROW_COUNTS: [usize; 7] = [1, 2, 3, 4, 5, 8, 17];
 const SHAPES: [(usize, usize); 6] = [(1, 32), (3, 64), (4, 256), (17, 160), (21, 544), (34, 32)];
 
+/// Widths of stored rows, and how many: whole groups of 16 or not, whole fours or not.
+const ROWS: [(usize, usize); 8] = [
+    (16, 3),
+    (24, 5),
+    (48, 8),
+    (64, 1),
+    (64, 32),
+    (80, 13),
+    (128, 6),
+    (1, 9),
+];
+
 /// Compares all kernels of this build with the specification on seeded values, extremes included.
 /// Returns how many comparisons were made.
 pub fn run(seed: u64) -> Result<u32, SelfTestError> {
@@ -71,6 +83,19 @@ pub fn run(seed: u64) -> Result<u32, SelfTestError> {
             return Err(SelfTestError {
                 check: n_checks,
                 kernel: "dot",
+            });
+        }
+        n_checks += 1;
+    }
+    for (width, n) in ROWS {
+        let values = Values {
+            seed,
+            stream: 8000 + (16 * width + n) as u64,
+        };
+        if !rows_agree(values, width, n) {
+            return Err(SelfTestError {
+                check: n_checks,
+                kernel: "dot_rows",
             });
         }
         n_checks += 1;
@@ -116,6 +141,25 @@ fn dots_agree(values: Values, len: usize) -> bool {
             kernels::dot_f16(backend, &a, &halves),
             kernels::dot_i8(backend, &a, &codes),
         ]
+    };
+    same_bits(&dots(Backend::Scalar), &dots(Backend::Fast))
+}
+
+fn rows_agree(values: Values, width: usize, n: usize) -> bool {
+    let a: Vec<f32> = (0..width as u64).map(|i| values.at(i)).collect();
+    let rows: Vec<f32> = (0..(n * width) as u64)
+        .map(|i| values.at(1000 + i))
+        .collect();
+    let halves: Vec<u16> = rows.iter().map(|&v| half::f32_to_f16(v * 1e-5)).collect();
+    let codes: Vec<i8> = rows.iter().map(|&v| (v * 100.0) as i8).collect();
+    let dots = |backend| {
+        let mut out = vec![0.0; 3 * n];
+        let (first, rest) = out.split_at_mut(n);
+        let (second, third) = rest.split_at_mut(n);
+        kernels::dot_rows(backend, first, &a, &rows);
+        kernels::dot_rows_f16(backend, second, &a, &halves);
+        kernels::dot_rows_i8(backend, third, &a, &codes);
+        out
     };
     same_bits(&dots(Backend::Scalar), &dots(Backend::Fast))
 }
