@@ -401,7 +401,7 @@ fn what_is_refused_changes_nothing() {
 /// Base plus delta must fit the base's own format, whatever that is.
 #[test]
 fn sums_that_overflow_the_base_are_refused_by_row() {
-    for format in ["f32", "f16", "q8_0", "q4_0"] {
+    for format in ["f32", "f16", "q8_0", "q4_0", "q4_k", "q6_k"] {
         let model = ModelSpec::tiny(format).build();
         let engine = engine(&model, Backend::Fast);
         let huge = |scale: f32| {
