@@ -126,7 +126,9 @@ fn ids_are_those_of_the_text_and_no_message_forges_a_marker() {
 #[test]
 fn a_marker_across_a_message_and_the_format_is_none() {
     let tokenizer = Tokenizer::new(record(&["a\nb", "ab"])).unwrap();
+    // Not the plain format, which takes the tokenizer's begin marker.
     let format = ChatFormat {
+        family: "made up".into(),
         generation: "b ab".into(),
         ..ChatFormat::plain()
     };
