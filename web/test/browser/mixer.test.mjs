@@ -3,16 +3,17 @@
  * saved and loaded again; what does not fit is refused by name and changes nothing.
  */
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
 import test, { after, before } from "node:test";
+import { Cultivar } from "../../runtime/cultivar.js";
+import { KitWorker, MODULES_URL, serveFiles } from "../runtime/kit-fixtures.mjs";
 import { goldenFile, launch, noBrowser, openLab } from "./lab-browser.mjs";
 
 const golden = JSON.parse((await goldenFile("adapters/mixes.json")).bytes);
 const sla = async (name) => ({ ...await goldenFile(`adapters/${name}`), name });
-const family = async (path, name) => (
-  { name, bytes: await readFile(new URL(`../../../fixtures/family/${path}`, import.meta.url)) });
+const family = async (path) => ({
+  name: path, bytes: await readFile(new URL(`../../../fixtures/family/${path}`, import.meta.url)),
+});
 
 let chrome;
 before(async () => {
@@ -186,10 +187,73 @@ test("an adapter of another model is refused by name; the mix and its run stay",
     const empty = await openLab(chrome.browser);
     await empty.drop(whole);
     assert.match((await empty.message("raw.sla was not opened")).advice, /open the model/);
-    await empty.drop(await family("sprout.slm", "sprout.slm"));
+    await empty.drop(await family("sprout.slm"));
     await empty.opened("sprout.slm");
     await empty.drop(whole);
     assert.match((await empty.message("raw.sla was not added")).text, /another architecture/);
     await lab.page.close();
     await empty.page.close();
+  });
+
+/** Keeps what the page saves, in place of a download folder. */
+function keepSaved() {
+  const make = URL.createObjectURL.bind(URL);
+  window.saved = [];
+  URL.createObjectURL = (blob) => {
+    window.saved.push(blob);
+    return make(blob);
+  };
+}
+
+/** What the exact concatenation of two of the demo's adapters gives, by the kit in Node. */
+async function predicted(weights, settings, prompt) {
+  serveFiles();
+  const kit = await Cultivar.open({ baseUrl: MODULES_URL, spawnWorker: () => new KitWorker() });
+  const base = new Blob([(await family("sprout.slm")).bytes]);
+  const adapters = [];
+  for (const [name, weight] of weights) {
+    const parts = await Promise.all(["adapter_config.json", "adapter_model.safetensors"]
+      .map(async (part) => Object.assign(
+        new Blob([(await family(`adapters/${name}/${part}`)).bytes]), { name: part })));
+    adapters.push({ adapter: (await kit.importAdapter(parts, { base, name })).blob, weight });
+  }
+  const { blob } = await kit.mergeAdapters(adapters, { base, name: "sprout-mix" });
+  const model = await kit.openPackage(base);
+  const session = await model.createSession(settings, [{ adapter: await model.openAdapter(blob) }]);
+  for await (const token of session.generate(prompt)) void token;
+  const report = await session.report();
+  kit.close();
+  return report;
+}
+
+test("a mix that is saved, and loaded after a reload, is the exact concatenation",
+  { skip: noBrowser }, async () => {
+    const weights = [["fact", 0.75], ["add", -0.5]];
+    const lab = await openLab(chrome.browser, { prepare: keepSaved });
+    const { page } = lab;
+    await page.click("#load-demo");
+    await lab.opened("sprout.slm");
+    await lab.press("Add the demo adapters");
+    await mixed(page, 5);
+    for (const name of ["plural", "reverse", "json"]) await weigh(page, name, 0);
+    for (const [name, weight] of weights) await weigh(page, name, weight);
+    const settings = { temperature: 0.7, seed: "3", max_tokens: 60 };
+    const live = await lab.run({ prompt: "Once there was", ...settings });
+    await lab.press("Save mix as adapter");
+    await page.waitForFunction(() => window.saved.length === 1);
+    const base64 = await page.evaluate(async () => {
+      const bytes = new Uint8Array(await window.saved[0].arrayBuffer());
+      return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+    });
+    const again = await openLab(chrome.browser);
+    await again.page.click("#load-demo");
+    await again.opened("sprout.slm");
+    await again.drop({ name: "mix.sla", bytes: Buffer.from(base64, "base64") });
+    await mixed(again.page, 1);
+    const loaded = await again.run({ prompt: "Once there was", ...settings });
+    assert.equal(loaded.text, live.text);
+    const all = { top_k: 40, top_p: 0.95, ...settings };
+    assert.equal(loaded.run_digest, (await predicted(weights, all, "Once there was")).run_digest);
+    await page.close();
+    await again.page.close();
   });
