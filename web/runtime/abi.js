@@ -30,6 +30,7 @@ export const EXPORTS = Object.freeze({
   package_finish_step: "engine status package budget_bytes",
   package_limits: "engine status package rows logit_rows kv retained",
   package_cache: "engine status package",
+  package_constraint: "engine status package len",
   package_note_load_ms: "engine status package ms",
   package_close: "engine status package",
   // text
@@ -99,6 +100,8 @@ export const EXPORTS = Object.freeze({
   job_output: "breeder status job",
   job_report: "breeder status job",
   job_close: "breeder status job",
+  // grammar
+  grammar_compile: "packer status len",
   // selftest
   selftest: "engine status seed",
   // trap
@@ -133,6 +136,7 @@ export const ERROR_RANGES = Object.freeze([
   { first: 450, last: 499, kind: "adapter" },
   { first: 500, last: 599, kind: "import" },
   { first: 600, last: 619, kind: "json" },
+  { first: 630, last: 659, kind: "grammar" },
   { first: 700, last: 719, kind: "breed" },
 ]);
 

@@ -26,7 +26,7 @@ import type {
   ExportedFiles, ImportOptions, OpenPackageHooks, PackageSink, PackageSource, TransferOptions,
 } from "./packages.js";
 import type {
-  ChatMessage, EngineInfo, Limits, OpenOptions, ReplayOptions, Settings,
+  ChatMessage, Constraint, EngineInfo, Limits, OpenOptions, ReplayOptions, Settings,
 } from "./settings.js";
 
 export type { Adapter, WeightedAdapter } from "./adapter.js";
@@ -80,6 +80,9 @@ export class Cultivar {
   exportPackage(
     source: PackageSource, format: "gguf" | "safetensors", options?: TransferOptions,
   ): Promise<ExportedFiles>;
+
+  /** The table of a constraint; sessions make theirs from `settings.constraint` themselves. */
+  compileConstraint(constraint: Constraint): Promise<Uint8Array>;
 
   /** LoRA files (PEFT's folder, or a GGUF file) into an adapter (`.sla`) for a base package. */
   importAdapter(files: File[], options: AdapterImportOptions): Promise<Made>;
@@ -259,7 +262,7 @@ export class CultivarError extends Error {
    * Who refused: "stopped", "trap", "replaced", "session_lost", "closed", "busy", "network",
    * "quota" (a sink has no room), "unsupported", "bad_argument", "internal"; of the engine:
    * "stale_handle", "out_of_memory", "package", "config", "model", "tokenizer", "session",
-   * "kv_cache", "adapter", "import", "json" and others.
+   * "kv_cache", "adapter", "grammar", "import", "json" and others.
    */
   readonly kind: string;
 }

@@ -7,7 +7,7 @@ import { Client } from "./client.js";
 import {
   BREEDER_FILE, MODULE_FILES, PACKER_FILE, compileModule, moduleCandidates,
 } from "./features.js";
-import { Package, blobOf } from "./package.js";
+import { Package, blobOf, inEngineWords } from "./package.js";
 import { WorkerPool } from "./worker-pool.js";
 
 export { Pauser } from "./client.js";
@@ -104,6 +104,11 @@ export class Cultivar {
     const onEvent = (event, data) => onProgress?.(data);
     const blob = await blobOf(source, signal);
     return this.#pack("exportPackage", { blob, format }, { signal, pauser, onEvent });
+  }
+
+  /** The table of a constraint, which sessions are given. */
+  compileConstraint(constraint) {
+    return this.#pack("compileConstraint", { constraint: inEngineWords(constraint) });
   }
 
   /** Foreign adapter files into an adapter for a base. */

@@ -107,13 +107,23 @@ export class Package {
 
   /** Opens a session. */
   async createSession(settings = {}, adapters = []) {
+    const given = plain(settings);
+    const tables = await this.#tables([given.constraint]);
     const stack = await this.#stack(adapters);
-    return this.#session("createSession", { settings: plain(settings), stack });
+    return this.#session("createSession", { settings: given, tables, stack });
   }
 
   /** Opens the session of a snapshot. */
   async restore(snapshot) {
-    return this.#session("restore", { bytes: new Uint8Array(await snapshot.arrayBuffer()) });
+    const bytes = new Uint8Array(await snapshot.arrayBuffer());
+    const tables = await this.#tables([constraintOf(bytes)]);
+    return this.#session("restore", { bytes, tables });
+  }
+
+  /** What the engine needs for these constraints: each table once. */
+  #tables(constraints) {
+    const given = new Set(constraints.filter(Boolean).map((one) => JSON.stringify(one)));
+    return Promise.all([...given].map((one) => this.#kit.compileConstraint(JSON.parse(one))));
   }
 
   async #session(verb, args) {
@@ -134,7 +144,8 @@ export class Package {
       ...turn, prompt_ids: prompt_ids && Array.from(prompt_ids),
     }));
     const hooks = { signal, onEvent: (_, data) => onTokens?.(data) };
-    return (await this.#call("replay", { record: { ...record, turns } }, hooks)).value;
+    const tables = await this.#tables([record.settings?.constraint]);
+    return (await this.#call("replay", { record: { ...record, turns }, tables }, hooks)).value;
   }
 
   /** Runs all prompts together; `settings` are for all, or a list. */
@@ -142,7 +153,8 @@ export class Package {
     const each = prompts.map((prompt, i) => ({
       prompt, settings: plain(Array.isArray(settings) ? settings[i] : settings),
     }));
-    const args = { prompts: each, options: { special, bos } };
+    const tables = await this.#tables(each.map((one) => one.settings.constraint));
+    const args = { prompts: each, options: { special, bos }, tables };
     return (await this.#call("generateBatch", args, { signal })).value;
   }
 
@@ -168,6 +180,28 @@ export class Package {
   }
 }
 
+/** `{schema}` and `{grammar}` as reports and records have them; the packer judges what it is. */
+export function inEngineWords(constraint) {
+  const { schema, grammar } = Object(constraint);
+  if (schema !== undefined) return { json_schema: schema };
+  return grammar === undefined ? constraint : { gbnf: grammar };
+}
+
+/** Where a snapshot has its settings: the number of bytes, then JSON (docs/numerics.md). */
+const SNAPSHOT_SETTINGS_AT = 60;
+
+/** The constraint of a snapshot, if it has one; what is no snapshot is refused by the engine. */
+function constraintOf(bytes) {
+  try {
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    const text = bytes.subarray(SNAPSHOT_SETTINGS_AT + 4);
+    const n = view.getUint32(SNAPSHOT_SETTINGS_AT, true);
+    return JSON.parse(new TextDecoder().decode(text.subarray(0, n))).constraint;
+  } catch {
+    return null;
+  }
+}
+
 /** The bytes of whatever a package can be opened from. */
 export async function blobOf(source, signal) {
   const now = await sourceNow(asSource(source));
@@ -179,9 +213,14 @@ export async function blobOf(source, signal) {
 /** A function gives the Blob anew each time. */
 const sourceNow = (source) => (typeof source === "function" ? source() : source);
 
-/** A seed of 64 bits does not survive a JSON number. */
+/** Settings in the engine's words. A seed of 64 bits does not survive a JSON number. */
 function plain(settings) {
-  return settings.seed === undefined ? settings : { ...settings, seed: String(settings.seed) };
+  const { seed, constraint } = settings;
+  return {
+    ...settings,
+    ...(seed !== undefined && { seed: String(seed) }),
+    ...(constraint && { constraint: inEngineWords(constraint) }),
+  };
 }
 
 /** A Blob stays with the browser and can be read again; a URL is fetched again. */

@@ -51,7 +51,7 @@ export interface Settings {
   /** What random numbers are counted by. Default: "session". */
   random_stream?: "session" | "prompt";
   /** What the output must be a text of: any JSON object or array, a schema's, or a grammar's. */
-  constraint?: { json: true } | { json_schema: object | boolean } | { gbnf: string } | null;
+  constraint?: Constraint | null;
 }
 
 export interface ReplayOptions {
@@ -102,3 +102,15 @@ export interface EngineInfo {
   /** Why a better module was not taken, or `null`. */
   fallback: string | null;
 }
+
+/**
+ * Any JSON object or array, a JSON text that satisfies a schema, or a text of the rule `root` of
+ * a grammar in GBNF: docs/grammar.md. The kit compiles it. The long names are those of reports and
+ * records.
+ */
+export type Constraint =
+  | { json: true }
+  | { schema: object | boolean }
+  | { grammar: string }
+  | { json_schema: object | boolean }
+  | { gbnf: string };

@@ -20,6 +20,10 @@ function createActions() {
   let engine = null;
   /** Sessions that are producing tokens; a second run on one of them is refused. */
   const running = new Set();
+  /** Gives a package the tables of constraints that its next sessions have. */
+  const keep = (handle, tables = []) => {
+    for (const table of tables) engine.call("package_constraint", handle, engine.put(table));
+  };
   return {
     async init({ module }) {
       const made = await Engine.create(module);
@@ -60,13 +64,19 @@ function createActions() {
       const n = engine.put(idBytes(ids)) / 4;
       return engine.text(engine.call("detokenize", handle, n));
     },
+    compileConstraint: async ({ module, constraint }) => {
+      const packer = await Engine.create(module);
+      const n = packer.putText(JSON.stringify(constraint));
+      return packer.bytes(packer.call("grammar_compile", n));
+    },
     openAdapter: ({ handle, source }, { signal }) => loadAdapter(engine, handle, source, signal),
     closeAdapter: ({ adapter }) => engine.call("adapter_close", adapter),
     assembly({ handle, stack }) {
       const json = engine.putText(JSON.stringify(stack));
       return engine.text(engine.call("adapter_assembly", handle, json));
     },
-    createSession({ handle, settings, stack }) {
+    createSession({ handle, settings, tables, stack }) {
+      keep(handle, tables);
       const session = engine.call("session_new", handle, engine.putText(JSON.stringify(settings)));
       try {
         const json = engine.putText(JSON.stringify(stack));
@@ -98,12 +108,19 @@ function createActions() {
     },
     report: ({ session }) => engine.json("session_report", session),
     snapshot: ({ session }) => engine.bytes(engine.call("session_snapshot", session)),
-    restore: ({ handle, bytes }) => engine.call("session_restore", handle, engine.put(bytes)),
+    restore({ handle, bytes, tables }) {
+      keep(handle, tables);
+      return engine.call("session_restore", handle, engine.put(bytes));
+    },
     record: ({ session, flags }) => engine.json("session_record", session, flags),
-    replay: ({ handle, record }, { signal, emit }) =>
-      runReplay(engine, handle, record, { signal, onTokens: (n) => emit("tokens", n) }),
-    generateBatch: ({ handle, prompts, options }, { signal }) =>
-      runBatch(engine, handle, prompts, { ...options, signal }),
+    replay({ handle, record, tables }, { signal, emit }) {
+      keep(handle, tables);
+      return runReplay(engine, handle, record, { signal, onTokens: (n) => emit("tokens", n) });
+    },
+    generateBatch({ handle, prompts, options, tables }, { signal }) {
+      keep(handle, tables);
+      return runBatch(engine, handle, prompts, { ...options, signal });
+    },
     chatPrompt: ({ handle, order }) =>
       engine.json("chat_prompt", handle, engine.putText(JSON.stringify(order))),
     setLimits({ handle, limits }) {

@@ -24,6 +24,7 @@ const GROUPS: &[(&str, Option<Part>)] = &[
     ("import", Some(Part::Packer)),
     ("export", Some(Part::Packer)),
     ("job", Some(Part::Breeder)),
+    ("grammar", Some(Part::Packer)),
     ("selftest", Some(Part::Engine)),
     ("trap", None),
 ];

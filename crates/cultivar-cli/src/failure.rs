@@ -5,6 +5,7 @@
 
 use cultivar_breed::{BreedError, BreedRule};
 use cultivar_core::adapter::{AdapterError, StackError, StackRule};
+use cultivar_core::grammar::GrammarErrorKind;
 use cultivar_core::kv_cache::{KvError, KvErrorKind};
 use cultivar_core::model::{ModelError, ModelErrorKind, OpenError};
 use cultivar_core::package::PackageError;
@@ -175,6 +176,9 @@ impl From<SessionError> for Failure {
         let (code, message) = (error.code(), error.to_string());
         match error.kind {
             SessionErrorKind::Model(error) => Failure::from(error),
+            SessionErrorKind::Grammar(error) if error.kind == GrammarErrorKind::OutOfMemory => {
+                Failure::engine(Exit::OutOfSpace, code, message)
+            }
             SessionErrorKind::Setting(field, rule) => {
                 let flag = field.as_str().replace('_', "-");
                 Failure::engine(Exit::Usage, code, format!("--{flag} {rule}"))

@@ -7,6 +7,7 @@
 mod adapter_files;
 mod arguments;
 mod commands;
+mod constraint_flag;
 mod failure;
 mod help;
 mod output;

@@ -1,11 +1,14 @@
 //! Constrained output from random logits: what comes out parses, and satisfies its schema by the
 //! judgement of a validator of its own.
 
-use cultivar_core::grammar::{Grammar, GrammarSource, Matcher, TokenTrie};
+use cultivar_core::grammar::{GrammarSource, Matcher, TokenTrie};
 use cultivar_core::json::{self, JsonValue};
 use cultivar_core::kernels::Backend;
-use cultivar_core::model::EngineOptions;
-use cultivar_core::session::{Session, Settings, Step, StopReason};
+use cultivar_core::model::{Engine, EngineOptions};
+use cultivar_core::session::{
+    RecordOptions, Replay, ReplayRecord, ReplayStep, Session, SessionError, Settings, Step,
+    StopReason, record_json,
+};
 use cultivar_core::tokenizer::{PieceType, Tokenizer, TokenizerKind, TokenizerRecord};
 use cultivar_testdata::loading::load_engine;
 use cultivar_testdata::models::ModelSpec;
@@ -229,7 +232,7 @@ fn every_text_satisfies_its_schema() {
     let trie = Arc::new(TokenTrie::new(&tokenizer).unwrap());
     for text in SCHEMAS {
         let schema = json::parse(text.as_bytes()).unwrap();
-        let grammar = Arc::new(Grammar::from_json_schema(&schema).unwrap());
+        let grammar = Arc::new(GrammarSource::Schema(schema.clone()).grammar().unwrap());
         let mut matcher = Matcher::new(grammar, trie.clone()).unwrap();
         let mut n_valid = 0;
         for seed in 0..120 {
@@ -255,7 +258,7 @@ fn every_text_satisfies_its_schema() {
 fn json_mode_gives_json() {
     let tokenizer = tokenizer();
     let trie = Arc::new(TokenTrie::new(&tokenizer).unwrap());
-    let mut matcher = Matcher::new(Arc::new(Grammar::json().unwrap()), trie).unwrap();
+    let mut matcher = Matcher::new(Arc::new(GrammarSource::Json.grammar().unwrap()), trie).unwrap();
     for seed in 0..200 {
         let output = random_text(&mut matcher, &tokenizer, seed);
         if let Err(error) = json::parse(&output) {
@@ -266,6 +269,14 @@ fn json_mode_gives_json() {
     }
 }
 
+/// A session with the table of its constraint.
+fn open(engine: &mut Engine, settings: &str) -> Result<Session, SessionError> {
+    let settings = Settings::from_json(settings)?;
+    let grammar = settings.constraint.as_ref().unwrap().grammar()?;
+    engine.add_grammar(grammar);
+    Session::new(engine, settings)
+}
+
 fn run(settings: &str, budget_rows: usize) -> (Option<StopReason>, String, String) {
     let options = EngineOptions {
         max_rows: 16,
@@ -273,7 +284,7 @@ fn run(settings: &str, budget_rows: usize) -> (Option<StopReason>, String, Strin
         backend: Backend::Fast,
     };
     let mut engine = load_engine(&ModelSpec::tiny("q8_0").build(), options);
-    let mut session = Session::new(&mut engine, Settings::from_json(settings).unwrap()).unwrap();
+    let mut session = open(&mut engine, settings).unwrap();
     session.prompt(&engine, &[256, 65, 66]).unwrap();
     while !matches!(
         session.step(&mut engine, budget_rows).unwrap(),
@@ -325,10 +336,7 @@ fn sessions_obey_their_grammar() {
 fn what_is_wrong_with_a_constraint_is_named_and_the_engine_goes_on() {
     let options = EngineOptions::default();
     let mut engine = load_engine(&ModelSpec::tiny("f32").build(), options);
-    let mut error = |settings: &str| {
-        let settings = Settings::from_json(settings).unwrap();
-        Session::new(&mut engine, settings).err().unwrap()
-    };
+    let mut error = |settings: &str| open(&mut engine, settings).err().unwrap();
     let wrong = error(r#"{"constraint":{"gbnf":"root ::= x"}}"#);
     assert_eq!(wrong.code(), 631);
     let wrong = error(r#"{"constraint":{"json_schema":{"not":{}}}}"#);
@@ -339,10 +347,54 @@ fn what_is_wrong_with_a_constraint_is_named_and_the_engine_goes_on() {
     );
     // Every byte that could come is banned.
     let banned = r#"{"constraint":{"gbnf":"root ::= \"a\""},"banned_tokens":[97]}"#;
-    let settings = Settings::from_json(banned).unwrap();
-    let mut session = Session::new(&mut engine, settings).unwrap();
+    let mut session = open(&mut engine, banned).unwrap();
     session.prompt(&engine, &[256, 65]).unwrap();
     assert_eq!(session.step(&mut engine, 8).err().unwrap().code(), 644);
-    let text = GrammarSource::Gbnf("root ::= \"a\"".into());
-    assert!(text.compile().is_ok());
+}
+
+#[test]
+fn an_engine_needs_the_table_of_each_constraint_once() {
+    let model = ModelSpec::tiny("f32").build();
+    let mut engine = load_engine(&model, EngineOptions::default());
+    let text = r#"{"constraint":{"gbnf":"root ::= \"abc\""},"max_tokens":8}"#;
+    let settings = || Settings::from_json(text).unwrap();
+    let source = GrammarSource::Gbnf("root ::= \"abc\"".into());
+    engine.add_grammar(GrammarSource::Json.grammar().unwrap());
+    let early = Session::new(&mut engine, settings()).err().unwrap();
+    assert_eq!(early.code(), 645);
+    engine.add_grammar(source.grammar().unwrap());
+    let mut session = Session::new(&mut engine, settings()).unwrap();
+    session.prompt(&engine, &[256, 65]).unwrap();
+    while !matches!(session.step(&mut engine, 8).unwrap(), Step::Done(_)) {}
+    assert_eq!(session.stop_reason(), Some(StopReason::GrammarEnd));
+    let digest = session.run_digest();
+    // A snapshot in the middle of the text, and a replay, need the table where they go on.
+    session.rewind(&mut engine, 3).unwrap();
+    let snapshot = session.snapshot(&engine).unwrap();
+    let mut other = load_engine(&model, EngineOptions::default());
+    let early = Session::restore(&mut other, &snapshot, None).err().unwrap();
+    assert_eq!(early.code(), 645);
+    other.add_grammar(source.grammar().unwrap());
+    let mut restored = Session::restore(&mut other, &snapshot, None).unwrap();
+    while !matches!(restored.step(&mut other, 8).unwrap(), Step::Done(_)) {}
+    assert_eq!(restored.run_digest(), digest);
+    let record = record_json(&restored, &other, RecordOptions::default());
+    let record = ReplayRecord::parse(record.as_bytes()).unwrap();
+    let mut replay = Replay::new(&mut other, record, None).unwrap();
+    let end = loop {
+        match replay.step(&mut other, 8).unwrap() {
+            ReplayStep::Going(_) => {}
+            end => break end,
+        }
+    };
+    assert_eq!(end, ReplayStep::SameBits);
+    // Of more tables than are kept the oldest is forgotten; whoever has it keeps it.
+    for i in 0..64 {
+        let text = format!("root ::= \"{i}\"");
+        engine.add_grammar(GrammarSource::Gbnf(text).grammar().unwrap());
+    }
+    let forgotten = Session::new(&mut engine, settings()).err().unwrap();
+    assert_eq!(forgotten.code(), 645);
+    while !matches!(session.step(&mut engine, 8).unwrap(), Step::Done(_)) {}
+    assert_eq!(session.run_digest(), digest);
 }

@@ -8,6 +8,8 @@
 use crate::status::{Failure, Status};
 use alloc::vec::Vec;
 use cultivar_core::bytes::ShortText;
+#[cfg(feature = "packer")]
+use cultivar_core::json::{self, JsonValue};
 
 /// More than any head of a package (256 MiB); what is larger goes straight into a tensor.
 const RESERVE_BYTES_MAX: usize = 320 << 20;
@@ -69,6 +71,15 @@ impl Buffer {
     pub fn text(&self, len: u32) -> Result<&str, Failure> {
         core::str::from_utf8(self.read(len)?)
             .map_err(|error| Failure::number(Status::BadUtf8, error.valid_up_to() as i64))
+    }
+
+    /// The first `len` bytes as JSON.
+    #[cfg(feature = "packer")]
+    pub fn json(&self, len: u32) -> Result<JsonValue, Failure> {
+        json::parse(self.read(len)?).map_err(|error| {
+            let text = ShortText::new(&alloc::format!("{error}"));
+            Failure::Boundary(Status::BadJson, 0, text)
+        })
     }
 
     /// The first `n` little-endian 32-bit numbers.

@@ -10,6 +10,7 @@ use core::fmt;
 #[cfg(feature = "breeder")]
 use cultivar_breed::BreedError;
 use cultivar_core::bytes::ShortText;
+use cultivar_core::grammar::GrammarError;
 use cultivar_core::package::PackageError;
 #[cfg(feature = "engine")]
 use cultivar_core::{
@@ -60,6 +61,7 @@ pub const ERROR_RANGES: &[(i32, i32, &str)] = &[
     (450, 499, "adapter"),
     (500, 599, "import"),
     (600, 619, "json"),
+    (630, 659, "grammar"),
     (700, 719, "breed"),
 ];
 
@@ -101,6 +103,8 @@ pub enum Failure {
     /// Merging, extracting, baking or validating failed; the source's name, where one is at fault.
     #[cfg(feature = "breeder")]
     Breed(Box<(ShortText, BreedError)>),
+    /// A grammar cannot be compiled, or its table not be read.
+    Grammar(GrammarError),
 }
 
 impl Failure {
@@ -151,6 +155,7 @@ impl Failure {
             Failure::Lora(error) => error.code(),
             #[cfg(feature = "breeder")]
             Failure::Breed(error) => error.1.code(),
+            Failure::Grammar(error) => error.code(),
         }
     }
 }
@@ -181,6 +186,7 @@ impl fmt::Display for Failure {
                 (source, error) if source.is_empty() => error.fmt(f),
                 (source, error) => write!(f, "{source}: {error}"),
             },
+            Failure::Grammar(error) => error.fmt(f),
         }
     }
 }
@@ -283,5 +289,11 @@ impl From<LoraError> for Failure {
 impl From<BreedError> for Failure {
     fn from(error: BreedError) -> Failure {
         Failure::Breed(Box::new((ShortText::EMPTY, error)))
+    }
+}
+
+impl From<GrammarError> for Failure {
+    fn from(error: GrammarError) -> Failure {
+        Failure::Grammar(error)
     }
 }

@@ -163,6 +163,51 @@ fn refusals_are_codes_with_a_sentence_and_change_nothing() {
 }
 
 #[test]
+fn a_constraint_is_compiled_in_one_part_and_obeyed_in_the_other() {
+    let (mut packer, mut host) = (Host::new(), Host::new());
+    let compile = |packer: &mut Host, text: &[u8]| {
+        let len = put(packer, text);
+        let len = packer.grammar_compile(len)?;
+        Ok::<_, Failure>(answer(packer, len))
+    };
+    let constraint = "{\"gbnf\":\"root ::= \\\"yes\\\" | \\\"no\\\"\"}";
+    let table = compile(&mut packer, constraint.as_bytes()).expect("a table");
+    let json = compile(&mut packer, b"{\"json\":true}").expect("a table");
+    for (text, code) in [
+        (&b"{\"json\":"[..], 9),
+        (b"{\"json\":1}", 9),
+        (b"\xff", 9),
+        (b"{\"gbnf\":\"root ::= x\"}", 631),
+        (b"{\"json_schema\":{\"not\":{}}}", 637),
+    ] {
+        let refused = compile(&mut packer, text);
+        assert_eq!(refused.map_err(|failure| failure.code()), Err(code));
+    }
+    let package = open(&mut host, &golden("golden-q8_0.slm")).expect("a good package");
+    let settings = format!("{{\"max_tokens\":8,\"constraint\":{constraint}}}");
+    let early = new_session(&mut host, package, &settings);
+    assert_eq!(early.map_err(|failure| failure.code()), Err(645));
+    for (bytes, code) in [(&b"CVSNAP\r\n"[..], 646), (&table[..90], 649)] {
+        let len = put(&mut host, bytes);
+        let refused = host.package_constraint(package, len);
+        assert_eq!(refused.map_err(|failure| failure.code()), Err(code));
+    }
+    for table in [&json, &table] {
+        let len = put(&mut host, table);
+        assert_eq!(host.package_constraint(package, len), Ok(0));
+    }
+    let s = new_session(&mut host, package, &settings).expect("a session");
+    let report = run(&mut host, s, "The cat");
+    let text = report
+        .get("text")
+        .and_then(JsonValue::as_str)
+        .expect("a text");
+    assert!(["yes", "no"].contains(&text), "{text}");
+    let reason = host.session_stop_reason(s);
+    assert_eq!(reason, Ok(session::REASON_GRAMMAR_END));
+}
+
+#[test]
 fn a_package_is_open_only_when_all_of_it_was_verified() {
     let file = golden("golden-q8_0.slm");
     let mut host = Host::new();

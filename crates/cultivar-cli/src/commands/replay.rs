@@ -3,6 +3,7 @@
 use super::{BACKEND_FLAG, Command, backend};
 use crate::adapter_files::{self, ADAPTER_FLAG};
 use crate::arguments::{Arguments, Flag};
+use crate::constraint_flag;
 use crate::failure::{Exit, Failure};
 use crate::output::Report;
 use crate::package_file::PackageFile;
@@ -47,6 +48,9 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     };
     record.fill_prompts(prompt.as_slice()).map_err(bad)?;
     let stack = adapter_files::put(given, &mut engine)?;
+    if let Some(source) = &record.settings.constraint {
+        engine.add_grammar(constraint_flag::compiled(source)?);
+    }
     let mut replay = Replay::new(&mut engine, record, stack).map_err(bad)?;
     loop {
         match replay.step(&mut engine, usize::MAX)? {

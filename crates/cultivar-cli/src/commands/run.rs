@@ -5,6 +5,7 @@ use super::setting_flags::{SETTING_FLAGS, and_settings, settings};
 use super::{BACKEND_FLAG, Command, backend};
 use crate::adapter_files::{self, ADAPTER_FLAG};
 use crate::arguments::{Arguments, Flag};
+use crate::constraint_flag::{self, CONSTRAINT_FLAG};
 use crate::failure::Failure;
 use crate::output::{self, Report};
 use crate::package_file::PackageFile;
@@ -29,6 +30,7 @@ const OWN_FLAGS: &[Flag] = &[
         "markers such as <s> in the prompt become their ids",
     ),
     ADAPTER_FLAG,
+    CONSTRAINT_FLAG,
     Flag::with("--kv-budget-mib", "N", "most memory for keys and values"),
     Flag::with("--record", "FILE", "write a record for cultivar replay"),
     Flag::switch(
@@ -71,6 +73,8 @@ pub const COMMAND: Command = Command {
 fn run(given: &Arguments) -> Result<Report, Failure> {
     let path = given.file()?;
     let mut settings = settings(given)?;
+    let constraint = constraint_flag::read(given)?;
+    settings.constraint = constraint.as_ref().map(|(source, _)| source.clone());
     settings.logprobs = given.number("--logprobs")?;
     settings.check()?;
     let options = EngineOptions {
@@ -102,6 +106,9 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     }
     let ids = prompt.ids(&engine.model.tokenizer)?;
     let stack = adapter_files::put(given, &mut engine)?;
+    if let Some((_, grammar)) = constraint {
+        engine.add_grammar(grammar);
+    }
     let mut session = Session::new(&mut engine, settings)?;
     session.use_stack(&mut engine, stack)?;
     session.prompt(&engine, &ids)?;

@@ -36,6 +36,16 @@ pub enum GrammarErrorKind {
     OutOfMemory,
     /// No token of the vocabulary can go on.
     NoToken,
+    /// The table of a session's constraint was not given to the engine.
+    NotCompiled,
+    /// The bytes are no table.
+    NotATable,
+    /// The table has a version that is not known.
+    TableVersion(u32),
+    /// A count at a byte of the table is outside its limits.
+    TableCount(u32),
+    /// The table ends too early, goes on too long, or has a wrong number at a byte.
+    TableDamaged(u32),
 }
 
 /// An error of a grammar: the rule, and the name it speaks of.
@@ -78,6 +88,11 @@ impl GrammarError {
             Kind::TooAmbiguous => 642,
             Kind::OutOfMemory => 643,
             Kind::NoToken => 644,
+            Kind::NotCompiled => 645,
+            Kind::NotATable => 646,
+            Kind::TableVersion(_) => 647,
+            Kind::TableCount(_) => 648,
+            Kind::TableDamaged(_) => 649,
         }
     }
 }
@@ -89,6 +104,20 @@ impl fmt::Display for GrammarError {
             Kind::Syntax(at) => {
                 return write!(f, "the grammar cannot be read at byte {at}: {name}");
             }
+            Kind::TableVersion(version) => {
+                return write!(f, "the compiled grammar has version {version}, not 1");
+            }
+            Kind::TableCount(at) => {
+                return write!(
+                    f,
+                    "the compiled grammar has too many of something at byte {at}"
+                );
+            }
+            Kind::TableDamaged(at) => {
+                return write!(f, "the compiled grammar is damaged at byte {at}");
+            }
+            Kind::NotCompiled => "the compiled table of the constraint was not given before",
+            Kind::NotATable => "the bytes are no compiled grammar",
             Kind::NoRoot => "the grammar has no rule root",
             Kind::TooLarge => "the grammar needs more than 65536 elements: lower its counts",
             Kind::TooDeep => "the grammar is nested too deep",

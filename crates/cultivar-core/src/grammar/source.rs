@@ -1,8 +1,6 @@
 //! What a caller writes to constrain an output, before it becomes a table.
 
-use super::error::GrammarError;
-use super::json_rules::{value_text, write_value};
-use super::table::Grammar;
+use crate::digest::{Digest, Sha256};
 use crate::json::{JsonValue, JsonWriter};
 use alloc::string::String;
 
@@ -21,6 +19,10 @@ pub enum GrammarSource {
 }
 
 impl GrammarSource {
+    /// What [`GrammarSource::from_value`] accepts, as the end of a sentence.
+    pub const RULE: &'static str =
+        "must be {\"json\": true}, {\"json_schema\": ...} or {\"gbnf\": text}, up to 1 MiB";
+
     /// Reads `{"json": true}`, `{"json_schema": {…}}` or `{"gbnf": "…"}`; `None` for anything else
     /// and for texts above 1 MiB.
     pub fn from_value(value: &JsonValue) -> Option<Self> {
@@ -63,6 +65,15 @@ impl GrammarSource {
         (kind, self.text())
     }
 
+    /// SHA-256 of its identity: the kind (u32 little-endian) and the text. Compiled bytes hold it.
+    pub fn digest(&self) -> Digest {
+        let (kind, text) = self.identity();
+        let mut hash = Sha256::new();
+        hash.update(&kind.to_le_bytes());
+        hash.update(text.as_bytes());
+        hash.finish()
+    }
+
     fn text(&self) -> String {
         match self {
             Self::Json => String::new(),
@@ -70,13 +81,38 @@ impl GrammarSource {
             Self::Gbnf(text) => text.clone(),
         }
     }
+}
 
-    /// The table.
-    pub fn compile(&self) -> Result<Grammar, GrammarError> {
-        match self {
-            Self::Json => Grammar::json(),
-            Self::Schema(schema) => Grammar::from_json_schema(schema),
-            Self::Gbnf(text) => Grammar::from_gbnf(text),
+/// A value written without white space.
+fn write_value(json: &mut JsonWriter, value: &JsonValue) {
+    match value {
+        JsonValue::Null => json.null(),
+        JsonValue::Bool(value) => json.bool(*value),
+        JsonValue::Unsigned(value) => json.u64(*value),
+        JsonValue::Negative(value) => json.i64(*value),
+        JsonValue::Float(value) => json.f64(*value),
+        JsonValue::String(value) => json.string(value),
+        JsonValue::Array(elements) => {
+            json.begin_array();
+            elements
+                .iter()
+                .for_each(|element| write_value(json, element));
+            json.end_array()
         }
-    }
+        JsonValue::Object(members) => {
+            json.begin_object();
+            for (key, value) in members {
+                json.key(key);
+                write_value(json, value);
+            }
+            json.end_object()
+        }
+    };
+}
+
+/// The same as a text.
+pub(super) fn value_text(value: &JsonValue) -> String {
+    let mut json = JsonWriter::new();
+    write_value(&mut json, value);
+    json.finish()
 }

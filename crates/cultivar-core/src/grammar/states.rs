@@ -105,7 +105,7 @@ impl States {
     pub fn start(&mut self, grammar: &Grammar) -> Result<u32, Halt> {
         self.found.clear();
         self.opened.clear();
-        for &start in &grammar.alternatives[grammar.root as usize] {
+        for &start in grammar.alternatives(0) {
             self.open_from(grammar, (start, BOTTOM))?;
         }
         self.found_state()
@@ -146,7 +146,7 @@ impl States {
             let Some(Element::Class(class)) = grammar.elements.get(place as usize) else {
                 continue;
             };
-            if grammar.class_has[usize::from(*class) * self.n_kinds + usize::from(kind)] {
+            if grammar.has(*class, kind) {
                 self.open_from(grammar, (place + 1, below))?;
             }
         }
@@ -182,7 +182,7 @@ impl States {
                         true => below,
                         false => self.node(place + 1, below)?,
                     };
-                    let starts = &grammar.alternatives[rule as usize];
+                    let starts = grammar.alternatives(rule);
                     if self.open.len() + starts.len() > 2 * STACKS_MAX {
                         self.open.clear();
                         return Err(Halt::TooAmbiguous);

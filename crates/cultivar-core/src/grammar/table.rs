@@ -1,19 +1,25 @@
-//! The one form that every grammar becomes: a table of elements, rule by rule.
+//! The one form that every grammar becomes: a table of elements, rule by rule, and its bytes.
 //!
-//! A rule is alternatives, an alternative a run of elements up to an end. What can never match is
-//! left out, rules that begin with themselves are refused, so that matching needs no look-ahead.
+//! A rule is alternatives, an alternative a run of elements up to an end. Bytes may come from
+//! anywhere: every number is checked before it is used, and whatever is accepted can be matched
+//! without a panic and in bounded time. `docs/grammar.md` has the layout.
 
-use super::byte_set::ByteSet;
 use super::error::{GrammarError, GrammarErrorKind};
-use super::expression::{Expression, RULES_MAX, RuleId, Rules};
-use alloc::vec;
+use crate::bytes::{Reader, UnexpectedEnd, put_u32};
+use crate::digest::Digest;
+use crate::memory::{filled, reserved};
 use alloc::vec::Vec;
 
-/// Most elements of a table.
-const ELEMENTS_MAX: usize = 1 << 16;
+const MAGIC: &[u8; 8] = b"CVGRAM\r\n";
 
-/// Deepest nesting of expressions.
-const DEPTH_MAX: usize = 200;
+/// Version of the layout.
+const VERSION: u32 = 1;
+
+/// Most elements of a table.
+pub(super) const ELEMENTS_MAX: usize = 1 << 16;
+
+/// Most rules of a grammar, those made for groups and repetitions included.
+pub(super) const RULES_MAX: usize = 1 << 15;
 
 /// One step of an alternative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,326 +27,270 @@ pub(super) enum Element {
     /// A byte of this set.
     Class(u16),
     /// What this rule says.
-    Rule(RuleId),
+    Rule(u32),
     /// The alternative is over.
     End,
 }
 
-/// A grammar, ready to match.
+/// A grammar, ready to match. It begins with rule 0.
+#[derive(Debug, PartialEq)]
 pub struct Grammar {
+    /// Names the text that it was compiled from.
+    source: Digest,
+    /// All alternatives, one after the other, each up to its end.
     pub(super) elements: Vec<Element>,
-    /// Per rule where its alternatives begin.
-    pub(super) alternatives: Vec<Vec<u32>>,
-    /// Per set and kind of byte whether it is in the set: `[n_classes][n_kinds]`.
-    pub(super) class_has: Vec<bool>,
+    /// Where each alternative begins, rule by rule.
+    alternatives: Vec<u32>,
+    /// Where each rule's alternatives begin in that list; they end where the next one's begin.
+    rules: Vec<u32>,
+    /// Per set and kind of byte whether it is in the set: `[n_classes][n_kinds.div_ceil(8)]` bytes.
+    class_bits: Vec<u8>,
     /// The kind of each byte: bytes of one kind are in the same sets.
     pub(super) kind_of_byte: [u8; 256],
     pub(super) n_kinds: usize,
-    pub(super) root: RuleId,
-}
-
-/// What the table is made with.
-struct Maker {
-    elements: Vec<Element>,
-    alternatives: Vec<Vec<u32>>,
-    classes: Vec<ByteSet>,
-    /// Rules that are still to be written.
-    pending: Vec<(RuleId, Expression)>,
 }
 
 impl Grammar {
-    /// The table of these rules, beginning at `root`.
-    pub(super) fn new(rules: Rules, root: RuleId) -> Result<Grammar, GrammarError> {
-        let mut maker = Maker {
-            elements: Vec::new(),
-            alternatives: vec![Vec::new(); rules.rules.len()],
-            classes: Vec::new(),
-            pending: Vec::new(),
+    /// Reads the bytes of a compiled grammar.
+    pub fn read(bytes: &[u8]) -> Result<Grammar, GrammarError> {
+        if !bytes.starts_with(MAGIC) {
+            return Err(GrammarError::new(GrammarErrorKind::NotATable));
+        }
+        let mut reader = Reader::new(bytes);
+        reader.take(MAGIC.len())?;
+        let version = reader.u32()?;
+        if version != VERSION {
+            return Err(GrammarError::new(GrammarErrorKind::TableVersion(version)));
+        }
+        let source = Digest(reader.array()?);
+        let n_rules = count(&mut reader, 1, RULES_MAX)?;
+        let n_classes = count(&mut reader, 0, ELEMENTS_MAX)?;
+        let n_kinds = count(&mut reader, 1, 256)?;
+        let n_elements = count(&mut reader, 1, ELEMENTS_MAX)?;
+        let kind_of_byte = read_kinds(&mut reader, n_kinds)?;
+        let class_bits = read_classes(&mut reader, n_classes, n_kinds)?;
+        // Room is had for no more than the bytes that are there.
+        let counts = reader.take(n_rules * 4)?;
+        let at = reader.offset();
+        let words = reader.take(n_elements * 4)?;
+        if !reader.is_empty() {
+            return Err(damaged(reader.offset()));
+        }
+        let mut numbers = FirstUses {
+            n_rules: 1,
+            n_classes: 0,
         };
-        let names: Vec<_> = rules.rules.iter().map(|(name, _)| *name).collect();
-        for (rule, (name, definition)) in rules.rules.into_iter().enumerate() {
-            let unknown = GrammarError::named(GrammarErrorKind::UnknownRule, name.as_str());
-            maker.rule(rule as RuleId, definition.ok_or(unknown)?)?;
-            while let Some((rule, expression)) = maker.pending.pop() {
-                maker.rule(rule, expression)?;
-            }
-        }
-        let productive = maker.least(|element| element != Element::End);
-        if !productive[root as usize] {
-            return Err(GrammarError::new(GrammarErrorKind::Unsatisfiable));
-        }
-        maker.drop_unproductive(&productive);
-        if let Some(rule) = maker.left_recursive() {
-            let name = names.get(rule).map_or("a group", |name| name.as_str());
-            return Err(GrammarError::named(GrammarErrorKind::LeftRecursion, name));
-        }
-        Ok(maker.finish(root))
-    }
-}
-
-impl Maker {
-    fn rule(&mut self, rule: RuleId, expression: Expression) -> Result<(), GrammarError> {
-        let alternatives = match expression {
-            Expression::OneOf(alternatives) => alternatives,
-            one => vec![one],
-        };
-        for alternative in alternatives {
-            let start = self.elements.len() as u32;
-            self.emit(alternative, 0)?;
-            self.push(Element::End)?;
-            self.alternatives[rule as usize].push(start);
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, element: Element) -> Result<(), GrammarError> {
-        if self.elements.len() >= ELEMENTS_MAX {
-            return Err(GrammarError::new(GrammarErrorKind::TooLarge));
-        }
-        self.elements.push(element);
-        Ok(())
-    }
-
-    /// A rule of its own for this, written later.
-    fn later(&mut self, expression: Expression) -> Result<RuleId, GrammarError> {
-        if self.alternatives.len() >= RULES_MAX {
-            return Err(GrammarError::new(GrammarErrorKind::TooLarge));
-        }
-        let rule = self.alternatives.len() as RuleId;
-        self.alternatives.push(Vec::new());
-        self.pending.push((rule, expression));
-        Ok(rule)
-    }
-
-    fn emit(&mut self, expression: Expression, depth: usize) -> Result<(), GrammarError> {
-        if depth > DEPTH_MAX {
-            return Err(GrammarError::new(GrammarErrorKind::TooDeep));
-        }
-        match expression {
-            Expression::Bytes(set) => {
-                let known = self.classes.iter().position(|class| *class == set);
-                let class = known.unwrap_or_else(|| {
-                    self.classes.push(set);
-                    self.classes.len() - 1
-                });
-                self.push(Element::Class(class as u16))
-            }
-            Expression::Rule(rule) => self.push(Element::Rule(rule)),
-            Expression::Sequence(parts) => parts
-                .into_iter()
-                .try_for_each(|part| self.emit(part, depth + 1)),
-            one_of @ Expression::OneOf(_) => {
-                let rule = self.later(one_of)?;
-                self.push(Element::Rule(rule))
-            }
-            Expression::Repeat(unit, min, max) => self.repeat(*unit, min, max, depth),
-        }
-    }
-
-    /// `unit` so often; the optional rest as rules, each of which may be the last.
-    fn repeat(
-        &mut self,
-        unit: Expression,
-        min: u32,
-        max: Option<u32>,
-        depth: usize,
-    ) -> Result<(), GrammarError> {
-        if max.is_some_and(|max| max < min) {
-            return Err(GrammarError::new(GrammarErrorKind::Unsatisfiable));
-        }
-        let unit = match unit {
-            simple @ (Expression::Bytes(_) | Expression::Rule(_)) => simple,
-            other => Expression::Rule(self.later(other)?),
-        };
-        for _ in 0..min {
-            self.emit(unit.clone(), depth + 1)?;
-        }
-        let with = |rest: Option<RuleId>| {
-            let mut parts = vec![unit.clone()];
-            parts.extend(rest.map(Expression::Rule));
-            Expression::OneOf(vec![Expression::Sequence(parts), Expression::empty()])
-        };
-        match max {
-            None => {
-                let rule = self.alternatives.len() as RuleId;
-                let rule = self.later(with(Some(rule)))?;
-                self.push(Element::Rule(rule))
-            }
-            Some(max) => {
-                let mut rest = None;
-                for _ in min..max {
-                    rest = Some(self.later(with(rest))?);
-                }
-                rest.map_or(Ok(()), |rule| self.push(Element::Rule(rule)))
-            }
-        }
-    }
-
-    /// The elements of an alternative, without its end.
-    fn alternative(&self, start: u32) -> &[Element] {
-        let rest = &self.elements[start as usize..];
-        let end = rest.iter().position(|element| *element == Element::End);
-        &rest[..end.unwrap_or(rest.len())]
-    }
-
-    /// The rules that have an alternative all of whose elements hold, where rules hold if they are
-    /// among these rules themselves, and others as `holds` says: the least such set.
-    fn least(&self, holds: impl Fn(Element) -> bool) -> Vec<bool> {
-        let n_rules = self.alternatives.len();
-        let mut is_in = vec![false; n_rules];
-        // Per alternative its owner and the rules that it still waits for; per rule who waits.
-        let mut waiting: Vec<(usize, usize)> = Vec::new();
-        let mut users: Vec<Vec<usize>> = vec![Vec::new(); n_rules];
-        let mut ready = Vec::new();
-        for (rule, starts) in self.alternatives.iter().enumerate() {
-            for &start in starts {
-                let elements = self.alternative(start);
-                let is_rule = |e: &&Element| matches!(e, Element::Rule(_));
-                if elements.iter().any(|e| !is_rule(&e) && !holds(*e)) {
-                    continue;
-                }
-                let n = elements.iter().filter(is_rule).count();
-                for element in elements {
-                    if let Element::Rule(used) = element {
-                        users[*used as usize].push(waiting.len());
-                    }
-                }
-                if n == 0 {
-                    ready.push(rule);
-                }
-                waiting.push((rule, n));
-            }
-        }
-        while let Some(rule) = ready.pop() {
-            if core::mem::replace(&mut is_in[rule], true) {
-                continue;
-            }
-            for &alternative in &users[rule] {
-                let (owner, n) = &mut waiting[alternative];
-                *n -= 1;
-                if *n == 0 {
-                    ready.push(*owner);
-                }
-            }
-        }
-        is_in
-    }
-
-    /// Leaves out the alternatives that can never be completed.
-    fn drop_unproductive(&mut self, productive: &[bool]) {
-        let mut kept = Vec::with_capacity(self.alternatives.len());
-        for starts in &self.alternatives {
-            let is_productive = |start: &u32| {
-                let elements = self.alternative(*start).iter();
-                let mut rules = elements.filter_map(|element| match element {
-                    Element::Rule(rule) => Some(*rule as usize),
-                    _ => None,
-                });
-                rules.all(|rule| productive[rule])
+        let mut elements: Vec<Element> = reserved(n_elements).ok_or_else(memory)?;
+        for (i, word) in words.as_chunks().0.iter().enumerate() {
+            let word = u32::from_le_bytes(*word) as usize;
+            let element = match word.checked_sub(1) {
+                None => Element::End,
+                Some(class) if class < n_classes => Element::Class(class as u16),
+                Some(rule) => Element::Rule((rule - n_classes) as u32),
             };
-            kept.push(starts.iter().copied().filter(is_productive).collect());
+            let is_known = numbers.note(element) && numbers.n_rules <= n_rules;
+            elements.push(sound(is_known, at + 4 * i as u64).map(|()| element)?);
         }
-        self.alternatives = kept;
-    }
-
-    /// A rule that meets itself again before any byte, with something left to do after it: its
-    /// stack would grow without end. Found as an edge within a strongly connected part.
-    fn left_recursive(&self) -> Option<usize> {
-        let nullable = self.least(|_| false);
-        let n_rules = self.alternatives.len();
-        let mut edges: Vec<Vec<(usize, bool)>> = vec![Vec::new(); n_rules];
-        for (rule, starts) in self.alternatives.iter().enumerate() {
-            for &start in starts {
-                let elements = self.alternative(start);
-                for (i, element) in elements.iter().enumerate() {
-                    let Element::Rule(used) = element else { break };
-                    edges[rule].push((*used as usize, i + 1 < elements.len()));
-                    if !nullable[*used as usize] {
-                        break;
-                    }
-                }
-            }
-        }
-        let part = parts(&edges);
-        let pushes = |rule: &usize| {
-            let own = part[*rule];
-            edges[*rule]
-                .iter()
-                .any(|(used, is_pushed)| *is_pushed && part[*used] == own)
-        };
-        (0..n_rules).find(pushes)
-    }
-
-    fn finish(self, root: RuleId) -> Grammar {
-        // Bytes that all sets treat alike are one kind.
-        let mut kind_of_byte = [0; 256];
-        let mut firsts: Vec<u8> = Vec::new();
-        for byte in 0..=255u8 {
-            let is_alike = |other: &u8| {
-                self.classes
-                    .iter()
-                    .all(|class| class.contains(byte) == class.contains(*other))
-            };
-            let kind = firsts.iter().position(is_alike).unwrap_or_else(|| {
-                firsts.push(byte);
-                firsts.len() - 1
-            });
-            kind_of_byte[usize::from(byte)] = kind as u8;
-        }
-        let has = |class: &ByteSet| firsts.iter().map(|byte| class.contains(*byte)).collect();
-        Grammar {
-            elements: self.elements,
-            alternatives: self.alternatives,
-            class_has: self.classes.iter().flat_map::<Vec<bool>, _>(has).collect(),
+        let all_used = numbers.n_rules == n_rules && numbers.n_classes == n_classes;
+        sound(all_used, at)?;
+        let (rules, alternatives) = split(counts, at - counts.len() as u64, &elements)?;
+        Ok(Grammar {
+            source,
+            elements,
+            alternatives,
+            rules,
+            class_bits,
             kind_of_byte,
-            n_kinds: firsts.len(),
-            root,
+            n_kinds,
+        })
+    }
+
+    /// Names the text that it was compiled from: see [`super::GrammarSource::digest`].
+    pub fn source(&self) -> Digest {
+        self.source
+    }
+
+    /// Where a rule's alternatives begin among the elements.
+    pub(super) fn alternatives(&self, rule: u32) -> &[u32] {
+        let at = rule as usize;
+        let range = self.rules[at] as usize..self.rules[at + 1] as usize;
+        &self.alternatives[range]
+    }
+
+    /// Whether bytes of a kind are in a set.
+    pub(super) fn has(&self, class: u16, kind: u8) -> bool {
+        let row = usize::from(class) * self.n_kinds.div_ceil(8);
+        self.class_bits[row + usize::from(kind / 8)] >> (kind % 8) & 1 == 1
+    }
+}
+
+/// Rules and sets must be numbered in the order of their first use.
+struct FirstUses {
+    n_rules: usize,
+    n_classes: usize,
+}
+
+impl FirstUses {
+    fn note(&mut self, element: Element) -> bool {
+        let (number, n_seen) = match element {
+            Element::End => return true,
+            Element::Class(class) => (usize::from(class), &mut self.n_classes),
+            Element::Rule(rule) => (rule as usize, &mut self.n_rules),
+        };
+        let is_in_order = number <= *n_seen;
+        *n_seen += usize::from(number == *n_seen);
+        is_in_order
+    }
+}
+
+impl From<UnexpectedEnd> for GrammarError {
+    fn from(end: UnexpectedEnd) -> Self {
+        damaged(end.offset)
+    }
+}
+
+fn memory() -> GrammarError {
+    GrammarError::new(GrammarErrorKind::OutOfMemory)
+}
+
+fn damaged(offset: u64) -> GrammarError {
+    GrammarError::new(GrammarErrorKind::TableDamaged(offset as u32))
+}
+
+/// Refuses what the writer never writes.
+fn sound(is_sound: bool, offset: u64) -> Result<(), GrammarError> {
+    is_sound.then_some(()).ok_or(damaged(offset))
+}
+
+fn count(reader: &mut Reader<'_>, min: usize, max: usize) -> Result<usize, GrammarError> {
+    let at = reader.offset();
+    let n = reader.u32()? as usize;
+    match (min..=max).contains(&n) {
+        true => Ok(n),
+        false => Err(GrammarError::new(GrammarErrorKind::TableCount(at as u32))),
+    }
+}
+
+/// Kinds are numbered by the first byte of each.
+fn read_kinds(reader: &mut Reader<'_>, n_kinds: usize) -> Result<[u8; 256], GrammarError> {
+    let at = reader.offset();
+    let kinds: [u8; 256] = reader.array()?;
+    let mut n_seen = 0;
+    for (i, kind) in kinds.iter().enumerate() {
+        let kind = usize::from(*kind);
+        sound(kind <= n_seen && kind < n_kinds, at + i as u64)?;
+        n_seen += usize::from(kind == n_seen);
+    }
+    sound(n_seen == n_kinds, at)?;
+    Ok(kinds)
+}
+
+/// Sets as rows of bits; those behind the last kind are zero.
+fn read_classes(
+    reader: &mut Reader<'_>,
+    n_classes: usize,
+    n_kinds: usize,
+) -> Result<Vec<u8>, GrammarError> {
+    let at = reader.offset();
+    let row_bytes = n_kinds.div_ceil(8);
+    let rows = reader.take(n_classes * row_bytes)?;
+    let n_last = n_kinds - (row_bytes - 1) * 8;
+    for (i, row) in rows.chunks_exact(row_bytes).enumerate() {
+        let last = row.last().map_or(0, |last| u32::from(*last));
+        sound(last >> n_last == 0, at + (i * row_bytes) as u64)?;
+    }
+    let mut bits = reserved(rows.len()).ok_or_else(memory)?;
+    bits.extend_from_slice(rows);
+    Ok(bits)
+}
+
+/// Gives each rule so many of the alternatives; all of them have an owner.
+fn split(
+    counts: &[u8],
+    at: u64,
+    elements: &[Element],
+) -> Result<(Vec<u32>, Vec<u32>), GrammarError> {
+    let ends = elements.iter().enumerate();
+    let ends = ends.filter(|(_, element)| **element == Element::End);
+    let n_alternatives = ends.clone().count();
+    sound(elements.last() == Some(&Element::End), at)?;
+    let mut starts: Vec<u32> = reserved(n_alternatives + 1).ok_or_else(memory)?;
+    starts.push(0);
+    starts.extend(ends.map(|(i, _)| i as u32 + 1));
+    starts.pop();
+    let mut rules: Vec<u32> = filled(0, counts.len() / 4 + 1).ok_or_else(memory)?;
+    let mut n_owned = 0;
+    for (i, (count, end)) in counts.as_chunks().0.iter().zip(&mut rules[1..]).enumerate() {
+        let count = u32::from_le_bytes(*count) as usize;
+        sound(
+            count > 0 && count <= n_alternatives - n_owned,
+            at + 4 * i as u64,
+        )?;
+        n_owned += count;
+        *end = n_owned as u32;
+    }
+    sound(n_owned == n_alternatives, at)?;
+    Ok((rules, starts))
+}
+
+/// What a table is written from; numbers are in the order of first use, beginning at rule 0.
+pub(super) struct TableParts {
+    /// Of each rule, how many.
+    pub n_alternatives: Vec<u32>,
+    /// Alternatives in the order of rules, each up to its end.
+    pub elements: Vec<Element>,
+    /// Per set whether each kind of byte is in it.
+    pub classes: Vec<Vec<bool>>,
+    pub kind_of_byte: [u8; 256],
+    pub n_kinds: usize,
+}
+
+impl Default for TableParts {
+    fn default() -> Self {
+        Self {
+            n_alternatives: Vec::new(),
+            elements: Vec::new(),
+            classes: Vec::new(),
+            kind_of_byte: [0; 256],
+            n_kinds: 0,
         }
     }
 }
 
-/// The strongly connected part of each node (Kosaraju's two walks, without recursion).
-fn parts(edges: &[Vec<(usize, bool)>]) -> Vec<usize> {
-    let n = edges.len();
-    let mut reversed: Vec<Vec<usize>> = vec![Vec::new(); n];
-    for (from, to) in edges.iter().enumerate() {
-        to.iter().for_each(|(to, _)| reversed[*to].push(from));
-    }
-    let mut order = Vec::with_capacity(n);
-    let mut is_seen = vec![false; n];
-    for root in 0..n {
-        let mut walk = vec![(root, 0)];
-        if core::mem::replace(&mut is_seen[root], true) {
-            continue;
+impl TableParts {
+    /// The bytes that [`Grammar::read`] reads.
+    pub fn write(&self, source: &Digest) -> Vec<u8> {
+        let mut out = Vec::from(*MAGIC);
+        put_u32(&mut out, VERSION);
+        out.extend_from_slice(&source.0);
+        let n_classes = self.classes.len();
+        for n in [
+            self.n_alternatives.len(),
+            n_classes,
+            self.n_kinds,
+            self.elements.len(),
+        ] {
+            put_u32(&mut out, n as u32);
         }
-        while let Some((node, next)) = walk.last_mut() {
-            match edges[*node].get(*next) {
-                Some((to, _)) => {
-                    *next += 1;
-                    if !core::mem::replace(&mut is_seen[*to], true) {
-                        walk.push((*to, 0));
-                    }
-                }
-                None => {
-                    order.push(*node);
-                    walk.pop();
-                }
-            }
+        out.extend_from_slice(&self.kind_of_byte);
+        for class in &self.classes {
+            let byte = |bits: &[bool]| {
+                let bits = bits.iter().rev();
+                bits.fold(0, |byte, bit| byte << 1 | u8::from(*bit))
+            };
+            out.extend(class.chunks(8).map(byte));
         }
-    }
-    let mut part = vec![usize::MAX; n];
-    for &root in order.iter().rev() {
-        let mut walk = vec![root];
-        while let Some(node) = walk.pop() {
-            if part[node] == usize::MAX {
-                part[node] = root;
-                walk.extend(
-                    reversed[node]
-                        .iter()
-                        .filter(|from| part[**from] == usize::MAX),
-                );
-            }
+        self.n_alternatives
+            .iter()
+            .for_each(|n| put_u32(&mut out, *n));
+        for element in &self.elements {
+            let word = match element {
+                Element::End => 0,
+                Element::Class(class) => 1 + u32::from(*class),
+                Element::Rule(rule) => 1 + n_classes as u32 + rule,
+            };
+            put_u32(&mut out, word);
         }
+        out
     }
-    part
 }

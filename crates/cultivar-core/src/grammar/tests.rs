@@ -21,7 +21,7 @@ impl Seeded {
 }
 
 /// Unknown, begin, end, the bytes, and pieces such as JSON is made of.
-fn tokenizer() -> Tokenizer {
+pub(super) fn tokenizer() -> Tokenizer {
     let mut record = TokenizerRecord::empty(TokenizerKind::SentencePieceBpe);
     let mut add = |piece: &[u8], kind: PieceType| {
         assert!(record.pieces.push(piece));
@@ -66,7 +66,7 @@ fn open(grammar: &Grammar, stack: Vec<u32>, seen: &mut Vec<Vec<u32>>, out: &mut 
         Element::Class(_) => out.push(stack),
         Element::End => open(grammar, below.to_vec(), seen, out),
         Element::Rule(rule) => {
-            for &start in &grammar.alternatives[rule as usize] {
+            for &start in grammar.alternatives(rule) {
                 let mut stack = below.to_vec();
                 if grammar.elements[place as usize + 1] != Element::End {
                     stack.push(place + 1);
@@ -80,7 +80,7 @@ fn open(grammar: &Grammar, stack: Vec<u32>, seen: &mut Vec<Vec<u32>>, out: &mut 
 
 fn start(grammar: &Grammar) -> Vec<Vec<u32>> {
     let mut out = Vec::new();
-    for &start in &grammar.alternatives[grammar.root as usize] {
+    for &start in grammar.alternatives(0) {
         open(grammar, Vec::from([start]), &mut Vec::new(), &mut out);
     }
     unique(out)
@@ -93,7 +93,7 @@ fn unique(mut stacks: Vec<Vec<u32>>) -> Vec<Vec<u32>> {
 }
 
 fn step(grammar: &Grammar, stacks: &[Vec<u32>], byte: u8) -> Vec<Vec<u32>> {
-    let kind = usize::from(grammar.kind_of_byte[usize::from(byte)]);
+    let kind = grammar.kind_of_byte[usize::from(byte)];
     let mut out = Vec::new();
     for stack in stacks {
         let Some((&place, below)) = stack.split_last() else {
@@ -102,7 +102,7 @@ fn step(grammar: &Grammar, stacks: &[Vec<u32>], byte: u8) -> Vec<Vec<u32>> {
         let Element::Class(class) = grammar.elements[place as usize] else {
             continue;
         };
-        if grammar.class_has[usize::from(class) * grammar.n_kinds + kind] {
+        if grammar.has(class, kind) {
             let mut stack = below.to_vec();
             stack.push(place + 1);
             open(grammar, stack, &mut Vec::new(), &mut out);
@@ -129,13 +129,20 @@ const SCHEMAS: [&str; 4] = [
     r#"{"type":"number","minimum":-10,"maximum":35}"#,
 ];
 
+fn gbnf(text: &str) -> Result<Grammar, GrammarError> {
+    GrammarSource::Gbnf(text.into()).grammar()
+}
+
+fn schema(text: &str) -> Result<Grammar, GrammarError> {
+    GrammarSource::Schema(json::parse(text.as_bytes()).unwrap()).grammar()
+}
+
 fn all_grammars() -> Vec<Grammar> {
-    let mut all: Vec<Grammar> = GBNF.map(|text| Grammar::from_gbnf(text).unwrap()).into();
+    let mut all: Vec<Grammar> = GBNF.map(|text| gbnf(text).unwrap()).into();
     for text in SCHEMAS {
-        let schema = json::parse(text.as_bytes()).unwrap();
-        all.push(Grammar::from_json_schema(&schema).unwrap());
+        all.push(schema(text).unwrap());
     }
-    all.push(Grammar::json().unwrap());
+    all.push(GrammarSource::Json.grammar().unwrap());
     all
 }
 
@@ -212,7 +219,7 @@ fn gbnf_means_what_it_says() {
         ),
     ];
     for (text, right, wrong) in cases {
-        let grammar = Grammar::from_gbnf(text).unwrap();
+        let grammar = gbnf(text).unwrap();
         right
             .iter()
             .for_each(|t| assert!(matches(&grammar, t), "{text}: {t}"));
@@ -263,7 +270,7 @@ fn every_wrong_grammar_is_refused_by_its_own_rule() {
         (&("root ::= ".to_string() + &deep), Kind::TooDeep, ""),
     ];
     for (text, kind, name) in cases {
-        let error = Grammar::from_gbnf(text).err().unwrap();
+        let error = gbnf(text).err().unwrap();
         assert_eq!((error.kind, error.name.as_str()), (kind, name), "{text}");
         assert!((630..660).contains(&error.code()) && !error.to_string().is_empty());
     }
@@ -324,8 +331,7 @@ fn every_wrong_schema_is_refused_by_its_own_rule() {
         ),
     ];
     for (text, kind, name) in cases {
-        let schema = json::parse(text.as_bytes()).unwrap();
-        let error = Grammar::from_json_schema(&schema).err().unwrap();
+        let error = schema(text).unwrap_err();
         assert_eq!((error.kind, error.name.as_str()), (kind, name), "{text}");
     }
 }
@@ -334,7 +340,7 @@ fn every_wrong_schema_is_refused_by_its_own_rule() {
 fn full_memory_changes_no_answer_and_endless_depth_is_refused() {
     let trie = Arc::new(TokenTrie::new(&tokenizer()).unwrap());
     let matcher = |text: &str| {
-        let grammar = Arc::new(Grammar::from_gbnf(text).unwrap());
+        let grammar = Arc::new(gbnf(text).unwrap());
         Matcher::new(grammar, trie.clone()).unwrap()
     };
     // More states than there is room for, one after the other.
@@ -366,7 +372,7 @@ fn full_memory_changes_no_answer_and_endless_depth_is_refused() {
         .map(|r| alloc::format!("{r} ::= \"a\" \"{r}\"\n"))
         .collect();
     let text = "root ::= ".to_string() + &ways.join(" | ") + "\n" + &rules;
-    let grammar = Arc::new(Grammar::from_gbnf(&text).unwrap());
+    let grammar = Arc::new(gbnf(&text).unwrap());
     let error = Matcher::new(grammar, trie).err().unwrap();
     assert_eq!(error.kind, GrammarErrorKind::TooAmbiguous);
 }

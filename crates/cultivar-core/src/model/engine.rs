@@ -2,6 +2,7 @@
 
 use super::dims::Dims;
 use super::error::ModelError;
+use super::grammars::Grammars;
 use super::mixes::Mixes;
 use super::options::{LayerOptions, Options};
 use super::profile::{Profile, Profiler};
@@ -77,6 +78,7 @@ pub struct Engine {
     pub(super) options: Options,
     pub(super) n_logit_rows: usize,
     pub(super) profiler: Option<Profiler>,
+    pub(super) grammars: Grammars,
 }
 
 impl Engine {
@@ -102,6 +104,7 @@ impl Engine {
             options: resolved.ok_or(ModelError::out_of_memory(n_bytes as u64))?,
             n_logit_rows: 0,
             profiler: None,
+            grammars: Grammars::default(),
             model,
         })
     }

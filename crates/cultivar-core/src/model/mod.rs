@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod feed_forward;
 mod forward;
+mod grammars;
 mod linear;
 mod mixes;
 mod norm;

@@ -3,10 +3,10 @@
 
 use super::error::{SessionError, SessionErrorKind};
 use super::settings::Settings;
-use crate::grammar::{GrammarError, GrammarErrorKind, Matcher, TokenTrie};
+use crate::grammar::{GrammarError, GrammarErrorKind, Matcher};
 use crate::memory::filled;
+use crate::model::Engine;
 use crate::tokenizer::Tokenizer;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The grammar of one output.
@@ -21,14 +21,13 @@ fn memory() -> SessionError {
 }
 
 impl Constraint {
-    /// What the settings ask for, if anything.
-    pub fn new(settings: &Settings, tokenizer: &Tokenizer) -> Result<Option<Self>, SessionError> {
+    /// What the settings ask for, if anything, by the table that the engine was given.
+    pub fn new(settings: &Settings, engine: &mut Engine) -> Result<Option<Self>, SessionError> {
         let Some(source) = &settings.constraint else {
             return Ok(None);
         };
-        let grammar = Arc::new(source.compile()?);
-        let trie = Arc::new(TokenTrie::new(tokenizer).ok_or_else(memory)?);
-        Self::of(Matcher::new(grammar, trie)?, tokenizer).map(Some)
+        let matcher = engine.matcher(&source.digest())?;
+        Self::of(matcher, &engine.model.tokenizer).map(Some)
     }
 
     fn of(matcher: Matcher, tokenizer: &Tokenizer) -> Result<Self, SessionError> {

@@ -166,7 +166,8 @@ enum LastStep {
 }
 
 impl Session {
-    /// Opens a session. All of its memory is allocated here.
+    /// Opens a session. All of its memory is allocated here. The table of a constraint must have
+    /// been given to the engine before ([`Engine::add_grammar`]).
     pub fn new(engine: &mut Engine, settings: Settings) -> Result<Self, SessionError> {
         settings.check()?;
         let model_len = engine.model.dims.context_len;
@@ -179,7 +180,7 @@ impl Session {
             len => len,
         };
         settings.check_for(engine.model.dims.vocab_size, max_len)?;
-        let constraint = Constraint::new(&settings, &engine.model.tokenizer)?;
+        let constraint = Constraint::new(&settings, engine)?;
         let sequence = engine.open_sequence(max_len, settings.kv_format)?;
         let assembly = engine.assembly(None);
         let opened = run_digest::opened(&assembly, &settings, max_len);

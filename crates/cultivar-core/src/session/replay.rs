@@ -131,9 +131,9 @@ impl Replay {
             let Some(prompt) = next.and_then(|turn| turn.prompt_ids.as_deref()) else {
                 return Ok(self.verdict());
             };
+            self.session.prompt(engine, prompt)?;
             self.n_before += done;
             self.n_turns += 1;
-            self.session.prompt(engine, prompt)?;
             return Ok(ReplayStep::Going(self.n_before));
         }
         let budget_rows = self.apply_events(engine, budget_rows)?;

@@ -183,7 +183,7 @@ impl Settings {
             "logprobs" => self.logprobs = Some(count()?),
             "constraint" if value.is_null() => self.constraint = None,
             "constraint" => {
-                let source = GrammarSource::from_value(value).ok_or(wrong(CONSTRAINT_RULE))?;
+                let source = GrammarSource::from_value(value).ok_or(wrong(GrammarSource::RULE))?;
                 self.constraint = Some(source);
             }
             "random_stream" => {
@@ -263,9 +263,6 @@ impl Settings {
         json.end_object();
     }
 }
-
-const CONSTRAINT_RULE: &str =
-    "must be {\"json\": true}, {\"json_schema\": ...} or {\"gbnf\": text}, up to 1 MiB";
 
 const BIAS_RULE: &str = "must be an object of token ids and numbers";
 

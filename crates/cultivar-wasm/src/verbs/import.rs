@@ -8,8 +8,7 @@ use crate::host::Host;
 use crate::status::{Failure, Status};
 use alloc::string::String;
 use alloc::vec::Vec;
-use cultivar_core::bytes::ShortText;
-use cultivar_core::json::{self, JsonValue};
+use cultivar_core::json::JsonValue;
 use cultivar_import::{ImportOptions, ImportStep, Importer, Requantize, SourceInfo, TargetFormat};
 
 /// Outcome of a step: the package is complete.
@@ -30,13 +29,7 @@ pub struct ImportSlot {
 impl Host {
     /// Begins an import as the JSON in the buffer says; answers its handle.
     pub fn import_begin(&mut self, len: u32) -> Result<i32, Failure> {
-        let value = json::parse(self.buffer.read(len)?).map_err(|error| {
-            Failure::Boundary(
-                Status::BadJson,
-                0,
-                ShortText::new(&alloc::format!("{error}")),
-            )
-        })?;
+        let value = self.buffer.json(len)?;
         let importer = Importer::new(sources(&value)?, options(&value)?)?;
         let slot = ImportSlot {
             importer,

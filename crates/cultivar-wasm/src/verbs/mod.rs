@@ -12,6 +12,8 @@ pub mod buffer;
 #[cfg(feature = "packer")]
 pub mod export;
 #[cfg(feature = "packer")]
+pub mod grammar;
+#[cfg(feature = "packer")]
 pub mod import;
 #[cfg(feature = "breeder")]
 pub mod job;

@@ -10,6 +10,7 @@ use crate::host::Host;
 use crate::status::{Failure, Status};
 use alloc::boxed::Box;
 use cultivar_core::digest::Digest;
+use cultivar_core::grammar::Grammar;
 use cultivar_core::json::JsonWriter;
 use cultivar_core::kv_cache::KvBudget;
 use cultivar_core::model::{Engine, EngineOptions, ModelBuilder, card_json};
@@ -220,6 +221,13 @@ impl PackageSlot {
 }
 
 impl Host {
+    /// Keeps the table in the buffer for sessions of this package.
+    pub fn package_constraint(&mut self, package: i32, len: u32) -> Result<i32, Failure> {
+        let engine = self.packages.get_mut(package)?.engine()?;
+        engine.add_grammar(Grammar::read(self.buffer.read(len)?)?);
+        Ok(0)
+    }
+
     /// Sets rows of a batch and bytes of the cache; 0 rows and NaN bytes leave them as they are.
     pub fn package_limits(
         &mut self,
@@ -302,6 +310,8 @@ exports! {
     fn package_limits(package: i32, rows: u32, logit_rows: u32, kv: f64, retained: f64) -> status;
     /// JSON `cultivar.cache.v1` into the buffer; answers its bytes.
     fn package_cache(package: i32) -> status;
+    /// Keeps the table of a constraint, `len` bytes as `grammar_compile` makes them, for sessions.
+    fn package_constraint(package: i32, len: u32) -> status;
     /// Notes how long loading took, in milliseconds, for reports.
     fn package_note_load_ms(package: i32, ms: f64) -> status;
     /// Closes the package and its sessions; answers how many sessions were closed.

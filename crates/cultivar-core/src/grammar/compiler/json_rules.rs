@@ -2,12 +2,10 @@
 //! and colons one space, or a line end and up to sixteen spaces of indentation. Numbers have at
 //! most 16 digits, so that every reader can hold them and none goes on for ever.
 
+use super::super::error::GrammarError;
 use super::byte_set::{CharSet, literal};
-use super::error::GrammarError;
 use super::expression::{Expression, Rules};
-use crate::json::{JsonValue, JsonWriter};
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -211,38 +209,4 @@ fn any_char() -> Expression {
         escaped(vec![d(), set(&[('0', '7')]), hex(), hex()]),
         escaped(low),
     ])
-}
-
-/// A value written without white space.
-pub(super) fn write_value(json: &mut JsonWriter, value: &JsonValue) {
-    match value {
-        JsonValue::Null => json.null(),
-        JsonValue::Bool(value) => json.bool(*value),
-        JsonValue::Unsigned(value) => json.u64(*value),
-        JsonValue::Negative(value) => json.i64(*value),
-        JsonValue::Float(value) => json.f64(*value),
-        JsonValue::String(value) => json.string(value),
-        JsonValue::Array(elements) => {
-            json.begin_array();
-            elements
-                .iter()
-                .for_each(|element| write_value(json, element));
-            json.end_array()
-        }
-        JsonValue::Object(members) => {
-            json.begin_object();
-            for (key, value) in members {
-                json.key(key);
-                write_value(json, value);
-            }
-            json.end_object()
-        }
-    };
-}
-
-/// The same as a text.
-pub(super) fn value_text(value: &JsonValue) -> String {
-    let mut json = JsonWriter::new();
-    write_value(&mut json, value);
-    json.finish()
 }

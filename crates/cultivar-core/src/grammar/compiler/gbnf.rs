@@ -7,10 +7,11 @@
 //! ```
 //! A rule ends at the end of its line, but within parentheses and behind `|`.
 
+use super::super::error::{GrammarError, GrammarErrorKind};
+use super::super::table::TableParts;
 use super::byte_set::{CharSet, literal};
-use super::error::{GrammarError, GrammarErrorKind};
 use super::expression::{Expression, RuleId, Rules};
-use super::table::Grammar;
+use super::table_maker;
 use super::text_reader::{TextReader, is_name};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -20,7 +21,7 @@ use alloc::vec::Vec;
 const DEPTH_MAX: usize = 64;
 
 /// The table of a grammar's text.
-pub(super) fn parse(text: &str) -> Result<Grammar, GrammarError> {
+pub(super) fn parse(text: &str) -> Result<TableParts, GrammarError> {
     let mut parser = Parser {
         reader: TextReader::new(text),
         rules: Rules::default(),
@@ -33,7 +34,7 @@ pub(super) fn parse(text: &str) -> Result<Grammar, GrammarError> {
     }
     let root = parser.names.iter().find(|(name, _)| name == "root");
     let root = root.map(|(_, rule)| *rule);
-    Grammar::new(
+    table_maker::make(
         parser.rules,
         root.ok_or(GrammarError::new(GrammarErrorKind::NoRoot))?,
     )

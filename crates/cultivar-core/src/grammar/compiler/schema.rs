@@ -4,13 +4,15 @@
 //! members come in the order of `properties`, and others only where `additionalProperties` says
 //! so. What is not known is refused by its keyword, never ignored.
 
+use super::super::error::{GrammarError, GrammarErrorKind};
+use super::super::source::value_text;
+use super::super::table::TableParts;
 use super::byte_set::{CharSet, literal};
-use super::error::{GrammarError, GrammarErrorKind};
 use super::expression::{Expression, RuleId, Rules};
-use super::json_rules::{JsonRules, bracketed, list_of, plain_chars, sequence, value_text};
+use super::json_rules::{JsonRules, bracketed, list_of, plain_chars, sequence};
 use super::numbers::{self, Bounds};
 use super::pattern;
-use super::table::Grammar;
+use super::table_maker;
 use crate::json::JsonValue;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -63,7 +65,7 @@ const TYPES: &[(&str, &[&str])] = &[
 type Members = [(String, JsonValue)];
 
 /// The table of a schema.
-pub(super) fn parse(schema: &JsonValue) -> Result<Grammar, GrammarError> {
+pub(super) fn parse(schema: &JsonValue) -> Result<TableParts, GrammarError> {
     let mut rules = Rules::default();
     let json = JsonRules::new(&mut rules)?;
     let root = rules.declare("root")?;
@@ -75,7 +77,7 @@ pub(super) fn parse(schema: &JsonValue) -> Result<Grammar, GrammarError> {
     };
     let expression = compiler.schema(schema, 0)?;
     compiler.rules.define(root, expression);
-    Grammar::new(compiler.rules, root)
+    table_maker::make(compiler.rules, root)
 }
 
 struct Compiler<'a> {

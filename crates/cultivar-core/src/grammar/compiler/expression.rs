@@ -1,7 +1,8 @@
 //! Grammars as they are built: rules of expressions, before they become a table.
 
+use super::super::error::{GrammarError, GrammarErrorKind};
+use super::super::table::RULES_MAX;
 use super::byte_set::ByteSet;
-use super::error::{GrammarError, GrammarErrorKind};
 use crate::bytes::ShortText;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -58,9 +59,6 @@ impl Expression {
 pub(super) struct Rules {
     pub rules: Vec<(ShortText, Option<Expression>)>,
 }
-
-/// Most rules of a grammar, those made for groups and repetitions included.
-pub(super) const RULES_MAX: usize = 1 << 15;
 
 impl Rules {
     /// A new rule, to be defined later. The name serves messages.

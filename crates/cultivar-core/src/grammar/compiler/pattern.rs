@@ -3,8 +3,8 @@
 //! Characters, sets, `\d \w \s` and their opposites, `.`, groups, `|`, `* + ? {m,n}`, and anchors
 //! at the ends. Everything else is refused. A character that a string must escape is escaped.
 
+use super::super::error::{GrammarError, GrammarErrorKind};
 use super::byte_set::{CharSet, literal};
-use super::error::{GrammarError, GrammarErrorKind};
 use super::expression::Expression;
 use super::json_rules::{JsonRules, plain_chars};
 use super::text_reader::TextReader;
