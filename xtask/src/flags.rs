@@ -41,7 +41,8 @@ const TASKS: &[Task] = &[
         name: "setup",
         summary: "install what the other tasks need; quick when all is there",
         details: "The wasm32 target by rustup, else a distribution's Rust sources with build-std; \
-                  wasm-opt and puppeteer-core by npm (pinned in xtask/tools); Chromium by apt. \
+                  wasm-opt, puppeteer-core and typescript by npm (pinned in xtask/tools); \
+                  Chromium by apt. \
                   Installing with apt needs root; without it the command to run is printed.",
         flags: &[],
     },
@@ -50,8 +51,8 @@ const TASKS: &[Task] = &[
         summary: "build the modules into web/wasm: cultivar, its -relaxed, -packer, -breeder",
         details: "Each module is optimized by wasm-opt where npm's binaryen is installed, then \
                   checked: no imports, the exports of the ABI table, kernels without lane-by-lane \
-                  loads. The demo is copied to web/demo; then web/ is a whole site for any static \
-                  host. CULTIVAR_RUSTC names another rustc (its cargo beside it) to build with.",
+                  loads. The demo is copied to web/demo. CULTIVAR_RUSTC names another rustc (its \
+                  cargo beside it) to build with.",
         flags: &[
             switch(
                 "--scalar",
@@ -74,12 +75,24 @@ const TASKS: &[Task] = &[
         ],
     },
     Task {
+        name: "site",
+        summary: "build the modules and write the folder to publish on a static host",
+        details: "The page, the kit, the modules and the demo as lab serves them: whole-line \
+                  comments of scripts blanked, without tests. It goes to target/site, which is \
+                  replaced.",
+        flags: &[value(
+            "-o",
+            "DIR",
+            "write here instead; must be new or empty",
+        )],
+    },
+    Task {
         name: "test",
         summary: "set up, then run every check and test; prints a timing summary",
         details: "fmt, clippy, native tests, doc tests, tidy, ABI table, modules, sizes, modules \
-                  in Node, page unit tests, page in headless Chromium. Tests against reference \
-                  data that is not in this repository need CULTIVAR_DATA=FOLDER. FIREFOX names \
-                  another Firefox than Debian's.",
+                  in Node, page unit tests, kit in TypeScript, page in headless Chromium. Tests \
+                  against reference data that is not in this repository need \
+                  CULTIVAR_DATA=FOLDER. FIREFOX names another Firefox than Debian's.",
         flags: &[
             switch(
                 "--native",

@@ -14,7 +14,9 @@ mod npm_tools;
 mod other_browsers;
 mod process;
 mod serve;
+mod served_script;
 mod setup;
+mod site;
 mod test;
 mod tidy;
 mod unicode;
@@ -54,6 +56,7 @@ fn run(task: &str, given: &flags::Given) -> TaskResult {
         "setup" => setup::run(),
         "wasm" => wasm::run(given),
         "lab" => lab::run(given),
+        "site" => site::run(given),
         "test" => test::run(given),
         "bench" => bench::run(given),
         "tidy" => tidy::run(given),

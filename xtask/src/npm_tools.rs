@@ -1,6 +1,6 @@
-//! Node and the two npm packages pinned in `xtask/tools`: binaryen (its wasm-opt reads the relaxed
-//! SIMD opcodes that distributions' older ones refuse) and puppeteer-core (drives Chromium in
-//! tests). Nothing of them ships.
+//! Node and the npm packages pinned in `xtask/tools`: binaryen (its wasm-opt reads the relaxed SIMD
+//! opcodes that distributions' older ones refuse), puppeteer-core (drives Chromium in tests) and
+//! typescript (checks the kit's declarations). Nothing of them ships.
 
 use crate::{TaskError, TaskResult, process, workspace};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::process::Command;
 pub enum Wanted {
     /// wasm-opt alone.
     Optimizer,
-    /// wasm-opt and what drives the browser.
+    /// wasm-opt, what drives the browser, and the TypeScript compiler.
     All,
 }
 
@@ -24,6 +24,11 @@ pub fn folder() -> PathBuf {
 pub fn wasm_opt() -> Option<PathBuf> {
     let script = folder().join("node_modules/binaryen/bin/wasm-opt");
     script.is_file().then_some(script)
+}
+
+/// The TypeScript compiler's script; run it with [`node`].
+pub fn typescript() -> PathBuf {
+    folder().join("node_modules/typescript/bin/tsc")
 }
 
 /// Node, or one line that says how to get it.
@@ -58,7 +63,7 @@ pub fn relaxed_flags(node: &Path) -> &'static [&'static str] {
 pub fn install(wanted: Wanted) -> TaskResult {
     let packages: &[&str] = match wanted {
         Wanted::Optimizer => &["binaryen"],
-        Wanted::All => &["binaryen", "puppeteer-core"],
+        Wanted::All => &["binaryen", "puppeteer-core", "typescript"],
     };
     let pins = std::fs::read_to_string(folder().join("package.json")).unwrap_or_default();
     if packages
@@ -73,7 +78,7 @@ pub fn install(wanted: Wanted) -> TaskResult {
             "npm is missing; run: apt-get install npm".into(),
         ));
     };
-    println!("installing {} into xtask/tools", packages.join(" and "));
+    println!("installing {} into xtask/tools", packages.join(", "));
     let mut command = Command::new(npm);
     command.current_dir(folder()).args(["ci", "--silent"]);
     if wanted == Wanted::Optimizer {
@@ -106,7 +111,7 @@ mod tests {
     #[test]
     fn pins_are_exact_versions() -> Result<(), std::io::Error> {
         let pins = std::fs::read_to_string(folder().join("package.json"))?;
-        for name in ["binaryen", "puppeteer-core"] {
+        for name in ["binaryen", "puppeteer-core", "typescript"] {
             let version = json_text(&pins, name).unwrap_or_default();
             assert!(
                 version.starts_with(|c: char| c.is_ascii_digit()),

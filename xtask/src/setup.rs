@@ -13,7 +13,7 @@ pub fn run() -> TaskResult {
     npm_tools::install(Wanted::All)?;
     let version = process::output(Command::new(&node).arg("--version"), "node")?;
     println!("node      {} at {}", version.trim(), node.display());
-    println!("wasm-opt  and puppeteer-core in xtask/tools");
+    println!("wasm-opt  puppeteer-core and typescript in xtask/tools");
     let browser = chromium::find_or_install()?;
     let version = process::output(Command::new(&browser).arg("--version"), "Chromium")?;
     println!("chromium  {} at {}", version.trim(), browser.display());

@@ -5,6 +5,7 @@
 //!   that this Node needs to run relaxed SIMD exactly. The modules lie in `web/wasm`.
 //! - `web/test/lab/**/*.test.mjs` (page without a browser) and `web/test/bench/*.test.mjs` (the
 //!   bench's table): `node --test`.
+//! - `web/test/runtime/kit-types.ts`: the TypeScript compiler, which runs nothing.
 //! - `web/test/browser/*.test.mjs` (page in headless Chromium): `node --test`, one file at a time,
 //!   with these variables: `CULTIVAR_URL` the address of `web/`, served with isolation headers and
 //!   ending in `/`; `CHROMIUM` the browser's program; `CULTIVAR_TOOLS` the folder that holds
@@ -20,7 +21,7 @@ use crate::npm_tools::{self, Wanted};
 use crate::serve::{Server, Site};
 use crate::{TaskError, TaskResult};
 use crate::{
-    abi_js, chromium, other_browsers, process, tidy, unicode, wasm, wasm_toolchain, workspace,
+    abi_js, chromium, other_browsers, process, site, tidy, unicode, wasm, wasm_toolchain, workspace,
 };
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,7 +32,7 @@ const MODULE_GZIP_GOAL: u64 = 160 * 1024;
 /// What it may weigh: the engines outgrew the goal with grammars, architectures and tokenizers,
 /// and opening adapters adds 18 KiB; no build may make that worse.
 const MODULE_GZIP_MAX: u64 = 212 * 1024;
-/// What all scripts of page and kit may weigh, in bytes after gzip.
+/// What all scripts of page and kit may weigh as they are served, in bytes after gzip.
 const SCRIPTS_GZIP_MAX: u64 = 60 * 1024;
 
 /// One step: its name and what it does.
@@ -106,6 +107,11 @@ const WASM: &[Stage] = &[
         run: page_tests,
         needed: false,
     },
+    Stage {
+        name: "kit in TypeScript",
+        run: kit_types,
+        needed: false,
+    },
 ];
 
 const BROWSER: &[Stage] = &[Stage {
@@ -149,11 +155,7 @@ pub fn run(given: &Given) -> TaskResult {
     if !native {
         stages.extend(WASM);
         wasm_toolchain::find_or_install()?;
-        npm_tools::install(if browser {
-            Wanted::Optimizer
-        } else {
-            Wanted::All
-        })?;
+        npm_tools::install(Wanted::All)?;
     }
     if !native && !browser {
         stages.extend(BROWSER);
@@ -297,13 +299,10 @@ fn doc_tests(setting: &Setting) -> TaskResult {
 /// What a visitor downloads stays small: each module, and page and kit scripts together.
 fn sizes(_: &Setting) -> TaskResult {
     let root = workspace::root();
-    let gzip = |path: &Path| {
-        wasm::gzip_len(path)
-            .ok_or_else(|| TaskError::Usage("gzip is missing; run: apt-get install gzip".into()))
-    };
+    let missing = || TaskError::Usage("gzip is missing; run: apt-get install gzip".into());
     let mut wrong = Vec::new();
     for file in wasm::SHIPPED {
-        let len = gzip(&wasm::folder().join(file))?;
+        let len = wasm::gzip_len(&wasm::folder().join(file)).ok_or_else(missing)?;
         let above = match len.saturating_sub(MODULE_GZIP_GOAL) {
             0 => String::new(),
             above => format!(", {} above the goal", wasm::kib(above)),
@@ -314,13 +313,18 @@ fn sizes(_: &Setting) -> TaskResult {
         }
     }
     let mut sum = 0;
-    let shipped = |path: &String| path.starts_with("web/") && !path.starts_with("web/test/");
-    for path in workspace::files(&root).iter().filter(|path| shipped(path)) {
+    let is_shipped = |path: &String| path.strip_prefix("web/").is_some_and(site::is_published);
+    for path in workspace::files(&root)
+        .iter()
+        .filter(|path| is_shipped(path))
+    {
         if path.ends_with(".js") {
-            sum += gzip(&root.join(path))?;
+            let served = site::served(&root.join(path));
+            let served = served.map_err(|e| TaskError::Failed(format!("{path}: {e}")))?;
+            sum += wasm::gzip_bytes_len(&served).ok_or_else(missing)?;
         }
     }
-    println!("page and kit scripts: {} gzip", wasm::kib(sum));
+    println!("page and kit scripts as served: {} gzip", wasm::kib(sum));
     if sum > SCRIPTS_GZIP_MAX {
         wrong.push(format!(
             "page and kit scripts are above {}",
@@ -347,6 +351,18 @@ fn page_tests(setting: &Setting) -> TaskResult {
         node_tests(setting.apply(&mut command), folder)?;
     }
     Ok(())
+}
+
+/// The kit's declarations, by a consumer that uses all of them.
+fn kit_types(_: &Setting) -> TaskResult {
+    let mut command = Command::new(npm_tools::node()?);
+    command.current_dir(workspace::root());
+    command
+        .arg(npm_tools::typescript())
+        .args(["--noEmit", "--strict"]);
+    command.args(["--target", "es2022", "--lib", "es2022,dom,dom.iterable"]);
+    command.args(["--module", "nodenext", "web/test/runtime/kit-types.ts"]);
+    process::run(&mut command, "tsc")
 }
 
 fn browser_tests(setting: &Setting) -> TaskResult {

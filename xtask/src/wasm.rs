@@ -7,8 +7,9 @@ use crate::module_check::{self, Kind};
 use crate::npm_tools::{self, Wanted};
 use crate::wasm_toolchain::{self, WasmToolchain};
 use crate::{TaskError, TaskResult, demo, process, workspace};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// One module that can be built.
 struct Variant {
@@ -224,11 +225,24 @@ fn read(path: &Path) -> TaskResult<Vec<u8>> {
 
 /// Bytes of the file after `gzip -9`; `None` where there is no gzip.
 pub fn gzip_len(path: &Path) -> Option<u64> {
-    let packed = Command::new("gzip")
+    gzip_bytes_len(&std::fs::read(path).ok()?)
+}
+
+/// The same of bytes.
+pub fn gzip_bytes_len(bytes: &[u8]) -> Option<u64> {
+    let mut gzip = Command::new("gzip")
         .args(["-9", "-n", "-c"])
-        .arg(path)
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
         .ok()?;
+    let mut input = gzip.stdin.take()?;
+    let packed = std::thread::scope(|scope| {
+        // It reads while it writes.
+        scope.spawn(move || input.write_all(bytes));
+        gzip.wait_with_output()
+    });
+    let packed = packed.ok()?;
     packed
         .status
         .success()
