@@ -13,10 +13,11 @@ const declarations = await readFile(source, "utf8");
 /** Members of a declared class: `{ methods, statics, fields }`. */
 function declared(name) {
   const body = declarations.split(`export class ${name} `)[1].split("\n}\n")[0];
-  const names = (pattern) => Array.from(body.matchAll(pattern), ([, member]) => member).sort();
+  const names = (pattern) =>
+    [...new Set(Array.from(body.matchAll(pattern), ([, member]) => member))].sort();
   return {
-    methods: names(/^ {2}(\w+)\(/gm),
-    statics: names(/^ {2}static (\w+)\(/gm),
+    methods: names(/^ {2}(\w+)[(<]/gm),
+    statics: names(/^ {2}static (\w+)[(<]/gm),
     fields: names(/^ {2}(?:readonly )?(\w+):/gm),
   };
 }
