@@ -28,7 +28,6 @@ import type {
 import type {
   ChatMessage, Constraint, EngineInfo, Limits, OpenOptions, ReplayOptions, Settings,
 } from "./settings.js";
-
 export type { Adapter, WeightedAdapter } from "./adapter.js";
 export type * from "./answers.js";
 export type * from "./breeding.js";
@@ -73,9 +72,8 @@ export class Cultivar {
   importPackage(files: File[], options?: ImportOptions): Promise<Blob>;
 
   /**
-   * Makes files of other programs from a package: one GGUF file (its name is empty), or
-   * safetensors with `config.json` and, where it can be made, `tokenizer.model`. Runs beside the
-   * engine too.
+   * Makes files of other programs: one GGUF file (its name is empty), or safetensors with
+   * `config.json` and, where it can be made, `tokenizer.model`. Runs beside the engine too.
    */
   exportPackage(
     source: PackageSource, format: "gguf" | "safetensors", options?: TransferOptions,
@@ -83,7 +81,6 @@ export class Cultivar {
 
   /** The table of a constraint; sessions make theirs from `settings.constraint` themselves. */
   compileConstraint(constraint: Constraint): Promise<Uint8Array>;
-
   /** LoRA files (PEFT's folder, or a GGUF file) into an adapter (`.sla`) for a base package. */
   importAdapter(files: File[], options: AdapterImportOptions): Promise<Made>;
 
