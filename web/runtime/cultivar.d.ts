@@ -31,7 +31,7 @@ import type {
 export type { Adapter, WeightedAdapter } from "./adapter.js";
 export type * from "./answers.js";
 export type * from "./breeding.js";
-export type * from "./packages.js";
+export * from "./packages.js";
 export type * from "./settings.js";
 
 /** The engine in its worker. */

@@ -85,6 +85,12 @@ export function questionOfDoubt({ need, limit_bytes, fits }) {
     + (ways.length > 0 ? `It would fit with ${ways.join(", or ")}.` : "A smaller model would fit.");
 }
 
+/** What is asked when the browser's storage may be too small. */
+export function questionOfRoom(need_bytes, free_bytes) {
+  return `Keeping it takes about ${bytesText(need_bytes)}, and the browser says that it has`
+    + ` ${bytesText(free_bytes)} left. ${BY_KIND.quota}`;
+}
+
 /** The refusal of a model that cannot fit. */
 export function errorOfDoubt(doubt) {
   return Object.assign(new Error(questionOfDoubt(doubt)), { kind: "too_large" });

@@ -6,7 +6,7 @@
 import { Pauser } from "../../runtime/cultivar.js";
 import { event } from "../state/events.js";
 import { memoryDoubt } from "../state/memory.js";
-import { errorOfDoubt, messageOfError, note, questionOfDoubt } from "./advice.js";
+import { errorOfDoubt, messageOfError, note, questionOfDoubt, questionOfRoom } from "./advice.js";
 
 /** What was not done, by the kind of job. */
 const DONE_WORDS = { import: "imported", open: "opened", keep: "kept", export: "saved" };
@@ -23,10 +23,17 @@ export function createJobs({ store, desk, now }) {
     dispatch("jobCardRead", { card });
     if (mine.isConsidered) return;
     mine.isConsidered = true;
-    const doubt = memoryDoubt(card, store.state.settings.values, desk.device_bytes);
+    const { settings, library } = store.state;
+    const doubt = memoryDoubt(card, settings.values, desk.device_bytes);
     if (doubt?.isSure) throw errorOfDoubt(doubt);
-    if (!doubt) return;
-    dispatch("jobAsked", { question: questionOfDoubt(doubt) });
+    if (doubt) await ask(mine, questionOfDoubt(doubt));
+    const { weights_bytes } = card.memory;
+    const free_bytes = mine.kind === "import" ? library.room?.free_bytes : undefined;
+    if (free_bytes < weights_bytes) await ask(mine, questionOfRoom(weights_bytes, free_bytes));
+  }
+
+  async function ask(mine, question) {
+    dispatch("jobAsked", { question });
     await new Promise((go) => (mine.go = go));
     dispatch("jobAsked", { question: "" });
   }
@@ -38,7 +45,7 @@ export function createJobs({ store, desk, now }) {
      */
     async runJob(kind, name, work) {
       job?.stop.abort();
-      const mine = (job = { stop: new AbortController(), pauser: new Pauser() });
+      const mine = (job = { kind, stop: new AbortController(), pauser: new Pauser() });
       const { signal } = mine.stop;
       const isMine = () => job === mine;
       dispatch("jobStarted", { kind, name, ms: now() });

@@ -11,13 +11,19 @@ export function createLibrary({ commands }) {
   const list = el("ul.library-list");
   const room = el("p.field-hint");
   const persist = button("Ask the browser to keep them", commands.askToPersist);
-  const dom = el("div.library", { hidden: true },
-    el("h2", {}, "Kept in this browser"), list, room, persist);
+  const title = el("h2");
+  const dom = el("details.library", { hidden: true, open: true },
+    el("summary", {}, title), list, room, persist);
+  let hadModel = false;
   return {
     dom,
     update({ library, model, intake }) {
       const kept = library.list ?? [];
       setShown(dom, kept.length > 0);
+      setText(title, `Kept in this browser (${kept.length})`);
+      // Once there is a model, it and what it writes are what people want to see.
+      if (hadModel !== (model !== null)) dom.open = hadModel;
+      hadModel = model !== null;
       const isBusy = intake.job !== null;
       setChildren(list, JSON.stringify([kept, model?.id, isBusy]), () =>
         kept.map((record) => createRow(record, record.id === model?.id, isBusy, commands)));

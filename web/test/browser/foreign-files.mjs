@@ -47,6 +47,11 @@ export const untilHeld = (lab) => lab.page.waitForFunction(() => window.heldWrit
 export const keptNames = (lab) =>
   lab.page.$$eval(".library li strong", (names) => names.map((name) => name.textContent));
 
+/** Unfolds the library and what each of its rows can do. */
+export const unfoldLibrary = (lab) =>
+  lab.page.$$eval("details.library, .library details", (nodes) =>
+    nodes.forEach((node) => (node.open = true)));
+
 /** Names of the library's files in the browser's storage. */
 export const storedFiles = (lab) => lab.page.evaluate(async () => {
   const root = await navigator.storage.getDirectory();

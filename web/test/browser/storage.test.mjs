@@ -8,7 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after, before, beforeEach } from "node:test";
 import {
-  holdWrites, keptNames, reload, sproutAs, sproutPackage, storedFiles, untilHeld, withoutFiles,
+  holdWrites, keptNames, reload, sproutAs, sproutPackage, storedFiles, unfoldLibrary, untilHeld,
+  withoutFiles,
 } from "./foreign-files.mjs";
 import { launch, noBrowser, openLab } from "./lab-browser.mjs";
 
@@ -83,7 +84,7 @@ test("a dropped package is kept by its button, and saved as GGUF", { skip }, asy
   assert.deepEqual(await keptNames(lab), []);
   await lab.press("Keep in this browser");
   await lab.page.waitForFunction(() => document.querySelectorAll(".library li").length === 1);
-  await lab.page.$eval(".library details", (node) => (node.open = true));
+  await unfoldLibrary(lab);
   await lab.press("Save GGUF");
   await saved;
   assert.deepEqual(await readdir(folder), ["sprout.gguf"]);

@@ -7,6 +7,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
+import { unfoldLibrary } from "./foreign-files.mjs";
 import { dataFile, dataJson, launch, noData, openLab } from "./lab-browser.mjs";
 
 const CHECKPOINT = "models/stories260K/stories260K.bin";
@@ -81,7 +82,7 @@ test("import again as q4_0, save it, open what was saved", { skip: noData }, asy
     if (state === "completed") done();
   }));
   const digest = (await lab.run({ max_tokens: 20 })).run_digest;
-  await lab.page.$eval(".library details", (node) => (node.open = true));
+  await unfoldLibrary(lab);
   await lab.press("Save .slm");
   await isSaved;
   const bytes = await readFile(join(folder, "stories260K-q4_0.slm"));

@@ -69,6 +69,23 @@ test("the open package is kept when asked, and saved as other files", async () =
   }
 });
 
+test("an import that the storage may have no room for is asked about", async () => {
+  const { store, files, jobs, desk } = await setUp();
+  desk.storage = {
+    estimate: async () => ({ usage: 5 * 2 ** 20, quota: 5.5 * 2 ** 20 }),
+    persisted: async () => false,
+  };
+  await files.readLibrary();
+  const importing = files.openFiles([checkpointFile(), tokenizerFile()]);
+  await until(store, (state) => state.intake.job?.question);
+  assert.match(store.state.intake.job.question, /takes about 1016 KiB.*has 512 KiB left/);
+  jobs.goOn();
+  await importing;
+  assert.equal(store.state.model.name, "stories.slm");
+  await files.openFiles([packageFile("opened, not kept.slm")]);
+  assert.equal(store.state.model.name, "opened, not kept.slm");
+});
+
 test("a model that may not fit is asked about before its weights are read", async () => {
   const { store, files, jobs } = await setUp({ device_bytes: 2 ** 20 });
   const opening = files.openFiles([packageFile("a.slm")]);

@@ -34,11 +34,13 @@ function randomFiles() {
 
 /** A sink that keeps what it is given; `onWrite` may wait or throw. */
 function memorySink(onWrite = () => {}) {
-  const sink = { writes: [], ended: null };
+  const sink = { writes: [], ended: null, n_open: 0 };
   sink.write = async ({ type, position, data }) => {
     assert.equal(type, "write");
+    assert.equal((sink.n_open += 1), 1, "a second range came before the first was taken");
     await onWrite(sink);
     sink.writes.push({ position, data });
+    sink.n_open -= 1;
   };
   sink.close = async () => (sink.ended = "closed");
   sink.abort = async () => (sink.ended = "aborted");
@@ -48,7 +50,7 @@ function memorySink(onWrite = () => {}) {
 test("a sink gets the same package as the Blob, range by range", async () => {
   const blob = await kit.importPackage(randomFiles());
   const plans = [];
-  const sink = memorySink();
+  const sink = memorySink(() => new Promise((done) => setTimeout(done, 2)));
   const onPlan = (plan) => plans.push(plan);
   const n_bytes = await kit.importPackage(randomFiles(), { sink, onPlan });
   assert.equal(n_bytes, blob.size);
