@@ -77,9 +77,9 @@ const TASKS: &[Task] = &[
     Task {
         name: "site",
         summary: "build the modules and write the folder to publish on a static host",
-        details: "The page, the kit, the modules and the demo as lab serves them: whole-line \
-                  comments of scripts blanked, without tests. It goes to target/site, which is \
-                  replaced.",
+        details: "The page, the kit, the modules and the demo, without tests; scripts are joined \
+                  into a few files, without comments and indentation. It goes to target/site, \
+                  which is replaced.",
         flags: &[value(
             "-o",
             "DIR",

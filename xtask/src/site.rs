@@ -1,8 +1,9 @@
-//! `site`: the folder to publish. The page, the kit and the modules as `lab` serves them, without
-//! tests: ready for any static host.
+//! `site`: the folder to publish. The page, the kit, the modules and the demo, without tests and
+//! with their scripts joined: ready for any static host.
 
 use crate::flags::Given;
-use crate::{TaskError, TaskResult, served_script, wasm, workspace};
+use crate::joined_scripts::{self, Script};
+use crate::{TaskError, TaskResult, wasm, workspace};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,8 +25,13 @@ pub fn run(given: &Given) -> TaskResult {
         )));
     }
     wasm::build(false, false)?;
+    write_to(&folder)
+}
+
+/// Writes the site of the modules as they are built into a new folder.
+pub fn write_to(folder: &Path) -> TaskResult {
     let root = workspace::root();
-    let n_bytes = write(&root.join("web"), &folder)?;
+    let n_bytes = write(&root.join("web"), folder)?;
     fs::copy(root.join("LICENSE"), folder.join("LICENSE"))
         .map_err(|error| cannot(&folder.join("LICENSE"), &error))?;
     let shown = folder.display();
@@ -33,36 +39,52 @@ pub fn run(given: &Given) -> TaskResult {
     Ok(())
 }
 
-/// The bytes of a file as they are served.
-pub fn served(path: &Path) -> std::io::Result<Vec<u8>> {
-    let bytes = fs::read(path)?;
-    if path.extension().is_none_or(|ending| ending != "js") {
-        return Ok(bytes);
-    }
-    Ok(match String::from_utf8(bytes) {
-        Ok(script) => served_script::blanked(&script).into_bytes(),
-        Err(error) => error.into_bytes(),
-    })
+/// Where scripts begin, beside those of the workers: the page's and the kit's.
+const ENTRIES: &[&str] = &["lab/main.js", "runtime/cultivar.js"];
+/// What several of them need.
+const SHARED: &str = "runtime/shared.js";
+
+/// Whether a file of `web/`, by its path there, is a script that is joined with others.
+fn is_source(path: &str) -> bool {
+    is_published(path) && path.ends_with(".js")
 }
 
 /// Whether a file of `web/`, by its path there, is part of the site.
-pub fn is_published(path: &str) -> bool {
+fn is_published(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     !path.starts_with("test/") && path != "package.json" && !name.starts_with('.')
 }
 
+/// The joined scripts of a folder such as `web/`: path and text.
+pub fn scripts(web: &Path) -> TaskResult<Vec<Script>> {
+    let read = |path: &str| fs::read_to_string(web.join(path)).ok();
+    let sources = files(web, "").into_iter().filter(|path| is_source(path));
+    let mut entries: Vec<String> = sources
+        .clone()
+        .filter(|path| ENTRIES.contains(&path.as_str()))
+        .collect();
+    // A worker begins with a script of its own.
+    entries.extend(sources.filter(|path| path.ends_with("worker.js")));
+    joined_scripts::join(&read, &entries, SHARED).map_err(TaskError::Failed)
+}
+
 fn write(web: &Path, folder: &Path) -> TaskResult<u64> {
     let mut n_bytes = 0;
-    for path in files(web, "") {
-        if !is_published(&path) {
-            continue;
-        }
-        let to = folder.join(&path);
-        let bytes = served(&web.join(&path)).map_err(|error| cannot(&to, &error))?;
+    let mut put = |path: &str, bytes: &[u8]| {
+        let to = folder.join(path);
         let made = to.parent().map_or(Ok(()), fs::create_dir_all);
-        made.and_then(|()| fs::write(&to, &bytes))
-            .map_err(|error| cannot(&to, &error))?;
         n_bytes += bytes.len() as u64;
+        made.and_then(|()| fs::write(&to, bytes))
+            .map_err(|error| cannot(&to, &error))
+    };
+    for (path, text) in scripts(web)? {
+        put(&path, text.as_bytes())?;
+    }
+    let others = files(web, "").into_iter();
+    for path in others.filter(|path| is_published(path) && !is_source(path)) {
+        let from = web.join(&path);
+        let bytes = fs::read(&from).map_err(|error| cannot(&from, &error))?;
+        put(&path, &bytes)?;
     }
     Ok(n_bytes)
 }
@@ -94,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_holds_what_is_served_and_no_tests() {
+    fn the_folder_holds_joined_scripts_and_no_tests() {
         let folder = std::env::temp_dir().join(format!("site-{}", std::process::id()));
         let web = folder.join("web");
         for name in ["runtime", "test/lab", "wasm"] {
@@ -103,7 +125,11 @@ mod tests {
         for (name, text) in [
             ("index.html", "<!-- kept -->"),
             ("package.json", "{}"),
-            ("runtime/a.js", "// gone\nb();\n"),
+            (
+                "runtime/cultivar.js",
+                "// gone\nimport { b } from \"./a.js\";\nb();\n",
+            ),
+            ("runtime/a.js", "// gone\nexport const b = 1;\n"),
             ("runtime/a.d.ts", "// kept\n"),
             ("test/lab/c.js", "c();"),
             ("wasm/d.wasm", "// kept"),
@@ -111,14 +137,17 @@ mod tests {
             fs::write(web.join(name), text).unwrap();
         }
         let site = folder.join("site");
-        let n_bytes = write(&web, &site).ok();
+        assert!(write(&web, &site).is_ok_and(|n| n > 40));
         let read = |name: &str| fs::read_to_string(site.join(name)).unwrap_or_default();
         assert_eq!(read("index.html"), "<!-- kept -->");
-        assert_eq!(read("runtime/a.js"), "\nb();\n");
+        let script = read("runtime/cultivar.js");
+        assert!(
+            script.contains("const b = 1;") && !script.contains("gone"),
+            "{script}"
+        );
         assert_eq!(read("runtime/a.d.ts"), "// kept\n");
         assert_eq!(read("wasm/d.wasm"), "// kept");
         assert_eq!(files(&site, "").len(), 4);
-        assert_eq!(n_bytes, Some(13 + 6 + 8 + 7));
         fs::remove_dir_all(&folder).unwrap();
     }
 }

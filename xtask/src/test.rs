@@ -7,11 +7,12 @@
 //!   bench's table): `node --test`.
 //! - `web/test/runtime/kit-types.ts`: the TypeScript compiler, which runs nothing.
 //! - `web/test/browser/*.test.mjs` (page in headless Chromium): `node --test`, one file at a time,
-//!   with these variables: `CULTIVAR_URL` the address of `web/`, served with isolation headers and
-//!   ending in `/`; `CHROMIUM` the browser's program; `CULTIVAR_TOOLS` the folder that holds
+//!   with these variables: `CULTIVAR_URL` the address of the site, served with isolation headers
+//!   and ending in `/`; `CHROMIUM` the browser's program; `CULTIVAR_TOOLS` the folder that holds
 //!   `node_modules`, so that
 //!   `createRequire(process.env.CULTIVAR_TOOLS + "/")("puppeteer-core")` finds it.
-//!   Beside the page, the server has `fixtures/` and, with CULTIVAR_DATA, `data/`.
+//!   Beside the site, the server has `web/` as `sources/`, with `fixtures/` in it and, with
+//!   CULTIVAR_DATA, `data/`.
 //! - `web/test/all-browsers/*.test.mjs`, with `--all-browsers`: the same server, `FIREFOX` and
 //!   `WEBKIT` the browsers' programs.
 //! - `CULTIVAR_DATA`, if set, is an absolute path in all of them.
@@ -32,7 +33,7 @@ const MODULE_GZIP_GOAL: u64 = 160 * 1024;
 /// What it may weigh: the engines outgrew the goal with grammars, architectures and tokenizers,
 /// and opening adapters adds 18 KiB; no build may make that worse.
 const MODULE_GZIP_MAX: u64 = 212 * 1024;
-/// What all scripts of page and kit may weigh as they are served, in bytes after gzip.
+/// What all scripts of the site, page and kit, may weigh, in bytes after gzip.
 const SCRIPTS_GZIP_MAX: u64 = 60 * 1024;
 
 /// One step: its name and what it does.
@@ -313,18 +314,10 @@ fn sizes(_: &Setting) -> TaskResult {
         }
     }
     let mut sum = 0;
-    let is_shipped = |path: &String| path.strip_prefix("web/").is_some_and(site::is_published);
-    for path in workspace::files(&root)
-        .iter()
-        .filter(|path| is_shipped(path))
-    {
-        if path.ends_with(".js") {
-            let served = site::served(&root.join(path));
-            let served = served.map_err(|e| TaskError::Failed(format!("{path}: {e}")))?;
-            sum += wasm::gzip_bytes_len(&served).ok_or_else(missing)?;
-        }
+    for (_, text) in site::scripts(&root.join("web"))? {
+        sum += wasm::gzip_bytes_len(text.as_bytes()).ok_or_else(missing)?;
     }
-    println!("page and kit scripts as served: {} gzip", wasm::kib(sum));
+    println!("page and kit scripts of the site: {} gzip", wasm::kib(sum));
     if sum > SCRIPTS_GZIP_MAX {
         wrong.push(format!(
             "page and kit scripts are above {}",
@@ -378,11 +371,18 @@ fn other_browser_tests(setting: &Setting) -> TaskResult {
     node_tests(setting.apply(&mut command), "web/test/all-browsers/")
 }
 
-/// Node with the page served, fixtures and reference data beside it.
+/// Node with the site served as it is published; sources, fixtures and reference data beside it.
 fn browser_command(setting: &Setting) -> TaskResult<Command> {
     let root = workspace::root();
-    let mut mounts = vec![("", root.join("web")), ("fixtures/", root.join("fixtures"))];
-    mounts.extend(setting.data.clone().map(|data| ("data/", data)));
+    let folder = workspace::target_dir().join("tested-site");
+    if folder.exists() {
+        let gone = std::fs::remove_dir_all(&folder);
+        gone.map_err(|error| TaskError::Failed(format!("{}: {error}", folder.display())))?;
+    }
+    site::write_to(&folder)?;
+    let mut mounts = vec![("", folder), ("sources/", root.join("web"))];
+    mounts.push(("sources/fixtures/", root.join("fixtures")));
+    mounts.extend(setting.data.clone().map(|data| ("sources/data/", data)));
     let site = Site {
         mounts,
         isolation: true,

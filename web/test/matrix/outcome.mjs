@@ -7,7 +7,7 @@ const { CULTIVAR_URL } = process.env;
 export const noSite = CULTIVAR_URL ? false : "CULTIVAR_URL is not set: run `cargo xtask test`";
 
 /** The page that goes through all cells with one module. */
-export const matrixUrl = (module) => `${CULTIVAR_URL}test/matrix/page.html?${module}`;
+export const matrixUrl = (module) => `${CULTIVAR_URL}sources/test/matrix/page.html?${module}`;
 
 /** One digest in every cell; says how many there were. */
 export function checkOutcome(t, text, module) {

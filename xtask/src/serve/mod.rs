@@ -1,13 +1,13 @@
 //! A loopback file server for the page: GET and HEAD of files below named folders, nothing else.
 //! It never serves a path outside them (also through `..`, encodings or symbolic links), never
-//! lists folders, never listens beyond 127.0.0.1, and keeps no connection open. Scripts are sent as
-//! `site` writes them. Not for the open internet: any static host serves that folder there.
+//! lists folders, never listens beyond 127.0.0.1, and keeps no connection open. Not for the open
+//! internet: any static host serves there what `site` writes.
 
 mod mime;
 mod path;
 mod request;
 
-use crate::{TaskError, TaskResult, site};
+use crate::{TaskError, TaskResult};
 use request::Method;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -117,24 +117,6 @@ fn respond(
     let Some(file) = path::resolve(&site.mounts, &request.path) else {
         return refuse(out, site, request::Refusal::NotFound, with_body);
     };
-    if mime::of(&file).starts_with("text/javascript") {
-        let Ok(script) = site::served(&file) else {
-            return refuse(out, site, request::Refusal::NotFound, with_body);
-        };
-        head(
-            out,
-            site,
-            "200 OK",
-            mime::of(&file),
-            script.len() as u64,
-            "",
-        )?;
-        return if with_body {
-            out.write_all(&script)
-        } else {
-            Ok(())
-        };
-    }
     let Ok(mut source) = File::open(&file) else {
         return refuse(out, site, request::Refusal::NotFound, with_body);
     };
