@@ -110,7 +110,9 @@ const TASKS: &[Task] = &[
         summary: "speed and memory: native, and the modules in Node and Chromium",
         details: "Random-weight models of four shapes. Rounds interleave what is measured; each \
                   measurement has a fresh process; the table holds medians. Lists are separated \
-                  by commas, or \"all\". docs/performance.md says what each figure is.",
+                  by commas, or \"all\". Phases: roofline, instantiate, load, first, prefill, \
+                  decode, memory, chat, forks, batch, profile, workers; docs/performance.md says \
+                  what each is.",
         flags: &[
             switch("--quick", "small shape only, one round"),
             value("--shapes", "LIST", "15m, 135m, 360m, 600m (15m,135m)"),
@@ -125,12 +127,7 @@ const TASKS: &[Task] = &[
                 "LIST",
                 "relaxed, simd128, scalar (relaxed,simd128)",
             ),
-            value(
-                "--phases",
-                "LIST",
-                "roofline, instantiate, load, first, prefill, decode, memory, chat, forks, batch, \
-                 profile, workers (all)",
-            ),
+            value("--phases", "LIST", "some of those above (all)"),
             value("--repeats", "N", "rounds over all measurements (3)"),
             value(
                 "--peers",

@@ -16,7 +16,7 @@ impl TestSite {
         std::fs::create_dir_all(web.join("sub"))?;
         std::fs::create_dir_all(folder.join("data"))?;
         std::fs::write(web.join("index.html"), "<p>home</p>")?;
-        std::fs::write(web.join("sub/a b.js"), "// blanked\nexport {};")?;
+        std::fs::write(web.join("sub/a b.js"), "// a\nexport {};")?;
         std::fs::write(web.join("m.wasm"), b"\0asm")?;
         std::fs::write(web.join(".hidden"), "hidden")?;
         std::fs::write(folder.join("secret.txt"), "secret")?;
@@ -67,7 +67,7 @@ fn files_are_served_with_their_types() -> io::Result<()> {
         (
             "/sub/a%20b.js",
             "text/javascript; charset=utf-8",
-            "\nexport {};",
+            "// a\nexport {};",
         ),
         ("/m.wasm", "application/wasm", "\0asm"),
         ("/bench-data/x.slm", "application/octet-stream", "package"),
