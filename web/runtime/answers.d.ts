@@ -57,6 +57,10 @@ export interface Card {
 /** `cultivar.import_plan.v1`: what an import will make. */
 export interface ImportPlan {
   schema: "cultivar.import_plan.v1";
+  /** Empty where no file says. */
+  name: string;
+  license: string;
+  source: string;
   architecture: string;
   n_parameters: number;
   context_len: number;

@@ -1,7 +1,7 @@
 /**
  * The library's worker. Records lie in IndexedDB and say what is kept. The bytes lie in files of
- * the origin (OPFS), `ID.part` until they are committed, or in the same database, one Blob per
- * range, where a browser lacks these. What has no record was never finished, and goes at the next
+ * the origin (OPFS), `ID.part` until they are committed, or in the same database, range by range,
+ * where a browser lacks these. What has no record was never finished, and goes at the next
  * start unless another tab is still writing.
  */
 import { blobOfRanges } from "./import-runner.js";
@@ -83,16 +83,20 @@ async function fileShelf() {
 function chunkShelf() {
   const rangeOf = (id) => IDBKeyRange.bound([id], [id, Infinity]);
   const read = (verb, range) => transact("readonly", (_, chunks) => chunks[verb](range));
+  const put = (data, key) => transact("readwrite", (_, chunks) => chunks.put(data, key));
   return {
     create() {},
     close() {},
     commit() {},
-    write: (id, position, bytes) => transact("readwrite", (_, chunks) =>
-      chunks.put(new Blob([bytes]), [id, position])),
+    // WebKit's private windows keep no Blobs.
+    write: (id, position, bytes) =>
+      put(new Blob([bytes]), [id, position]).catch(() => put(bytes, [id, position])),
     async blob(id) {
-      const keys = await read("getAllKeys", rangeOf(id));
-      const blobs = await read("getAll", rangeOf(id));
-      return blobOfRanges(new Map(keys.map(([, position], idx) => [position, blobs[idx]])));
+      const parts = new Map();
+      for (const key of await read("getAllKeys", rangeOf(id))) {
+        parts.set(key[1], new Blob([await read("get", key)]));
+      }
+      return blobOfRanges(parts);
     },
     remove: (id) => transact("readwrite", (_, chunks) => chunks.delete(rangeOf(id))),
     names: async () => (await read("getAllKeys")).map(([id]) => id + WHOLE),
@@ -127,9 +131,16 @@ const actions = {
   write: ({ id, position, data }) => shelf.write(id, position, data),
   close: ({ id }) => shelf.close(id),
   async commit({ id, record }) {
+    const { content } = record;
+    const same = (await actions.list()).find((one) => content && one.content === content);
+    if (same) {
+      await actions.remove({ id });
+      return same.id;
+    }
     await shelf.commit(id);
     await transact("readwrite", (records) => records.put({ ...record, id }));
     releases.get(id)?.();
+    return id;
   },
   blob: ({ id }) => shelf.blob(id),
   async remove({ id }) {

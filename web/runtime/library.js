@@ -66,7 +66,7 @@ export class Library {
     }
   }
 
-  /** Lists what was written to a place, with what the record says of it. */
+  /** Lists what was written, unless its content is listed already; resolves to the listed id. */
   commit(id, record) {
     return this.#client.call("commit", { id, record });
   }

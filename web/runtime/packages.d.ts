@@ -32,8 +32,11 @@ export class Library {
   /** Writes a whole package to a new place; resolves to its id. */
   copy(blob: Blob, options?: TransferOptions): Promise<string>;
 
-  /** Lists what was written to a place. The record may hold what you like. */
-  commit(id: string, record: Omit<LibraryRecord, "id">): Promise<void>;
+  /**
+   * Lists what was written to a place; resolves to its id. The record may hold what you like. Where
+   * a listed record has the same `content`, this place is deleted and that one's id is the answer.
+   */
+  commit(id: string, record: Omit<LibraryRecord, "id">): Promise<string>;
 
   /** The package, read from storage as it is used; valid until `commit` or `remove`. */
   blob(id: string): Promise<Blob>;
@@ -49,6 +52,8 @@ export interface LibraryRecord {
   id: string;
   /** Milliseconds since 1970. */
   added: number;
+  /** `card.identities.content`: two with the same one are never listed. */
+  content?: string;
   [field: string]: unknown;
 }
 

@@ -12,7 +12,9 @@ use cultivar_core::digest::Digest;
 use cultivar_core::json::JsonWriter;
 use cultivar_core::kv_cache::KvFormat;
 use cultivar_core::model::{Dims, EngineOptions, MemoryEstimate, architecture_label};
-use cultivar_core::package::{Metadata, ModelParts, PackageWriter, SectionId, TensorPlan};
+use cultivar_core::package::{
+    Metadata, ModelParts, PackageWriter, SectionId, TensorPlan, metadata_key,
+};
 use cultivar_core::tensor::{FORMATS, Format};
 use cultivar_core::tokenizer::{TokenizerKind, TokenizerRecord};
 
@@ -119,7 +121,7 @@ impl Conversion {
 
     /// What is known before a weight is read, as JSON (schema `cultivar.import_plan.v1`): what the
     /// model is, its tensors' formats, and the memory that running it takes.
-    pub(crate) fn plan_json(&self) -> String {
+    pub(crate) fn plan_json(&self, metadata: &Metadata) -> String {
         let config = &self.plan.config;
         let entries = self.writer.entries();
         let weights_bytes = entries.iter().map(|entry| entry.bytes).sum();
@@ -130,6 +132,13 @@ impl Conversion {
         let mut json = JsonWriter::new();
         json.begin_object();
         json.field_str("schema", "cultivar.import_plan.v1");
+        for key in [
+            metadata_key::NAME,
+            metadata_key::LICENSE,
+            metadata_key::SOURCE,
+        ] {
+            json.field_str(key, metadata.text(key).unwrap_or(""));
+        }
         json.field_str("architecture", &architecture_label(config));
         json.field_u64("n_parameters", self.writer.directory().n_parameters());
         json.field_u64("context_len", context_len as u64);

@@ -429,7 +429,7 @@ impl Importer {
         let weights = plan.tensors.first().map_or(0, |tensor| tensor.source);
         let conversion = Conversion::new(plan, &self.options, &self.metadata);
         let conversion = conversion.map_err(|error| error.file(self.name(weights)))?;
-        self.plan_json = conversion.plan_json();
+        self.plan_json = conversion.plan_json(&self.metadata);
         self.progress_due = true;
         for source in &mut self.sources {
             source.kept = Vec::new();

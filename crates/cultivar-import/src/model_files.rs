@@ -295,8 +295,9 @@ fn of_safetensors(files: &[SourceFile<'_>]) -> Result<ImportPlan, ImportError> {
         _ => error,
     };
     let tensors = locate(&config, &names_of_hf(family), tensors).map_err(in_weights)?;
-    let foreign = tokenizer_of(files, &value)?;
-    let tokenizer = checked_tokenizer(foreign.record, &config)?;
+    let (foreign, tokenizer_name) = tokenizer_of(files, &value)?;
+    let tokenizer = checked_tokenizer(foreign.record, &config);
+    let tokenizer = tokenizer.map_err(|error| error.file(tokenizer_name))?;
     let path = value.get("_name_or_path").and_then(JsonValue::as_str);
     let name = path.and_then(|path| path.trim_end_matches('/').rsplit('/').next());
     let name = name
@@ -304,6 +305,12 @@ fn of_safetensors(files: &[SourceFile<'_>]) -> Result<ImportPlan, ImportError> {
         .unwrap_or(stem(weights));
     let (chat_template, original) = chat_of(&foreign.chat_template, &tokenizer);
     let mut metadata = alloc::vec![(metadata_key::NAME, String::from(name))];
+    if let Some(path) = path.filter(|path| is_repository(path)) {
+        metadata.push((metadata_key::SOURCE, String::from(path)));
+    }
+    if let Some(license) = of_kind(SourceKind::ModelCard).and_then(license_of) {
+        metadata.push((metadata_key::LICENSE, license));
+    }
     metadata.extend(original);
     Ok(ImportPlan {
         config,
@@ -314,12 +321,37 @@ fn of_safetensors(files: &[SourceFile<'_>]) -> Result<ImportPlan, ImportError> {
     })
 }
 
+/// Whether this is `owner/name` rather than a folder of somebody's machine.
+fn is_repository(path: &str) -> bool {
+    let is_name = |name: &str| !name.is_empty() && !name.starts_with(['.', '~']);
+    path.split('/').count() == 2 && path.split('/').all(is_name)
+}
+
+/// The licence that the header of a model's README.md states: lines between two of `---`.
+fn license_of(file: &SourceFile<'_>) -> Option<String> {
+    let text = core::str::from_utf8(file.kept).ok()?;
+    let mut lines = text.lines().map(str::trim_end);
+    lines.next().filter(|line| *line == "---")?;
+    let header: Vec<&str> = lines.take_while(|line| *line != "---").collect();
+    let stated = |key: &str| {
+        let mut values = header.iter().filter_map(|line| line.strip_prefix(key));
+        let value = values.next()?.trim().trim_matches(['"', '\'']);
+        (!value.is_empty()).then_some(value)
+    };
+    // A licence of its own is "other", and its name stands beside it.
+    let license = match stated("license:")? {
+        "other" => stated("license_name:").unwrap_or("other"),
+        license => license,
+    };
+    Some(String::from(license))
+}
+
 /// The tokenizer of a Hugging Face folder: `tokenizer.json`, else `tokenizer.model`, else
-/// `vocab.json` with `merges.txt`, and what stands beside it.
-fn tokenizer_of(
-    files: &[SourceFile<'_>],
+/// `vocab.json` with `merges.txt`, and what stands beside it; and that file's name.
+fn tokenizer_of<'a>(
+    files: &[SourceFile<'a>],
     config: &JsonValue,
-) -> Result<ForeignTokenizer, ImportError> {
+) -> Result<(ForeignTokenizer, &'a str), ImportError> {
     let of_kind = |kind: SourceKind| files.iter().find(move |file| file.kind == kind);
     let json_of = |kind: SourceKind| of_kind(kind).map(parsed).transpose();
     let tokenizer_config = json_of(SourceKind::TokenizerConfig)?;
@@ -329,10 +361,11 @@ fn tokenizer_of(
         generation_config: generation_config.as_ref(),
         model_config: Some(config),
     };
-    let named = |file: &SourceFile<'_>, read: Result<ForeignTokenizer, ImportError>| {
-        read.map_err(|error| error.file(file.name))
+    let named = |file: &SourceFile<'a>, read: Result<ForeignTokenizer, ImportError>| {
+        read.map(|foreign| (foreign, file.name))
+            .map_err(|error| error.file(file.name))
     };
-    let mut foreign = if let Some(file) = of_kind(SourceKind::TokenizerJson) {
+    let (mut foreign, name) = if let Some(file) = of_kind(SourceKind::TokenizerJson) {
         named(file, tokenizers::from_json(&parsed(file)?, &beside))?
     } else if let Some(file) = of_kind(SourceKind::SentencePieceModel) {
         named(file, tokenizers::from_sentencepiece(file.kept, &beside))?
@@ -355,7 +388,7 @@ fn tokenizer_of(
     {
         foreign.chat_template = Some(String::from(text));
     }
-    Ok(foreign)
+    Ok((foreign, name))
 }
 
 /// Several files need an index, and hold just what it says.

@@ -59,11 +59,13 @@ pub enum SourceKind {
     Merges,
     /// `chat_template.jinja`.
     ChatTemplate,
+    /// `README.md`, whose first lines may state a licence.
+    ModelCard,
 }
 
 use SourceKind::{
     AddedTokens, ChatTemplate, Config, GenerationConfig, Gguf, Llama2cCheckpoint, Llama2cTokenizer,
-    Merges, Safetensors, SentencePieceModel, ShardIndex, SpecialTokens, TokenizerConfig,
+    Merges, ModelCard, Safetensors, SentencePieceModel, ShardIndex, SpecialTokens, TokenizerConfig,
     TokenizerJson, Vocabulary,
 };
 
@@ -86,6 +88,7 @@ impl SourceKind {
             Vocabulary => "vocab.json",
             Merges => "merges.txt",
             ChatTemplate => "chat_template.jinja",
+            ModelCard => "README.md",
         }
     }
 
@@ -145,6 +148,7 @@ const NAMES: &[(&str, SourceKind)] = &[
     ("vocab.json", Vocabulary),
     ("merges.txt", Merges),
     ("chat_template.jinja", ChatTemplate),
+    ("README.md", ModelCard),
 ];
 
 /// The kind of a file from its first [`PROBE_BYTES`] bytes (all, if it has fewer) and its name.

@@ -191,16 +191,28 @@ impl TensorJob {
             let mut blocks = self.blocks.chunks_exact(self.format.block_bytes);
             self.has_minus_128 |= blocks.any(|block| block.iter().skip(2).any(|code| *code == 128));
         }
-        let wrong = |kind| self.refuse(kind, self.next_row as u64);
         tile::rows_to_tiles(out, self.format, &self.blocks, n_rows, d_in)
-            .map_err(|_| wrong(ImportErrorKind::DoesNotFit))?;
+            .map_err(|_| self.refuse(ImportErrorKind::DoesNotFit, self.next_row as u64))?;
         let view = TensorRef {
             format: self.format,
             d_out: n_rows,
             d_in,
             bytes: out,
         };
-        payload::check_whole(view).map_err(|_| wrong(ImportErrorKind::ScaleNotFinite))
+        payload::check_whole(view).map_err(|_| {
+            let row = self.broken_row(row_bytes).unwrap_or_default();
+            self.refuse(ImportErrorKind::ScaleNotFinite, row as u64)
+        })
+    }
+
+    /// The source's row that has the first block of the chunk whose weights are not finite.
+    fn broken_row(&self, row_bytes: usize) -> Option<usize> {
+        let mut weights = alloc::vec![0.0; self.source.d_in()];
+        let row_idx = self.blocks.chunks_exact(row_bytes).position(|blocks| {
+            self.source.ggml_type.decode(blocks, &mut weights);
+            weights.iter().any(|weight| !weight.is_finite())
+        })?;
+        Some(self.next_row + self.source.row_order.source_row(row_idx))
     }
 
     /// Decodes the chunk's rows in our order; the first weight that is not finite is an error.

@@ -7,7 +7,7 @@ mod made;
 
 use cultivar_core::package::{Head, Package};
 use cultivar_import::ImportErrorKind as Kind;
-use cultivar_import::{ImportError, TargetFormat};
+use cultivar_import::{ImportError, ImportStep, Importer, SourceInfo, TargetFormat};
 use cultivar_testdata::family;
 use cultivar_testdata::small_llama::{CONFIG, TENSORS, weights};
 use made::{import, options};
@@ -103,6 +103,75 @@ fn a_small_folder_is_imported_in_every_type() {
             (stored, "f32")
         );
     }
+}
+
+#[test]
+fn licence_and_source_are_taken_over_and_known_before_the_weights() {
+    let tokenizer = family::file("hf/tokenizer.json");
+    let weights = weights(TENSORS, "F16", &[0, 0x38]);
+    for (path, readme, license, source) in [
+        ("a/b", "---\nlicense: mit\n---\n", "mit", "a/b"),
+        (
+            "a/b",
+            "---\r\ntags:\r\n- x\r\nlicense: \"mit\"\r\n---\r\n",
+            "mit",
+            "a/b",
+        ),
+        (
+            "/a/b",
+            "---\nlicense: other\nlicense_name: own\n---",
+            "own",
+            "",
+        ),
+        ("./b", "---\nlicense:\n---\nlicense: mit\n", "", ""),
+        ("b", "# A model\nlicense: mit\n", "", ""),
+        ("", "---\n", "", ""),
+    ] {
+        let path = format!("{{\"_name_or_path\":\"{path}\",");
+        let config = CONFIG.replacen('{', &path, 1);
+        let files = [
+            ("config.json", config.as_bytes()),
+            ("model.safetensors", &weights[..]),
+            ("tokenizer.json", &tokenizer),
+            ("README.md", readme.as_bytes()),
+        ];
+        let head = head(&files).unwrap();
+        let said = |key| head.metadata.text(key).unwrap_or("");
+        assert_eq!(
+            (said("license"), said("source")),
+            (license, source),
+            "{readme:?}"
+        );
+        let plan = plan_of(&files);
+        let says = |key, text| plan.contains(&format!("\"{key}\":\"{text}\""));
+        assert!(says("license", license) && says("source", source), "{plan}");
+        assert!(
+            says("name", said("name")) && !said("name").is_empty(),
+            "{plan}"
+        );
+    }
+}
+
+/// The plan of an import that stops before its weights.
+fn plan_of(files: &[(&str, &[u8])]) -> String {
+    let info = |(name, bytes): &(&str, &[u8])| SourceInfo {
+        name: name.to_string(),
+        bytes: bytes.len() as u64,
+    };
+    let sources = files.iter().map(info).collect();
+    let mut importer = Importer::new(sources, options(TargetFormat::Keep)).unwrap();
+    while importer.plan_json().is_empty() {
+        if let ImportStep::Read {
+            source,
+            offset,
+            len,
+        } = importer.step(1 << 16).unwrap()
+        {
+            let range = offset as usize..(offset + len) as usize;
+            importer.supply(&files[source].1[range]).unwrap();
+        }
+    }
+    importer.plan_json().to_string()
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use cultivar_core::adapter::{Adapter, DeltaKind};
 use cultivar_core::package::{Head, Package};
 use cultivar_import::{LoraFile, LoraOptions, LoraRule, import_adapter};
+use cultivar_testdata::foreign_files::safetensors_file;
 use cultivar_testdata::models::ModelSpec;
 
 const CONFIG: &str = r#"{"peft_type":"LORA","lora_alpha":4,"r":2}"#;
@@ -202,7 +203,7 @@ fn tensors_that_do_not_belong_are_refused_by_name() {
     let mut infinite = pair(2);
     let end = infinite.len();
     infinite[end - 2..].copy_from_slice(&[0x80, 0x7f]);
-    assert!((100..200).contains(&code(&[config, ("w", &infinite)], &base)));
+    assert_eq!(code(&[config, ("w", &infinite)], &base), 513);
     let mut cut = pair(2);
     cut.truncate(end - 1);
     assert!((500..570).contains(&code(&[config, ("w", &cut)], &base)));
@@ -266,6 +267,83 @@ fn every_truncation_and_many_changes_are_refused_or_valid() {
             code(&[config, ("w", &changed)], &base);
             changed[at] = good[at];
         }
+    }
+}
+
+/// What a refusal says, which must be the file at fault and, of a tensor, its name.
+fn says(files: &[(&str, &[u8])], base: &Head) -> String {
+    let files: Vec<_> = files
+        .iter()
+        .map(|&(name, bytes)| LoraFile { name, bytes })
+        .collect();
+    let made = import_adapter(&files, base, &LoraOptions::default());
+    made.map(|package| package.len()).unwrap_err().to_string()
+}
+
+#[test]
+fn refusals_name_the_file_and_the_tensor() {
+    let base = base(&ModelSpec::tiny("f32"));
+    let config = ("adapter_config.json", CONFIG.as_bytes());
+    let name = "adapter_model.safetensors";
+    let (a, b) = (format!("{Q}.lora_A.weight"), format!("{Q}.lora_B.weight"));
+    let header = |a_end: u64, b_begin: u64| {
+        format!(
+            "{{\"{a}\":{{\"dtype\":\"F32\",\"shape\":[2,64],\"data_offsets\":[0,{a_end}]}},\
+             \"{b}\":{{\"dtype\":\"F32\",\"shape\":[64,2],\
+             \"data_offsets\":[{b_begin},{}]}}}}",
+            b_begin + 512
+        )
+    };
+    let of = |header: &str, n_bytes: usize| {
+        let file = safetensors_file(header, &vec![0; n_bytes]);
+        says(&[config, (name, &file)], &base)
+    };
+    for (said, about) in [
+        (of(&header(512, 256), 768), "lora_B.weight begins at"),
+        (of(&header(512, 640), 1152), "belong to no tensor"),
+        (of(&header(512, 512), 1000), "lora_B"),
+        (of(&header(512, 1 << 40), 1024), "belong to no tensor"),
+        (of(&header(511, 511), 1023), "lora_A"),
+    ] {
+        assert!(said.starts_with(name), "{said}");
+        assert!(said.contains(about), "{about}: {said}");
+    }
+    let infinite = CONFIG.replace(":4", ":1e999");
+    let negative = CONFIG.replace(":4", ":\"4\"");
+    for wrong in ["{", "[]", infinite.as_str(), negative.as_str()] {
+        let file = ("adapter_config.json", wrong.as_bytes());
+        let said = says(&[file, (name, &pair(2))], &base);
+        assert!(said.starts_with("adapter_config.json"), "{wrong}: {said}");
+    }
+}
+
+#[test]
+fn a_gguf_adapter_cut_anywhere_is_refused() {
+    let base = base(&ModelSpec::tiny("f32"));
+    let values = [
+        ("general.architecture", "llama"),
+        ("general.type", "adapter"),
+        ("adapter.type", "lora"),
+    ];
+    let (a, b) = ("blk.0.attn_q.weight.lora_a", "blk.0.attn_q.weight.lora_b");
+    let factors: [(&str, u32, &[u64]); 2] = [(a, 0, &[2, 64]), (b, 0, &[64, 2])];
+    let good = gguf(&values, Some(4.0), &factors);
+    for n_bytes in 4..good.len() {
+        let said = says(&[("lora.gguf", &good[..n_bytes])], &base);
+        assert!(said.starts_with("lora.gguf"), "{n_bytes}: {said}");
+    }
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut bad = good.clone();
+        let at = good.len() - 64;
+        bad[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        let said = says(&[("lora.gguf", &bad)], &base);
+        assert!(
+            said.starts_with("lora.gguf: weight 112 of tensor blk.0.attn_q"),
+            "{said}"
+        );
+        let alpha = gguf(&values, Some(value), &factors);
+        let said = says(&[("lora.gguf", &alpha)], &base);
+        assert!(said.starts_with("lora.gguf: adapter.lora.alpha"), "{said}");
     }
 }
 

@@ -34,10 +34,10 @@ export function createKeepCommands({ store, desk, jobs, files }) {
       const { name, card, imported } = store.state.model;
       await jobs.runJob("keep", name, async (options) => {
         const library = await desk.library;
-        const id = await library.copy(await sourceOf(), options);
-        const format = mainFormat(card.formats);
-        const bytes = card.file_bytes;
-        await library.commit(id, { name, imported, format, bytes, added: Date.now() });
+        const copy = await library.copy(await sourceOf(), options);
+        const { formats, file_bytes: bytes, identities } = card;
+        const record = { name, imported, format: mainFormat(formats), bytes, added: Date.now() };
+        const id = await library.commit(copy, { ...record, content: identities?.content });
         desk.source = () => library.blob(id);
         dispatch("modelKept", { id });
       });

@@ -59,11 +59,14 @@ export function createFileCommands({ store, desk, now, jobs }) {
         format, signal, pauser, onProgress, onPlan, sink,
       });
       if (!library) return openSource(made, record, options);
-      const { id } = sink;
-      const commit = () => library.commit(id, { ...record, bytes: made, added: Date.now() });
+      let { id } = sink;
+      const commit = async (content) => {
+        id = await library.commit(id, { ...record, content, bytes: made, added: Date.now() });
+      };
       try {
-        const opened = await openSource(() => library.blob(id), { ...record, id }, options);
-        await commit();
+        const opened = await openSource(() => library.blob(id), record, options);
+        await commit(opened.model.card.identities?.content);
+        opened.model.id = id;
         return opened;
       } catch (error) {
         // A package that is too large for now is whole all the same.

@@ -9,7 +9,7 @@ export const HEAD_BYTES = 4096;
 const MAGIC = [0x89, 0x53, 0x4c, 0x4d, 0x0d, 0x0a, 0x1a, 0x0a];
 /** Texts of a Hugging Face folder that the importer reads. */
 const COMPANION = new RegExp("^(((generation_|tokenizer_)?config|tokenizer|special_tokens_map"
-  + "|added_tokens|vocab)\\.json|tokenizer\\.model|merges\\.txt|chat_template\\.jinja"
+  + "|added_tokens|vocab)\\.json|tokenizer\\.model|merges\\.txt|chat_template\\.jinja|README\\.md"
   + "|.*\\.safetensors\\.index\\.json)$");
 const KIND_OFFSET = 12;
 /** Wider than any model of this size class; keeps text and noise from passing as a header. */

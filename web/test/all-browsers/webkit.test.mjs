@@ -1,9 +1,11 @@
 /**
- * The determinism matrix in WebKitGTK, driven by its WebDriver on a display of its own. WEBKIT
+ * The determinism matrix and a kept model in WebKitGTK,
+ * driven by its WebDriver on a display of its own. WEBKIT
  * names the browser's program; `cargo xtask test --all-browsers` sets it.
  */
 import test, { after, before } from "node:test";
 import { checkOutcome, matrixUrl, noSite } from "../matrix/outcome.mjs";
+import { checkKept } from "./kept-model.mjs";
 import { DrivenBrowser } from "./webdriver.mjs";
 
 const { WEBKIT } = process.env;
@@ -19,6 +21,9 @@ before(async () => {
   browser = await DrivenBrowser.start(driver, { alwaysMatch }, env);
 });
 after(() => browser?.close());
+
+test("a model is imported, kept in the database and opened again", { skip, timeout: 300_000 },
+  () => checkKept(browser, { inDatabase: true }));
 
 for (const module of ["simd128", "relaxed"]) {
   test(`${module}: one digest in all cells`, { skip, timeout: 1_200_000 }, async (t) => {

@@ -140,6 +140,7 @@ export class FakeLibrary {
   }
   async commit(id, record) {
     this.records.push({ ...record, id });
+    return id;
   }
   async list() {
     return [...this.records];

@@ -1,6 +1,8 @@
 //! Factors of a low-rank delta on their way from a foreign file into a package: plain rows of 32-
 //! or 16-bit floats, chosen, ordered or turned into columns, without a change of value.
 
+use super::error::{LoraError, LoraRule};
+use crate::error::{ImportError, ImportErrorKind};
 use alloc::vec::Vec;
 use cultivar_core::memory::reserved;
 use cultivar_core::tensor::Format;
@@ -15,8 +17,39 @@ pub(super) struct Factor {
 }
 
 impl Factor {
+    /// The factor that a tensor of a file is: its name, format and shape there, and its place.
+    ///
+    /// # Errors
+    /// `FactorFormat`, `Truncated`, `FactorShape`; `NotFinite` with the element's index.
+    pub fn read(
+        name: &str,
+        format: &str,
+        shape: &[u64],
+        (offset, n_bytes): (u64, u64),
+        file: &[u8],
+    ) -> Result<Factor, LoraError> {
+        let refuse = |rule| LoraError::new(rule, name);
+        let format = Some(format).filter(|format| ["f32", "f16", "bf16"].contains(format));
+        let format = format.and_then(Format::by_name);
+        let format = format.ok_or_else(|| refuse(LoraRule::FactorFormat))?;
+        let end = offset.saturating_add(n_bytes);
+        let stored = file.get(offset as usize..end as usize);
+        let stored = stored.ok_or_else(|| refuse(LoraRule::Truncated))?;
+        let mask = if format.name == "f16" { 0x7C00 } else { 0x7F80 };
+        // The last two bytes of an element of each format hold its exponent.
+        let is_broken = |element: &[u8]| {
+            let high = element.last_chunk().map_or(0, |b| u16::from_le_bytes(*b));
+            high & mask == mask
+        };
+        if let Some(idx) = stored.chunks_exact(format.block_bytes).position(is_broken) {
+            let error = ImportError::new(ImportErrorKind::NotFinite).field(name);
+            return Err(error.numbers(idx as u64, 0).into());
+        }
+        Factor::new(format, shape, stored).ok_or_else(|| refuse(LoraRule::FactorShape))
+    }
+
     /// A copy of stored bytes; `None` if they have another length or memory cannot be had.
-    pub fn new(format: &'static Format, shape: &[u64], bytes: &[u8]) -> Option<Factor> {
+    fn new(format: &'static Format, shape: &[u64], bytes: &[u8]) -> Option<Factor> {
         let [n_rows, n_columns] = *shape else {
             return None;
         };

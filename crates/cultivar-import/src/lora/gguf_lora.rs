@@ -10,7 +10,6 @@ use super::{ForeignAdapter, ForeignDelta, modules};
 use crate::gguf::{Gguf, GgufTensor, Parsed};
 use alloc::string::String;
 use alloc::vec::Vec;
-use cultivar_core::tensor::Format;
 
 /// Reads the whole file.
 pub(super) fn read(bytes: &[u8]) -> Result<ForeignAdapter, LoraError> {
@@ -89,13 +88,6 @@ pub(super) fn read(bytes: &[u8]) -> Result<ForeignAdapter, LoraError> {
 
 /// The bytes of a tensor with its format.
 fn read_factor(tensor: &GgufTensor<'_>, bytes: &[u8]) -> Result<Factor, LoraError> {
-    let refuse = |rule| LoraError::new(rule, tensor.name);
-    let name = tensor.ggml_type.name;
-    let format = Some(name).filter(|name| ["f32", "f16", "bf16"].contains(name));
-    let format = format.and_then(Format::by_name);
-    let format = format.ok_or_else(|| refuse(LoraRule::FactorFormat))?;
-    let end = tensor.offset.saturating_add(tensor.bytes);
-    let stored = bytes.get(tensor.offset as usize..end as usize);
-    let stored = stored.ok_or_else(|| refuse(LoraRule::Truncated))?;
-    Factor::new(format, &tensor.shape, stored).ok_or_else(|| refuse(LoraRule::FactorShape))
+    let (format, place) = (tensor.ggml_type.name, (tensor.offset, tensor.bytes));
+    Factor::read(tensor.name, format, &tensor.shape, place, bytes)
 }

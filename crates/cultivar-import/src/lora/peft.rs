@@ -12,7 +12,6 @@ use super::{ForeignAdapter, ForeignDelta, modules};
 use crate::safetensors::{SafeTensor, Safetensors};
 use alloc::string::String;
 use alloc::vec::Vec;
-use cultivar_core::tensor::Format;
 
 /// One of the two factors of a module.
 #[derive(Clone, Copy, PartialEq)]
@@ -133,17 +132,12 @@ fn delta(config: &LoraConfig, pending: Pending) -> Result<ForeignDelta, LoraErro
 
 /// The bytes of a tensor with its format.
 fn factor(tensor: &SafeTensor, bytes: &[u8]) -> Result<Factor, LoraError> {
-    let name = match tensor.dtype.name {
+    let format = match tensor.dtype.name {
         "F32" => "f32",
         "F16" => "f16",
         "BF16" => "bf16",
-        _ => return Err(LoraError::new(LoraRule::FactorFormat, &tensor.name)),
+        other => other,
     };
-    let format = Format::by_name(name);
-    let format = format.ok_or_else(|| LoraError::new(LoraRule::FactorFormat, &tensor.name))?;
-    let range = tensor.offset as usize..(tensor.offset + tensor.bytes) as usize;
-    let stored = bytes.get(range);
-    let stored = stored.ok_or_else(|| LoraError::new(LoraRule::Truncated, &tensor.name))?;
-    let factor = Factor::new(format, &tensor.shape, stored);
-    factor.ok_or_else(|| LoraError::new(LoraRule::FactorShape, &tensor.name))
+    let place = (tensor.offset, tensor.bytes);
+    Factor::read(&tensor.name, format, &tensor.shape, place, bytes)
 }
