@@ -6,7 +6,7 @@
 
 use super::BLOCK_LEN;
 use super::backend::fast::PackedBlock;
-use super::lanes::{load_bytes, load_codes, store_i32};
+use super::lanes::{load_bytes, load_codes, load_half, store_i32};
 use super::tiles::Sums;
 use core::arch::wasm32::*;
 
@@ -38,6 +38,13 @@ impl Pairs {
     }
 }
 
+/// The codes of a block, four columns to an i32.
+#[inline(always)]
+pub fn fours(codes: &[i8; BLOCK_LEN]) -> [i32; 8] {
+    let (halves, _) = codes.as_chunks::<16>();
+    store_i32(load_codes(&halves[0]), load_codes(&halves[1]))
+}
+
 /// The even bytes of 16-bit lanes, sign-extended.
 #[inline(always)]
 fn even_bytes(bytes: v128) -> v128 {
@@ -56,6 +63,9 @@ pub fn q8_0_sums<const TILES: usize, const ROWS: usize>(
     codes: [&[u8; 128]; TILES],
     x: &[PackedBlock; ROWS],
 ) -> Sums<TILES, ROWS> {
+    if ROWS == 1 {
+        return codes.map(|codes| [q8_0_row_sums(codes, &x[0].codes); ROWS]);
+    }
     let mut acc = [[i32x4_splat(0); ROWS]; TILES];
     for g in 0..8 {
         let bytes = codes.map(|codes| load_bytes(&codes.as_chunks().0[g]));
@@ -75,4 +85,23 @@ pub fn q8_0_sums<const TILES: usize, const ROWS: usize>(
         }
     }
     acc
+}
+
+/// The same for one tile and one row: two rows of the tile at a time, widened as they are loaded,
+/// which is fewer steps where no other row shares the planes.
+#[inline(always)]
+fn q8_0_row_sums(codes: &[u8; 128], x: &[i32; 8]) -> v128 {
+    let mut acc = [i32x4_splat(0); 2];
+    for (fours, x) in codes.as_chunks::<16>().0.iter().zip(x) {
+        let x = i16x8_extend_low_i8x16(i32x4_splat(*x));
+        for (acc, two) in acc.iter_mut().zip(fours.as_chunks::<8>().0) {
+            let wide = i16x8_extend_low_i8x16(load_half(two));
+            *acc = i32x4_add(*acc, i32x4_dot_i16x8(wide, x));
+        }
+    }
+    let [low, high] = acc;
+    i32x4_add(
+        i32x4_shuffle::<0, 2, 4, 6>(low, high),
+        i32x4_shuffle::<1, 3, 5, 7>(low, high),
+    )
 }

@@ -9,7 +9,7 @@
 //! (`docs/notes/weight-layout.md`). All else is shared.
 
 use super::BLOCK_LEN;
-use super::lanes::{load_bytes, load_codes, store_i32};
+use super::lanes::load_bytes;
 use super::pairs::{self, Pairs};
 use super::super_tiles::{HalfSums, NibbleSums};
 use super::tiles::{BlockSums, Sums};
@@ -33,7 +33,7 @@ pub struct PackedBlock {
     /// The codes for the plain dot.
     pub pairs: Pairs,
     /// The codes, four columns to an i32.
-    codes: [i32; 8],
+    pub codes: [i32; 8],
     /// Their scale.
     pub scale: f32,
     /// Scale times sum of codes.
@@ -59,7 +59,7 @@ impl PackedBlock {
         let low: i32 = halves[0].iter().map(|&code| i32::from(code)).sum();
         Self {
             pairs: Pairs::pack(codes),
-            codes: store_i32(load_codes(&halves[0]), load_codes(&halves[1])),
+            codes: pairs::fours(codes),
             scale,
             offset,
             half_sums: [low, sum - low],

@@ -27,6 +27,8 @@ pub const GROUP_ROWS: usize = 4;
 pub struct PackedBlock {
     /// The codes.
     pub pairs: Pairs,
+    /// The codes again, four columns to an i32.
+    pub codes: [i32; 8],
     /// Their scale.
     pub scale: f32,
     /// Scale times sum of codes.
@@ -39,6 +41,7 @@ impl PackedBlock {
     /// All zero.
     pub const EMPTY: Self = Self {
         pairs: Pairs::EMPTY,
+        codes: [0; 8],
         scale: 0.0,
         offset: 0.0,
         sum: 0,
@@ -49,6 +52,7 @@ impl PackedBlock {
     pub fn pack(codes: &[i8; BLOCK_LEN], (scale, sum, offset): (f32, i32, f32)) -> Self {
         Self {
             pairs: Pairs::pack(codes),
+            codes: pairs::fours(codes),
             scale,
             offset,
             sum,

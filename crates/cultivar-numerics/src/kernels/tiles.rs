@@ -1,5 +1,6 @@
-//! The walk over Tile4 weights that both SIMD backends share: one tile row per lane, several tiles
-//! and several activation rows in flight to hide latency and to share loads.
+//! The walk over Tile4 weights that both SIMD backends share: one tile row per lane. Groups of
+//! activation rows take several tiles at once, to share loads; a row by itself takes tile after
+//! tile, because one long stream of weights is what reaches the CPU fastest.
 //!
 //! A backend supplies exact integer sums of one block; scaling and the f32 order of summation are
 //! here and in `super_tiles.rs` once, so the backends cannot differ in them.
@@ -11,8 +12,8 @@ use super::scalar::TILE_ROWS;
 use crate::tensor::TensorRef;
 use core::arch::wasm32::*;
 
-/// Tiles in flight for one activation row, and the tiles of a group.
-pub const GROUP_TILES: usize = 4;
+/// Tiles that stay in the fastest cache while all activation rows pass over them.
+const GROUP_TILES: usize = 4;
 /// Tiles in flight for a group of activation rows.
 const MANY_TILES: usize = 2;
 
@@ -28,8 +29,7 @@ pub trait Product {
     ) -> Sums<TILES, ROWS>;
 }
 
-/// `out[t][r]` for all tiles and rows, group by group, so that a group of tiles stays in the
-/// fastest cache while all rows pass over it.
+/// `out[t][r]` for all tiles and rows, group of tiles by group.
 pub fn matmul<P: Product>(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
     let n_tiles = w.d_out.div_ceil(TILE_ROWS);
     let tile_bytes = w.bytes.len() / n_tiles;
@@ -41,10 +41,18 @@ pub fn matmul<P: Product>(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
         });
         let mut put = |tile: usize, t: usize, lanes: v128| {
             let row_idx = (first + tile) * TILE_ROWS;
-            if row_idx < w.d_out {
-                let n = TILE_ROWS.min(w.d_out - row_idx);
-                let start = t * w.d_out + row_idx;
-                out[start..start + n].copy_from_slice(&store_f32(lanes)[..n]);
+            if row_idx >= w.d_out {
+                return;
+            }
+            // Four at once wherever four are left: a copy of unknown length is a call.
+            let rest = &mut out[t * w.d_out..][..w.d_out][row_idx..];
+            let lanes = store_f32(lanes);
+            match rest.first_chunk_mut::<TILE_ROWS>() {
+                Some(four) => *four = lanes,
+                None => rest
+                    .iter_mut()
+                    .zip(lanes)
+                    .for_each(|(out, lane)| *out = lane),
             }
         };
         let n_grouped = x.n_rows() / GROUP_ROWS * GROUP_ROWS;
@@ -60,9 +68,9 @@ pub fn matmul<P: Product>(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
         }
         for t in n_grouped..x.n_rows() {
             let (row, _) = x.packed_row(t).as_chunks::<1>();
-            let sums = P::run::<GROUP_TILES, 1>(tiles, row);
-            for (i, [lanes]) in sums.iter().enumerate() {
-                put(i, t, *lanes);
+            for (i, tile) in tiles.iter().enumerate() {
+                let [[lanes]] = P::run::<1, 1>([tile], row);
+                put(i, t, lanes);
             }
         }
     }
