@@ -46,11 +46,13 @@ pub fn run(check: bool) -> TaskResult {
         ("CANONICAL", "Canonical decompositions.", canonical(&rows)),
     ];
     refresh(TARGET, &generate(version, &tables), check)?;
-    let tables = [(
-        "COMPATIBLE",
-        "Compatibility decompositions.",
-        compatible(&rows),
-    )];
+    let [gaps, lens, firsts, others] = compatible(&rows);
+    let tables = [
+        ("GAPS", "Code points since the last character.", gaps),
+        ("LENS", "Code points that a character becomes.", lens),
+        ("FIRSTS", "The first of them.", firsts),
+        ("OTHERS", "The others.", others),
+    ];
     refresh(IMPORT_TARGET, &generate(version, &tables), check)
 }
 
@@ -170,19 +172,28 @@ fn canonical(rows: &[Row<'_>]) -> Vec<u8> {
     out
 }
 
-/// Per character: code points since the last one; how many code points it becomes; those.
-fn compatible(rows: &[Row<'_>]) -> Vec<u8> {
-    let mut out = Vec::new();
+/// Per character: code points since the last one; how many code points it becomes; the first, and
+/// the others. Each of those is the difference from the last one at its place, twice, less 1 and
+/// without its sign where negative: tables of one kind of number pack to two thirds.
+fn compatible(rows: &[Row<'_>]) -> [Vec<u8>; 4] {
+    let [mut gaps, mut lens, mut firsts, mut others] = [const { Vec::new() }; 4];
     let mut next = 0;
+    let mut last = Vec::new();
     for row in rows.iter().filter(|row| row.subject == "compatible") {
         if let [code, to @ ..] = &row.codes[..] {
-            put(&mut out, code - next);
-            put(&mut out, to.len() as u32);
-            to.iter().for_each(|code| put(&mut out, *code));
+            put(&mut gaps, code - next);
+            put(&mut lens, to.len() as u32);
+            last.resize(to.len().max(last.len()), 0);
+            for (idx, (code, last)) in to.iter().zip(&mut last).enumerate() {
+                let column = if idx == 0 { &mut firsts } else { &mut others };
+                let difference = i64::from(*code) - i64::from(*last);
+                put(column, ((difference * 2) ^ (difference >> 63)) as u32);
+                *last = *code;
+            }
             next = code + 1;
         }
     }
-    out
+    [gaps, lens, firsts, others]
 }
 
 fn put(out: &mut Vec<u8>, mut number: u32) {
@@ -206,12 +217,14 @@ mod tests {
     fn lines_become_numbers() {
         let extract = "# Unicode 1.0, x\nclass 0041 0042 L\ncombining 0300 0300 230\n\
                        canonical 00C0 0041 0300 +\ncanonical 0300 0041\n\
-                       compatible 00A8 0020 0308\n";
+                       compatible 00A8 0020 0308\ncompatible 00A9 001D\n";
         let rows = rows(extract).unwrap_or_default();
         assert_eq!(classes(&rows).unwrap_or_default(), [0x41, 3]);
         assert_eq!(combining(&rows), [0x80, 6, 0, 0xE6, 1]);
         assert_eq!(canonical(&rows), [0x81, 3, 0x41, 1, 0xFE, 8, 0x41, 0]);
-        assert_eq!(compatible(&rows), [0xA8, 1, 2, 0x20, 0x88, 6]);
+        let [gaps, lens, firsts, others] = compatible(&rows);
+        assert_eq!((gaps, lens), (vec![0xA8, 1, 0], vec![2, 1]));
+        assert_eq!((firsts, others), (vec![0x40, 5], vec![0x90, 0x0C]));
         assert!(self::rows("class 00G1 0042 L").is_err());
     }
 }

@@ -95,7 +95,6 @@ fn read_normalizer(
     let normalizer = &mut record.normalizer;
     match kind(step)? {
         "NFC" => push(normalizer, "nfc"),
-        #[cfg(feature = "compatibility")]
         "NFKC" => {
             text_maps::add(record, super::compatibility::pairs(), "NFKC")?;
             push(&mut record.normalizer, "nfc");

@@ -8,9 +8,7 @@
 mod byte_alphabet;
 mod charsmap;
 mod chat_families;
-#[cfg(feature = "compatibility")]
 mod compatibility;
-#[cfg(feature = "compatibility")]
 mod compatibility_table;
 mod families;
 mod from_gguf;
