@@ -137,8 +137,8 @@ export class Package {
   exportAs(format: "gguf" | "safetensors", options?: TransferOptions): Promise<ExportedFiles>;
 
   /**
-   * Opens a session, with adapters in this order. Its memory (see `card.memory.kv_bytes`) is taken
-   * at once.
+   * Opens a session, with adapters in this order. Pages for keys and
+   * values (`card.memory.kv_bytes` for a whole context) are taken by each prompt and its output.
    */
   createSession(settings?: Settings, adapters?: WeightedAdapter[]): Promise<Session>;
 

@@ -121,7 +121,7 @@ fn run((rows, changes): (&str, &str), backend: Backend, budget_rows: usize) -> [
     let mut session = Session::new(&mut engine, settings).unwrap();
     session.use_stack(&mut engine, Some(id)).unwrap();
     let ids = engine.model.tokenizer.ids(PROMPT, Default::default());
-    session.prompt(&engine, &ids.unwrap()).unwrap();
+    session.prompt(&mut engine, &ids.unwrap()).unwrap();
     let mut due = changes.as_array().unwrap().iter().peekable();
     while session.stop_reason().is_none() {
         let n_output = session.output_ids().len() as u64;

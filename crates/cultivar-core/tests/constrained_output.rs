@@ -285,7 +285,7 @@ fn run(settings: &str, budget_rows: usize) -> (Option<StopReason>, String, Strin
     };
     let mut engine = load_engine(&ModelSpec::tiny("q8_0").build(), options);
     let mut session = open(&mut engine, settings).unwrap();
-    session.prompt(&engine, &[256, 65, 66]).unwrap();
+    session.prompt(&mut engine, &[256, 65, 66]).unwrap();
     while !matches!(
         session.step(&mut engine, budget_rows).unwrap(),
         Step::Done(_)
@@ -348,7 +348,7 @@ fn what_is_wrong_with_a_constraint_is_named_and_the_engine_goes_on() {
     // Every byte that could come is banned.
     let banned = r#"{"constraint":{"gbnf":"root ::= \"a\""},"banned_tokens":[97]}"#;
     let mut session = open(&mut engine, banned).unwrap();
-    session.prompt(&engine, &[256, 65]).unwrap();
+    session.prompt(&mut engine, &[256, 65]).unwrap();
     assert_eq!(session.step(&mut engine, 8).err().unwrap().code(), 644);
 }
 
@@ -364,7 +364,7 @@ fn an_engine_needs_the_table_of_each_constraint_once() {
     assert_eq!(early.code(), 645);
     engine.add_grammar(source.grammar().unwrap());
     let mut session = Session::new(&mut engine, settings()).unwrap();
-    session.prompt(&engine, &[256, 65]).unwrap();
+    session.prompt(&mut engine, &[256, 65]).unwrap();
     while !matches!(session.step(&mut engine, 8).unwrap(), Step::Done(_)) {}
     assert_eq!(session.stop_reason(), Some(StopReason::GrammarEnd));
     let digest = session.run_digest();

@@ -43,11 +43,11 @@ const SAMPLED: &str = r#"{"max_tokens":40,"ignore_stop":true,"temperature":0.9,"
 fn a_second_turn_costs_only_its_new_tokens() {
     let mut engine = engine_of(600);
     let mut session = open(&mut engine, r#"{"max_tokens":8,"ignore_stop":true}"#);
-    session.prompt(&engine, &ids(480, 1)).unwrap();
+    session.prompt(&mut engine, &ids(480, 1)).unwrap();
     finish(&mut session, &mut engine);
     let n_first = session.diagnostics().n_rows;
     assert_eq!(n_first, 480 + 7);
-    session.prompt(&engine, &ids(20, 2)).unwrap();
+    session.prompt(&mut engine, &ids(20, 2)).unwrap();
     finish(&mut session, &mut engine);
     // The last token of the first turn, the prompt, and all but the last token of the second.
     assert_eq!(session.diagnostics().n_rows - n_first, 1 + 20 + 7);
@@ -55,7 +55,7 @@ fn a_second_turn_costs_only_its_new_tokens() {
     let all = session.tokens()[..508].to_vec();
     session.close(&mut engine);
     let mut session = open(&mut engine, r#"{"max_tokens":1,"ignore_stop":true}"#);
-    session.prompt(&engine, &all).unwrap();
+    session.prompt(&mut engine, &all).unwrap();
     finish(&mut session, &mut engine);
     let diagnostics = session.diagnostics();
     assert_eq!(diagnostics.n_rows, 508 - 480);
@@ -69,7 +69,7 @@ fn a_second_turn_costs_only_its_new_tokens() {
 fn forks_of_a_prefix_hold_one_copy_of_its_pages() {
     let mut engine = engine_of(512);
     let mut session = open(&mut engine, r#"{"max_tokens":1,"ignore_stop":true}"#);
-    session.prompt(&engine, &ids(256, 1)).unwrap();
+    session.prompt(&mut engine, &ids(256, 1)).unwrap();
     finish(&mut session, &mut engine);
     let one_copy = engine.kv().used_bytes();
     let page_bytes = one_copy / 8;
@@ -82,7 +82,7 @@ fn forks_of_a_prefix_hold_one_copy_of_its_pages() {
         "32 forks hold nothing of their own"
     );
     for (i, fork) in forks.iter_mut().enumerate() {
-        fork.prompt(&engine, &ids(5, i as u32)).unwrap();
+        fork.prompt(&mut engine, &ids(5, i as u32)).unwrap();
         finish(fork, &mut engine);
         assert_eq!(fork.diagnostics().n_rows, 1 + 5);
     }
@@ -99,7 +99,7 @@ fn sessions_of_one_batch_are_what_they_are_alone() {
     let alone: Vec<Digest> = (0..5)
         .map(|i| {
             let mut session = open(&mut engine, &json(i));
-            session.prompt(&engine, &prompts[i]).unwrap();
+            session.prompt(&mut engine, &prompts[i]).unwrap();
             finish(&mut session, &mut engine);
             session.run_digest()
         })
@@ -109,7 +109,7 @@ fn sessions_of_one_batch_are_what_they_are_alone() {
             .map(|i| {
                 let lookup = format!("{{\"prompt_lookup\":{lookup},");
                 let mut session = open(&mut engine, &json(i).replacen('{', &lookup, 1));
-                session.prompt(&engine, &prompts[i]).unwrap();
+                session.prompt(&mut engine, &prompts[i]).unwrap();
                 session
             })
             .collect();
@@ -132,10 +132,10 @@ fn sessions_of_one_batch_are_what_they_are_alone() {
 fn a_refusal_of_one_session_leaves_the_others_of_its_batch_alone() {
     let mut engine = engine_of(160);
     let mut alone = open(&mut engine, SAMPLED);
-    alone.prompt(&engine, &ids(20, 1)).unwrap();
+    alone.prompt(&mut engine, &ids(20, 1)).unwrap();
     finish(&mut alone, &mut engine);
     let mut sessions = [open(&mut engine, SAMPLED), open(&mut engine, SAMPLED)];
-    sessions[1].prompt(&engine, &ids(20, 1)).unwrap();
+    sessions[1].prompt(&mut engine, &ids(20, 1)).unwrap();
     let mut batch = Batch::new(&engine, 2).unwrap();
     while sessions[1].stop_reason().is_none() {
         let mut all: Vec<&mut Session> = sessions.iter_mut().collect();
@@ -155,7 +155,7 @@ fn batches_of_another_size_in_the_middle_of_a_run_change_no_bit() {
         .into_iter()
         .map(|resizes| {
             let mut session = open(&mut engine, &lookup);
-            session.prompt(&engine, &ids(40, 2)).unwrap();
+            session.prompt(&mut engine, &ids(40, 2)).unwrap();
             for rows in [(3, 1), (90, 8), (2, 0)] {
                 session.step(&mut engine, usize::MAX).unwrap();
                 if resizes {
@@ -233,9 +233,9 @@ fn drafts_are_forgotten_where_the_session_leaves_them() {
     let json = r#"{"max_tokens":120,"ignore_stop":true,"prompt_lookup":8}"#;
     let prompt = ids(12, 4);
     let mut plain = open(&mut engine, plain_json);
-    plain.prompt(&engine, &prompt).unwrap();
+    plain.prompt(&mut engine, &prompt).unwrap();
     let mut session = open(&mut engine, json);
-    session.prompt(&engine, &prompt).unwrap();
+    session.prompt(&mut engine, &prompt).unwrap();
     for round in 0..6 {
         for _ in 0..9 + round {
             plain.step(&mut engine, 32).unwrap();
@@ -257,8 +257,8 @@ fn drafts_are_forgotten_where_the_session_leaves_them() {
             1 => {
                 session.cancel();
                 plain.cancel();
-                session.prompt(&engine, &ids(3, 9)).unwrap();
-                plain.prompt(&engine, &ids(3, 9)).unwrap();
+                session.prompt(&mut engine, &ids(3, 9)).unwrap();
+                plain.prompt(&mut engine, &ids(3, 9)).unwrap();
             }
             _ => {}
         }
@@ -302,11 +302,11 @@ fn a_full_context_keeps_its_beginning_and_goes_on_if_asked() {
     assert_eq!(run(&mut engine, &drafted, 0), whole);
     // After a shift the logits are those of a session that holds just what stayed.
     let mut shifted = open(&mut engine, &json.replace("150", "29"));
-    shifted.prompt(&engine, &ids(20, 1)).unwrap();
+    shifted.prompt(&mut engine, &ids(20, 1)).unwrap();
     finish(&mut shifted, &mut engine);
     let (sinks, rest) = (&shifted.tokens()[..4], &shifted.tokens()[26..]);
     let kept: Vec<u32> = sinks.iter().chain(rest).copied().collect();
-    shifted.prompt(&engine, &[65]).unwrap();
+    shifted.prompt(&mut engine, &[65]).unwrap();
     while !matches!(shifted.step(&mut engine, 32).unwrap(), Step::Token(_)) {}
     let logits: Vec<u32> = shifted
         .logits(&engine)
@@ -314,7 +314,9 @@ fn a_full_context_keeps_its_beginning_and_goes_on_if_asked() {
         .map(|l| l.to_bits())
         .collect();
     let mut fresh = open(&mut engine, r#"{"max_tokens":1}"#);
-    fresh.prompt(&engine, &[&kept[..], &[65]].concat()).unwrap();
+    fresh
+        .prompt(&mut engine, &[&kept[..], &[65]].concat())
+        .unwrap();
     finish(&mut fresh, &mut engine);
     let expected: Vec<u32> = fresh.logits(&engine).iter().map(|l| l.to_bits()).collect();
     assert_eq!(logits, expected);
@@ -341,22 +343,23 @@ fn a_full_context_keeps_its_beginning_and_goes_on_if_asked() {
 fn a_budget_refuses_by_name_and_the_session_lives() {
     let mut engine = engine_of(160);
     let mut session = open(&mut engine, SAMPLED);
-    session.prompt(&engine, &ids(40, 1)).unwrap();
+    session.prompt(&mut engine, &ids(40, 1)).unwrap();
     session.step(&mut engine, 32).unwrap();
     engine.set_kv_budget(KvBudget {
         total_bytes: engine.kv().allocated_bytes(),
         retained_bytes: 0,
     });
-    let error = Session::new(&mut engine, Settings::default())
-        .err()
-        .unwrap();
+    // A session needs pages with its first prompt, and is as it was when they are refused.
+    let mut other = open(&mut engine, SAMPLED);
+    let error = other.prompt(&mut engine, &ids(40, 1)).err().unwrap();
     assert_eq!(error.code(), 405);
     assert!(error.to_string().contains("budget"), "{error}");
+    assert!(other.tokens().is_empty());
     assert_eq!(session.fork(&mut engine).err().unwrap().code(), 405);
     finish(&mut session, &mut engine);
     assert_eq!(session.output_ids().len(), 40);
     session.close(&mut engine);
-    open(&mut engine, SAMPLED);
+    other.prompt(&mut engine, &ids(40, 1)).unwrap();
 }
 
 #[test]
@@ -365,9 +368,9 @@ fn snapshots_go_on_with_the_same_bits_and_survive_the_trip() {
         let mut engine = engine_of(160);
         let json = SAMPLED.replacen('{', &format!(r#"{{"kv":"{kv}","#), 1);
         let mut session = open(&mut engine, &json);
-        session.prompt(&engine, &ids(50, 1)).unwrap();
+        session.prompt(&mut engine, &ids(50, 1)).unwrap();
         finish(&mut session, &mut engine);
-        session.prompt(&engine, &ids(20, 2)).unwrap();
+        session.prompt(&mut engine, &ids(20, 2)).unwrap();
         for _ in 0..9 {
             session.step(&mut engine, 8).unwrap();
         }
@@ -404,7 +407,7 @@ fn forged(snapshot: &[u8], at: usize, with: &[u8]) -> Vec<u8> {
 fn hostile_snapshots_are_refused_by_name_and_leave_nothing() {
     let mut engine = engine_of(160);
     let mut session = open(&mut engine, SAMPLED);
-    session.prompt(&engine, &ids(40, 1)).unwrap();
+    session.prompt(&mut engine, &ids(40, 1)).unwrap();
     finish(&mut session, &mut engine);
     let good = session.snapshot(&engine).unwrap();
     session.close(&mut engine);
@@ -431,10 +434,10 @@ fn hostile_snapshots_are_refused_by_name_and_leave_nothing() {
     let mut flipped = good.clone();
     flipped[good.len() / 2] ^= 1;
     assert!(damaged(refuse(&mut engine, &flipped)));
-    let version = forged(&good, 8, &2u32.to_le_bytes());
+    let version = forged(&good, 8, &1u32.to_le_bytes());
     assert_eq!(
         refuse(&mut engine, &version),
-        SessionErrorKind::SnapshotVersion(2)
+        SessionErrorKind::SnapshotVersion(1)
     );
     let of_other = |kind| match kind {
         SessionErrorKind::SnapshotOfOther(what) => what,

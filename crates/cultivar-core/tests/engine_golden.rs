@@ -39,7 +39,7 @@ fn run(bytes: &[u8], settings: &str, backend: Backend, budget_rows: usize) -> St
         .ids(PROMPT, Default::default())
         .unwrap();
     let mut session = Session::new(&mut engine, Settings::from_json(settings).unwrap()).unwrap();
-    session.prompt(&engine, &ids).unwrap();
+    session.prompt(&mut engine, &ids).unwrap();
     while !matches!(
         session.step(&mut engine, budget_rows).unwrap(),
         Step::Done(_)

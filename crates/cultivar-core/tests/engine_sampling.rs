@@ -89,7 +89,7 @@ fn a_stop_string_is_found_across_tokens_after_a_rewind_and_in_a_fork() {
         .collect();
     let settings = Settings::from_json(&with(&format!(r#""stop_strings":"{stop}""#))).unwrap();
     let mut session = Session::new(&mut engine, settings).unwrap();
-    session.prompt(&engine, &prompt("a story")).unwrap();
+    session.prompt(&mut engine, &prompt("a story")).unwrap();
     let n_prompt = session.tokens().len();
     let finish = |session: &mut Session, engine: &mut Engine| loop {
         if let Step::Done(reason) = session.step(engine, 8).unwrap() {
@@ -188,12 +188,12 @@ fn the_prompt_stream_gives_equal_prompts_equal_numbers() {
 fn logprobs_are_those_of_the_logits_and_only_on_request() {
     let mut engine = engine();
     let mut session = Session::new(&mut engine, Settings::default()).unwrap();
-    session.prompt(&engine, &prompt("x")).unwrap();
+    session.prompt(&mut engine, &prompt("x")).unwrap();
     session.step(&mut engine, 8).unwrap();
     assert!(session.logprobs().is_none());
     let settings = Settings::from_json(&with(r#""logprobs":4,"banned_tokens":[0,1]"#)).unwrap();
     let mut session = Session::new(&mut engine, settings).unwrap();
-    session.prompt(&engine, &prompt("x")).unwrap();
+    session.prompt(&mut engine, &prompt("x")).unwrap();
     assert!(session.logprobs().is_none());
     for _ in 0..5 {
         let Step::Token(token) = session.step(&mut engine, 8).unwrap() else {

@@ -75,7 +75,7 @@ fn every_stop_reason_is_met() {
     });
     assert!(stopped);
     let mut session = Session::new(&mut engine, Settings::default()).unwrap();
-    session.prompt(&engine, &ids).unwrap();
+    session.prompt(&mut engine, &ids).unwrap();
     session.step(&mut engine, 4).unwrap();
     session.cancel();
     assert_eq!(
@@ -101,22 +101,22 @@ fn what_cannot_be_is_refused_and_the_session_lives() {
         SessionErrorKind::NotPrompted
     );
     assert_eq!(
-        kind(session.prompt(&engine, &[])),
+        kind(session.prompt(&mut engine, &[])),
         SessionErrorKind::EmptyPrompt
     );
     assert_eq!(
-        kind(session.prompt(&engine, &[1; 11])),
+        kind(session.prompt(&mut engine, &[1; 11])),
         SessionErrorKind::PromptTooLong(3, 8)
     );
     assert_eq!(
-        kind(session.prompt(&engine, &[1, 258])),
+        kind(session.prompt(&mut engine, &[1, 258])),
         SessionErrorKind::UnknownToken(258, 258)
     );
     assert_eq!(
         kind(session.rewind(&mut engine, 1)),
         SessionErrorKind::RewindRange(1, 0)
     );
-    session.prompt(&engine, &[256, 65, 66]).unwrap();
+    session.prompt(&mut engine, &[256, 65, 66]).unwrap();
     assert!(matches!(
         session.step(&mut engine, 8).unwrap(),
         Step::Token(_)
@@ -142,7 +142,7 @@ fn rewinding_leaves_a_session_that_never_went_further() {
     let ids = prompt("a story about rain");
     let (outputs, digest) = fresh(&mut engine, json, &ids);
     let mut session = Session::new(&mut engine, settings(json)).unwrap();
-    session.prompt(&engine, &ids).unwrap();
+    session.prompt(&mut engine, &ids).unwrap();
     finish(&mut session, &mut engine);
     for n in [
         ids.len() + 30,
@@ -174,14 +174,14 @@ fn forks_continue_alike_and_apart() {
     let ids = prompt("forks");
     let whole = fresh(&mut engine, json, &ids);
     let mut session = Session::new(&mut engine, settings(json)).unwrap();
-    session.prompt(&engine, &ids).unwrap();
+    session.prompt(&mut engine, &ids).unwrap();
     for _ in 0..10 {
         session.step(&mut engine, 8).unwrap();
     }
     let mut fork = session.fork(&mut engine).unwrap();
     let mut other = session.fork(&mut engine).unwrap();
     other.rewind(&mut engine, ids.len() + 2).unwrap();
-    other.prompt(&engine, &prompt(" meet")).unwrap();
+    other.prompt(&mut engine, &prompt(" meet")).unwrap();
     finish(&mut other, &mut engine);
     finish(&mut fork, &mut engine);
     finish(&mut session, &mut engine);
@@ -202,10 +202,10 @@ fn turns_are_part_of_the_digest_and_rewind_across_them() {
     let json = r#"{"max_tokens":6,"ignore_stop":true}"#;
     let (first, second) = (prompt("first"), prompt("second"));
     let mut session = Session::new(&mut engine, settings(json)).unwrap();
-    session.prompt(&engine, &first).unwrap();
+    session.prompt(&mut engine, &first).unwrap();
     finish(&mut session, &mut engine);
     let (after_first, n_first) = (session.run_digest(), session.tokens().len());
-    session.prompt(&engine, &second).unwrap();
+    session.prompt(&mut engine, &second).unwrap();
     finish(&mut session, &mut engine);
     assert_eq!(session.prompt_ids(), second);
     assert_eq!(session.output_ids().len(), 6);
@@ -213,7 +213,7 @@ fn turns_are_part_of_the_digest_and_rewind_across_them() {
     session.rewind(&mut engine, n_first).unwrap();
     assert_eq!(session.run_digest(), after_first);
     assert_eq!(session.prompt_ids(), first);
-    session.prompt(&engine, &second).unwrap();
+    session.prompt(&mut engine, &second).unwrap();
     finish(&mut session, &mut engine);
     assert_eq!((session.tokens().to_vec(), session.run_digest()), whole);
 }
@@ -226,7 +226,7 @@ fn the_report_says_what_was_done() {
         settings(r#"{"max_tokens":4,"ignore_stop":true}"#),
     )
     .unwrap();
-    session.prompt(&engine, &prompt("report")).unwrap();
+    session.prompt(&mut engine, &prompt("report")).unwrap();
     while !matches!(session.step(&mut engine, 3).unwrap(), Step::Done(_)) {
         session.note_ms(2.0);
     }

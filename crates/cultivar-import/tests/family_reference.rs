@@ -289,7 +289,7 @@ fn demo_run(backend: Backend) -> (String, String) {
     let ids = ids.unwrap();
     let settings = Settings::from_json(DEMO_SETTINGS).unwrap();
     let mut session = Session::new(&mut engine, settings).unwrap();
-    session.prompt(&engine, &ids).unwrap();
+    session.prompt(&mut engine, &ids).unwrap();
     while !matches!(session.step(&mut engine, ROWS).unwrap(), Step::Done(_)) {}
     let whole = [&ids, session.output_ids()].concat();
     let text = engine.model.tokenizer.decode(&whole).unwrap();

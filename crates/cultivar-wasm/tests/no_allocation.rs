@@ -60,7 +60,7 @@ fn computing_allocates_nothing() {
             "stop_strings":["no such text","nor this one"],"random_stream":"prompt"}"#,
     ] {
         let mut session = Session::new(&mut engine, Settings::from_json(json).unwrap()).unwrap();
-        session.prompt(&engine, &ids).unwrap();
+        session.prompt(&mut engine, &ids).unwrap();
         let mut fork = session.fork(&mut engine).unwrap();
         let before = N_ALLOCATIONS.with(Cell::get);
         while !matches!(session.step(&mut engine, 8).unwrap(), Step::Done(_)) {
@@ -87,7 +87,7 @@ fn neither_drafts_nor_batches_allocate() {
         .map(|i| {
             let settings = Settings::from_json(json).unwrap();
             let mut session = Session::new(&mut engine, settings).unwrap();
-            session.prompt(&engine, &ids[i..]).unwrap();
+            session.prompt(&mut engine, &ids[i..]).unwrap();
             session
         })
         .collect();
@@ -115,7 +115,7 @@ fn no_option_of_a_model_allocates() {
         let mut engine = load_engine(&spec.build(), options);
         let settings = Settings::from_json(r#"{"max_tokens":60,"ignore_stop":true}"#).unwrap();
         let mut session = Session::new(&mut engine, settings).unwrap();
-        session.prompt(&engine, &ids).unwrap();
+        session.prompt(&mut engine, &ids).unwrap();
         let before = N_ALLOCATIONS.with(Cell::get);
         while !matches!(session.step(&mut engine, 8).unwrap(), Step::Done(_)) {}
         assert_eq!(N_ALLOCATIONS.with(Cell::get), before, "{}", spec.name);

@@ -17,7 +17,10 @@ const CONTEXT_LEN_MIN = 64;
 /** A card's memory at the settings chosen; the card's own is the whole context in f32. */
 export function memoryOf({ memory, context_len }, { context_len: chosen, kv }) {
   const n_positions = chosen > 0 && chosen < context_len ? chosen : context_len;
-  const kv_bytes = (memory.kv_bytes * KV_SHARE[kv] * n_positions) / context_len;
+  // Layers with a sliding window take no more for a longer context.
+  const { kv_sliding_bytes: sliding = 0 } = memory;
+  const full = ((memory.kv_bytes - sliding) * n_positions) / context_len;
+  const kv_bytes = (full + sliding) * KV_SHARE[kv];
   const { weights_bytes, workspace_bytes } = memory;
   const total_bytes = weights_bytes + kv_bytes + workspace_bytes;
   return { weights_bytes, kv_bytes, workspace_bytes, total_bytes };
@@ -35,7 +38,9 @@ export function memoryDoubt(card, settings, device_bytes = Infinity) {
   const fixed_bytes = need.total_bytes - need.kv_bytes;
   const left_bytes = limit_bytes - fixed_bytes;
   const whole = memoryOf(card, { ...settings, context_len: 0 }).kv_bytes;
-  const context_len = Math.floor((left_bytes / whole) * card.context_len);
+  const sliding = (card.memory.kv_sliding_bytes ?? 0) * KV_SHARE[settings.kv];
+  const share = (left_bytes - sliding) / (whole - sliding);
+  const context_len = Math.floor(share * card.context_len);
   const isEnough = (kv_bytes, weights_bytes = need.weights_bytes) =>
     kv_bytes + weights_bytes + need.workspace_bytes <= limit_bytes;
   const fit = (list, isFit) => list.find(isFit) ?? null;

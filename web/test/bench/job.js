@@ -56,7 +56,7 @@ export class Job {
     });
     this.#generate("warm", 8, 24);
     await this.#rates();
-    const { kv_bytes: kvBytes } = this.card.memory;
+    const { kv_peak_bytes: kvBytes } = this.engine.json("package_cache", this.handle);
     const over = this.engine.memory.byteLength - kvBytes;
     this.#note("memory", {
       memory_mib: this.engine.memory.byteLength / MIB,
@@ -138,7 +138,7 @@ export class Job {
     this.figures.all_anew_first_ms = this.#generate("anew", nAll, 1).firstMs;
   }
 
-  /** What forks of a prefix of 256 tokens take: at once, and when each has gone on by itself. */
+  /** A prefix of 256 tokens, and what its forks take: at once, and a token later in each. */
   #forks() {
     const { engine } = this;
     const { session, ids } = this.#open("forks", 256, 4);
@@ -146,6 +146,7 @@ export class Job {
     while (engine.call("session_step", session, WHOLE) === SESSION_STEP.prefilling);
     const used = () => engine.json("memory_stats").used_bytes;
     const before = used();
+    this.figures.prefix_kib = engine.json("package_cache", this.handle).kv_used_bytes / 1024;
     const forks = Array.from({ length: N_FORKS }, () => engine.call("session_fork", session));
     this.figures.fork_kib = (used() - before) / N_FORKS / 1024;
     for (const fork of forks) engine.call("session_step", fork, WHOLE);

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { EXPORTS, STATUS } from "../../runtime/abi.js";
 import { importFiles } from "../../runtime/import-runner.js";
 import { loadPackage } from "../../runtime/package-loader.js";
-import { runSession } from "../../runtime/session-runner.js";
+import { queuePrompt, runSession } from "../../runtime/session-runner.js";
 import {
   engineOf, foreignFiles, golden, goldenBlob, goldenBytes, moduleOf, runnable,
 } from "./kit-fixtures.mjs";
@@ -232,7 +232,9 @@ test("memory that cannot be had is a refusal; a smaller wish is served", async (
   const { handle, card } = await loadPackage(engine, blob);
   assert.ok(card.memory.kv_bytes > 2 ** 33);
   const before = engine.json("memory_stats");
-  assert.equal(code(() => newSession(engine, handle)), 404);
+  const greedy = newSession(engine, handle, { max_tokens: 1 << 20 });
+  assert.equal(code(() => queuePrompt(engine, greedy, "w300")), 404);
+  engine.call("session_close", greedy);
   const after = engine.json("memory_stats");
   assert.ok(after.used_bytes <= before.used_bytes + 65536, "what was had is given back");
   const session = newSession(engine, handle, { context_len: 64, max_tokens: 2 });

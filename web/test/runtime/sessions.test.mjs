@@ -68,12 +68,59 @@ test("chunks of a prompt, drafts and limits change no bit", async () => {
   assert.ok(diagnostics.n_drafted >= diagnostics.n_drafts_accepted);
   assert.ok((await model.cache()).max_logit_rows >= 5);
   assert.equal(await refusal(model.setLimits({ rows: 5000 })), 3);
-  const { kv_bytes: bytes } = await model.cache();
-  await model.setLimits({ kvBytes: bytes + 100 });
-  assert.equal(await refusal(model.createSession({})), 405);
-  await model.setLimits({ kvBytes: Infinity, kvRetainedBytes: 64 << 20 });
-  assert.equal((await model.cache()).kv_bytes_max, null);
+  await model.setLimits({ kvRetainedBytes: 64 << 20 });
   await session.close();
+});
+
+test("too little memory evicts, then refuses by name, and every session lives on", async () => {
+  const own = await kit.openPackage(goldenBlob());
+  const start = async (settings) => {
+    const session = await own.createSession({ ...SAMPLED, ...settings });
+    await run(session, golden.prompt);
+    return session;
+  };
+  const [first, other] = [await start(), await start({ seed: 8 })];
+  await (await start({ seed: 9, max_tokens: 100 })).close();
+  const { kv_bytes: bytes, kv_retained_bytes: retained } = await own.cache();
+  assert.ok(retained > 0, "what nobody holds is kept");
+  await own.setLimits({ kvBytes: bytes });
+  // What is kept makes room for the first prompt; the second asks for more than all sessions leave.
+  await run(other, "and then", { bos: false });
+  const evicted = await own.cache();
+  assert.ok(evicted.kv_bytes <= bytes && evicted.kv_retained_bytes < retained);
+  const greedy = await own.createSession({ ...SAMPLED, max_tokens: 100 });
+  const wide = golden.prompt.repeat(3);
+  const refused = await run(greedy, wide).then(() => null, (error) => error);
+  assert.equal(refused.code, 405);
+  assert.match(refused.message, /budget of \d+/);
+  assert.equal((await own.cache()).kv_retained_bytes, 0, "eviction comes before refusal");
+  const expected = await digestOf(SAMPLED);
+  assert.equal((await first.report()).run_digest, expected);
+  await first.rewind((await first.report()).prompt_ids.length);
+  await run(first, null);
+  assert.equal((await first.report()).run_digest, expected, "the others go on");
+  await own.setLimits({ kvBytes: Infinity });
+  assert.equal((await own.cache()).kv_bytes_max, null);
+  await run(greedy, wide);
+  const { run_digest: late } = await greedy.report();
+  assert.equal(late, await digestOf({ ...SAMPLED, max_tokens: 100 }, wide), "so does the refused");
+  await own.close();
+});
+
+test("32 forks of a prefix of 224 tokens hold one copy of its pages", async () => {
+  const family = await kit.openPackage(new Blob([readFileSync(sprout)]));
+  const session = await family.createSession({ max_tokens: 1, ignore_stop: true });
+  await run(session, Array.from({ length: 224 }, (_, i) => 3 + ((i * 7919) % 250)));
+  const held = async () => (await family.cache()).kv_used_bytes;
+  const prefix = await held();
+  const forks = [];
+  for (let i = 0; i < 32; i += 1) forks.push(await session.fork());
+  assert.equal(await held(), prefix);
+  for (const [i, fork] of forks.entries()) await run(fork, [5 + i, 6 + i]);
+  const page = prefix / 7;
+  console.log(`prefix ${prefix} bytes; with 32 forks ${await held()}, a page of ${page} each`);
+  assert.equal(await held(), prefix + 32 * page);
+  await family.close();
 });
 
 test("prompts run in one batch give what they give alone", async () => {

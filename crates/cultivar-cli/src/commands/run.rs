@@ -111,7 +111,7 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     }
     let mut session = Session::new(&mut engine, settings)?;
     session.use_stack(&mut engine, stack)?;
-    session.prompt(&engine, &ids)?;
+    session.prompt(&mut engine, &ids)?;
     let output = generate(&mut session, &mut engine, &ids, !given.has("--json"))?;
     if let Some(path) = given.path("--record") {
         let options = RecordOptions {

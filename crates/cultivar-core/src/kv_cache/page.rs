@@ -84,12 +84,6 @@ impl KvShape {
         };
         rows.saturating_mul(row_bytes)
     }
-
-    /// Bytes of the pages that `len` positions take.
-    pub fn bytes_for(&self, len: u64, format: KvFormat) -> u64 {
-        len.div_ceil(PAGE_LEN as u64)
-            .saturating_mul(self.page_bytes(format))
-    }
 }
 
 /// Where a run of rows begins: layer, head, keys or values.

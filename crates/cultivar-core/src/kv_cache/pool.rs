@@ -65,18 +65,14 @@ impl PagePool {
         self.n_retained as u64 * self.page_bytes()
     }
 
-    pub fn shape(&self) -> KvShape {
-        self.shape
-    }
-
     /// The storage of a page.
     pub fn page(&self, index: u32) -> Option<&Page> {
-        self.slots[index as usize].page.as_ref()
+        self.slots.get(index as usize)?.page.as_ref()
     }
 
     /// The same, to be written to.
     pub fn page_mut(&mut self, index: u32) -> Option<&mut Page> {
-        self.slots[index as usize].page.as_mut()
+        self.slots.get_mut(index as usize)?.page.as_mut()
     }
 
     pub fn page_bytes(&self) -> u64 {
@@ -215,6 +211,18 @@ impl PagePool {
             self.n_retained += 1;
         } else if slot.n_holders == 0 {
             self.free.push(index);
+        }
+    }
+
+    /// Lets a page behind a window go without allocating: where its content is retained, the
+    /// retained page that was let go longest ago is free instead.
+    pub fn slide(&mut self, index: u32, now: u64) {
+        self.release(index, now);
+        let is_retained = self.slots[index as usize].is_retained();
+        if is_retained && let Some((_, oldest)) = self.oldest_retained() {
+            self.slots[oldest as usize].key = None;
+            self.n_retained -= 1;
+            self.free.push(oldest);
         }
     }
 

@@ -1,9 +1,10 @@
 //! The cache against a plain list of positions: fork, rewind, copy on write, commit, limits.
 
 use super::*;
+use crate::digest::Digest;
 use alloc::vec;
 
-const SHAPE: KvShape = KvShape {
+pub(super) const SHAPE: KvShape = KvShape {
     n_layers: 2,
     n_kv_heads: 2,
     head_dim: 4,
@@ -16,13 +17,18 @@ const WHOLE: View = View {
     softcap: 0.0,
 };
 
+/// An empty cache whose layers all see everything.
+fn cache() -> KvCache {
+    KvCache::new(SHAPE, [None; SHAPE.n_layers].into_iter(), 32).unwrap()
+}
+
 fn key_of(token: usize, layer: usize, kv_head: usize) -> [f32; 4] {
     core::array::from_fn(|d| {
         ((token * 31 + layer * 7 + kv_head * 3 + d * 5) % 97) as f32 * 0.02 - 1.0
     })
 }
 
-fn append(kv: &mut KvCache, id: SequenceId, tokens: &[usize]) {
+pub(super) fn append(kv: &mut KvCache, id: SequenceId, tokens: &[usize]) {
     kv.prepare(id, tokens.len()).unwrap();
     let len = kv.len(id).unwrap();
     for (i, &token) in tokens.iter().enumerate() {
@@ -42,7 +48,12 @@ fn append(kv: &mut KvCache, id: SequenceId, tokens: &[usize]) {
 }
 
 /// Attention over a sequence that holds these tokens, in f64.
-fn expected(tokens: &[usize], query: &[f32; 4], layer: usize, kv_head: usize) -> [f64; 4] {
+pub(super) fn expected(
+    tokens: &[usize],
+    query: &[f32; 4],
+    layer: usize,
+    kv_head: usize,
+) -> [f64; 4] {
     let scores = tokens.iter().map(|&token| {
         let key = key_of(token, layer, kv_head);
         query
@@ -95,7 +106,7 @@ fn attention_in_every_format_is_near_the_oracle() {
         (KvFormat::F16, 2e-3),
         (KvFormat::Q8, 4e-2),
     ] {
-        let mut kv = KvCache::new(SHAPE);
+        let mut kv = cache();
         let id = kv.open(100, format).unwrap();
         for len in [1, 15, 16, 17, 31, 32, 33, 64, 70] {
             let have = kv.len(id).unwrap();
@@ -107,7 +118,7 @@ fn attention_in_every_format_is_near_the_oracle() {
 
 #[test]
 fn forks_share_pages_and_do_not_disturb_each_other() {
-    let mut kv = KvCache::new(SHAPE);
+    let mut kv = cache();
     let a = kv.open(128, KvFormat::F32).unwrap();
     append(&mut kv, a, &range(0, 70));
     let used = kv.used_bytes();
@@ -134,7 +145,7 @@ fn forks_share_pages_and_do_not_disturb_each_other() {
 
 #[test]
 fn rewind_below_shared_pages_keeps_the_other_intact() {
-    let mut kv = KvCache::new(SHAPE);
+    let mut kv = cache();
     let a = kv.open(96, KvFormat::F32).unwrap();
     append(&mut kv, a, &range(0, 80));
     let b = kv.fork(a).unwrap();
@@ -153,7 +164,7 @@ fn rewind_below_shared_pages_keeps_the_other_intact() {
 
 #[test]
 fn waiting_pages_are_just_what_may_be_asked_for() {
-    let mut kv = KvCache::new(SHAPE);
+    let mut kv = cache();
     let a = kv.open(64, KvFormat::F32).unwrap();
     append(&mut kv, a, &range(0, 40));
     let page_bytes = SHAPE.page_bytes(KvFormat::F32);
@@ -177,7 +188,7 @@ fn waiting_pages_are_just_what_may_be_asked_for() {
 
 #[test]
 fn only_committed_positions_count() {
-    let mut kv = KvCache::new(SHAPE);
+    let mut kv = cache();
     let id = kv.open(40, KvFormat::F32).unwrap();
     append(&mut kv, id, &range(0, 5));
     kv.prepare(id, 30).unwrap();
@@ -188,12 +199,13 @@ fn only_committed_positions_count() {
 
 #[test]
 fn every_rule_has_its_error() {
-    let mut kv = KvCache::new(SHAPE);
+    let mut kv = cache();
     let id = kv.open(40, KvFormat::F32).unwrap();
     let kind = |result: Result<(), KvError>| result.unwrap_err().kind;
+    let forward = kv.rewind(id, 1).map(|_| ());
     assert_eq!(kind(kv.prepare(id, 41)), KvErrorKind::SequenceFull);
     assert_eq!(kind(kv.commit(id, 1)), KvErrorKind::NotPrepared);
-    assert_eq!(kind(kv.rewind(id, 1)), KvErrorKind::RewindForward);
+    assert_eq!(kind(forward), KvErrorKind::RewindForward);
     let at = HeadAddress {
         sequence: id,
         layer: 0,
@@ -213,7 +225,7 @@ fn every_rule_has_its_error() {
         n_kv_heads: 1 << 12,
         head_dim: 1 << 12,
     };
-    let mut kv = KvCache::new(huge);
+    let mut kv = KvCache::new(huge, core::iter::repeat_n(None, 1 << 12), 32).unwrap();
     assert_eq!(
         kv.open(1, KvFormat::F32).unwrap_err().kind,
         KvErrorKind::OutOfMemory
@@ -226,7 +238,7 @@ fn a_window_is_what_a_shorter_sequence_sees() {
     let tokens: Vec<usize> = (0..80).map(|i| i * 13 % 41).collect();
     let query = [0.3, -0.9, 0.7, 0.1];
     for format in KvFormat::ALL {
-        let mut kv = KvCache::new(SHAPE);
+        let mut kv = cache();
         let id = kv.open(100, format).unwrap();
         append(&mut kv, id, &tokens);
         for (first, end) in [
@@ -272,7 +284,7 @@ fn a_window_is_what_a_shorter_sequence_sees() {
 }
 
 /// Tokens as ids, with the root that their pages are named from.
-fn content(tokens: &[u32]) -> Content<'_> {
+pub(super) fn content(tokens: &[u32]) -> Content<'_> {
     Content {
         root: root_key(&Digest::ZERO, KvFormat::F32),
         tokens,
@@ -280,13 +292,13 @@ fn content(tokens: &[u32]) -> Content<'_> {
     }
 }
 
-fn ids(tokens: &[usize]) -> alloc::vec::Vec<u32> {
+pub(super) fn ids(tokens: &[usize]) -> alloc::vec::Vec<u32> {
     tokens.iter().map(|token| *token as u32).collect()
 }
 
 #[test]
 fn whole_pages_are_found_by_their_content_after_their_holder_is_gone() {
-    let mut kv = KvCache::new(SHAPE);
+    let mut kv = cache();
     let page_bytes = SHAPE.page_bytes(KvFormat::F32);
     let tokens = range(0, 100);
     let all = ids(&tokens);
@@ -345,7 +357,7 @@ fn whole_pages_are_found_by_their_content_after_their_holder_is_gone() {
 
 #[test]
 fn twins_that_were_computed_apart_become_one() {
-    let mut kv = KvCache::new(SHAPE);
+    let mut kv = cache();
     let tokens = range(0, 64);
     let all = ids(&tokens);
     let sequences: alloc::vec::Vec<_> = (0..4)
@@ -370,7 +382,7 @@ fn twins_that_were_computed_apart_become_one() {
 
 #[test]
 fn what_was_let_go_longest_ago_is_evicted_first() {
-    let mut kv = KvCache::new(SHAPE);
+    let mut kv = cache();
     let page_bytes = SHAPE.page_bytes(KvFormat::F32);
     let run = |kv: &mut KvCache, from: usize| {
         let tokens = range(from, from + 64);
@@ -402,7 +414,7 @@ fn what_was_let_go_longest_ago_is_evicted_first() {
 
 #[test]
 fn a_budget_evicts_then_refuses_and_sequences_live() {
-    let mut kv = KvCache::new(SHAPE);
+    let mut kv = cache();
     let page_bytes = SHAPE.page_bytes(KvFormat::F32);
     kv.set_budget(KvBudget {
         total_bytes: 4 * page_bytes,
@@ -430,7 +442,7 @@ fn a_budget_evicts_then_refuses_and_sequences_live() {
 
 #[test]
 fn taken_back_positions_are_written_again() {
-    let mut kv = KvCache::new(SHAPE);
+    let mut kv = cache();
     let id = kv.open(80, KvFormat::F32).unwrap();
     append(&mut kv, id, &range(0, 30));
     append(&mut kv, id, &range(100, 110));
@@ -449,12 +461,12 @@ fn taken_back_positions_are_written_again() {
 #[test]
 fn pages_as_bytes_and_back() {
     for format in KvFormat::ALL {
-        let mut kv = KvCache::new(SHAPE);
+        let mut kv = cache();
         let id = kv.open(80, format).unwrap();
         append(&mut kv, id, &range(0, 70));
         let mut bytes = alloc::vec::Vec::new();
         kv.write_pages(id, 50, &mut bytes).unwrap();
-        assert_eq!(bytes.len() as u64, SHAPE.bytes_for(50, format));
+        assert_eq!(bytes.len() as u64, kv.stored_bytes(50, format));
         let copy = kv.open(80, format).unwrap();
         kv.read_pages(copy, 50, &bytes).unwrap();
         append(&mut kv, copy, &range(50, 70));

@@ -125,6 +125,7 @@ fn write_memory(json: &mut JsonWriter, head: &Head) {
     json.key("memory").begin_object();
     json.field_u64("weights_bytes", estimate.weights_bytes);
     json.field_u64("kv_bytes", estimate.kv_bytes);
+    json.field_u64("kv_sliding_bytes", estimate.kv_sliding_bytes);
     json.field_u64("workspace_bytes", estimate.workspace_bytes);
     json.field_u64("total_bytes", estimate.total_bytes());
     json.end_object();

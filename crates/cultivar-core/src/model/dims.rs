@@ -1,7 +1,7 @@
 //! The sizes of a model as the forward pass uses them.
 
 use super::rope;
-use crate::kv_cache::KvShape;
+use crate::kv_cache::{KvFormat, KvShape, Window, pages_at_once};
 use crate::package::config::ModelConfig;
 
 /// Sizes in elements, all at least 1, as validated with the package's config.
@@ -29,12 +29,19 @@ pub struct Dims {
     pub n_rotations: usize,
     /// Whether attention and feed-forward layer read the same input.
     pub is_parallel: bool,
+    /// How many positions sliding layers see; `None` if none slides.
+    pub window: Window,
+    /// Layers that slide.
+    pub n_sliding: usize,
 }
 
 impl Dims {
     /// The sizes of a validated config.
     pub fn new(config: &ModelConfig) -> Self {
+        let windows = windows(config);
         Self {
+            window: windows.clone().flatten().next(),
+            n_sliding: windows.flatten().count(),
             d_model: config.d_model,
             d_ff: config.d_ff,
             n_layers: config.n_layers,
@@ -72,4 +79,24 @@ impl Dims {
             head_dim: self.head_dim,
         }
     }
+
+    /// Bytes that keys and values of `len` positions take at once, with batches of `max_rows`: of
+    /// layers that see everything, and of those that slide.
+    pub fn kv_bytes(&self, len: usize, max_rows: usize, format: KvFormat) -> [u64; 2] {
+        let n_full = self.n_layers - self.n_sliding;
+        [(n_full, None), (self.n_sliding, self.window)].map(|(n_layers, window)| {
+            let shape = KvShape {
+                n_layers,
+                ..self.kv_shape()
+            };
+            let n_pages = pages_at_once(window, len, max_rows) as u64;
+            shape.page_bytes(format).saturating_mul(n_pages)
+        })
+    }
+}
+
+/// What each layer sees of the last positions; a window as long as the context is none.
+pub(super) fn windows(config: &ModelConfig) -> impl Iterator<Item = Window> + Clone {
+    let window = Some(config.sliding_window).filter(|window| *window < config.context_len);
+    (0..config.n_layers).map(move |i| window.filter(|_| config.is_sliding(i)))
 }

@@ -1,6 +1,6 @@
 //! A model ready to compute: weights, key/value cache and workspace together.
 
-use super::dims::Dims;
+use super::dims::{Dims, windows};
 use super::error::ModelError;
 use super::grammars::Grammars;
 use super::mixes::Mixes;
@@ -40,6 +40,8 @@ pub struct MemoryEstimate {
     pub weights_bytes: u64,
     /// Keys and values of one sequence of the asked length.
     pub kv_bytes: u64,
+    /// Those of them whose number the length does not raise: of layers with a sliding window.
+    pub kv_sliding_bytes: u64,
     /// Buffers of the forward pass.
     pub workspace_bytes: u64,
 }
@@ -54,9 +56,11 @@ impl MemoryEstimate {
         kv_format: KvFormat,
     ) -> Self {
         let rows = (options.max_rows, options.max_logit_rows);
+        let [full, sliding] = dims.kv_bytes(context_len, rows.0, kv_format);
         Self {
             weights_bytes,
-            kv_bytes: dims.kv_shape().bytes_for(context_len as u64, kv_format),
+            kv_bytes: full.saturating_add(sliding),
+            kv_sliding_bytes: sliding,
             workspace_bytes: Workspace::bytes_needed(dims, rows.0, rows.1),
         }
     }
@@ -94,14 +98,15 @@ impl Engine {
         let mixes = Mixes::new(max_rows, dims.max_d_in());
         let n_vector_bytes = dims.max_d_in() as u64 * 4;
         let mixes = mixes.ok_or(ModelError::out_of_memory(n_vector_bytes))?;
-        let n_bytes = config.n_layers * size_of::<LayerOptions>();
+        let n_bytes = (config.n_layers * size_of::<LayerOptions>()) as u64;
         let resolved = Options::new(config, backend);
+        let kv = KvCache::new(dims.kv_shape(), windows(config), max_rows);
         Ok(Self {
-            kv: KvCache::new(dims.kv_shape()),
+            kv: kv.ok_or(ModelError::out_of_memory(n_bytes))?,
             workspace,
             mixes,
             backend,
-            options: resolved.ok_or(ModelError::out_of_memory(n_bytes as u64))?,
+            options: resolved.ok_or(ModelError::out_of_memory(n_bytes))?,
             n_logit_rows: 0,
             profiler: None,
             grammars: Grammars::default(),
@@ -142,6 +147,7 @@ impl Engine {
         let n_bytes = max_rows as u64 * size_of::<usize>() as u64;
         let room = self.mixes.reserve_rows(max_rows);
         room.ok_or(ModelError::out_of_memory(n_bytes))?;
+        self.kv.set_max_rows(max_rows)?;
         self.workspace = workspace;
         self.n_logit_rows = 0;
         Ok(())
@@ -170,6 +176,7 @@ impl Engine {
                 .map(|e| e.bytes)
                 .sum(),
             kv_bytes: self.kv.allocated_bytes(),
+            kv_sliding_bytes: self.kv.sliding_bytes(),
             workspace_bytes: Workspace::bytes_needed(&self.model.dims, max_rows, max_logit_rows),
         }
     }
@@ -194,8 +201,14 @@ impl Engine {
         Ok(child)
     }
 
-    /// Goes back to the first `len` positions of a sequence.
-    pub fn rewind_sequence(&mut self, id: SequenceId, len: usize) -> Result<(), ModelError> {
+    /// Gives a sequence room for so many positions; see [`KvCache::set_room`].
+    pub fn set_room(&mut self, id: SequenceId, max_len: usize) -> Result<(), ModelError> {
+        Ok(self.kv.set_room(id, max_len)?)
+    }
+
+    /// Goes back to the first `len` positions of a sequence, or to its beginning where sliding
+    /// windows freed what would be needed; answers how many are kept.
+    pub fn rewind_sequence(&mut self, id: SequenceId, len: usize) -> Result<usize, ModelError> {
         Ok(self.kv.rewind(id, len)?)
     }
 

@@ -358,7 +358,8 @@ impl Session {
     /// Takes positions back that the cache has and the session does not want.
     pub(super) fn settle(&mut self, engine: &mut Engine) -> Result<(), SessionError> {
         if self.is_unsettled {
-            engine.rewind_sequence(self.context.sequence, self.context.n_computed)?;
+            let n_due = self.context.n_computed;
+            self.context.n_computed = engine.rewind_sequence(self.context.sequence, n_due)?;
             self.is_unsettled = false;
         }
         Ok(())

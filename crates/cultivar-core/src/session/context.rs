@@ -150,8 +150,7 @@ impl Context {
         let len = sinks + rest.len();
         let n_kept = n_same.min(len.saturating_sub(n_wanted));
         if n_kept < self.n_computed {
-            engine.rewind_sequence(self.sequence, n_kept)?;
-            self.n_computed = n_kept;
+            self.n_computed = engine.rewind_sequence(self.sequence, n_kept)?;
             if !self.changes.is_empty() {
                 self.note_change();
             }
@@ -161,6 +160,16 @@ impl Context {
         self.tokens.extend_from_slice(&all[..sinks]);
         self.tokens.extend_from_slice(rest);
         Ok(())
+    }
+
+    /// Has pages for `n_more` tokens behind those that there are, as far as there are positions;
+    /// refused without a change.
+    pub fn make_room(&self, engine: &mut Engine, n_more: usize) -> Result<(), ModelError> {
+        let n_wanted = match self.shifts() {
+            true => self.max_len,
+            false => self.tokens.len().saturating_add(n_more),
+        };
+        engine.set_room(self.sequence, n_wanted.min(self.max_len))
     }
 
     /// From where on which assembly computed.

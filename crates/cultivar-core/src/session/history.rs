@@ -51,8 +51,10 @@ impl Session {
         // Positions that a change now forgotten has computed are computed anew.
         let gone = |event: &AssemblyEvent| event.n_tokens > prompt_start;
         let is_mixed = |event: &AssemblyEvent| gone(event) && event.position < n_kept;
-        let is_mixed = self.events.iter().any(is_mixed);
+        let mut is_mixed = self.events.iter().any(is_mixed);
         self.events.retain(|event| !gone(event));
+        // So is everything where nothing was kept.
+        is_mixed |= n_kept == 0 && !self.events.is_empty();
         for event in self.events.iter().filter(|e| e.n_tokens == prompt_start) {
             self.digest.event(event.position, &event.assembly);
         }

@@ -166,8 +166,9 @@ enum LastStep {
 }
 
 impl Session {
-    /// Opens a session. All of its memory is allocated here. The table of a constraint must have
-    /// been given to the engine before ([`Engine::add_grammar`]).
+    /// Opens a session. All of its memory is allocated here but for the pages of keys and values:
+    /// those come with each prompt, for it and `max_tokens` more. The table of a constraint must
+    /// have been given to the engine before ([`Engine::add_grammar`]).
     pub fn new(engine: &mut Engine, settings: Settings) -> Result<Self, SessionError> {
         settings.check()?;
         let model_len = engine.model.dims.context_len;
@@ -181,7 +182,7 @@ impl Session {
         };
         settings.check_for(engine.model.dims.vocab_size, max_len)?;
         let constraint = Constraint::new(&settings, engine)?;
-        let sequence = engine.open_sequence(max_len, settings.kv_format)?;
+        let sequence = engine.open_sequence(0, settings.kv_format)?;
         let assembly = engine.assembly(None);
         let opened = run_digest::opened(&assembly, &settings, max_len);
         let sinks = settings.context_shift.map(|n| n as usize);
@@ -255,9 +256,9 @@ impl Session {
 
     /// Queues a prompt after everything that the session holds. Nothing is computed yet.
     ///
-    /// Refused, without a change, if it is empty, does not fit the context, or names an unknown
-    /// token.
-    pub fn prompt(&mut self, engine: &Engine, ids: &[u32]) -> Result<(), SessionError> {
+    /// Refused, without a change, if it is empty, does not fit the context, names an unknown
+    /// token, or if there is no memory for its pages and those of the output.
+    pub fn prompt(&mut self, engine: &mut Engine, ids: &[u32]) -> Result<(), SessionError> {
         if ids.is_empty() {
             return Err(SessionError::new(SessionErrorKind::EmptyPrompt));
         }
@@ -273,6 +274,8 @@ impl Session {
             return Err(SessionError::new(kind));
         }
         let end = self.tokens.len() + ids.len();
+        let n_most = ids.len().saturating_add(self.settings.max_tokens as usize);
+        self.context.make_room(engine, n_most)?;
         if self.context.shifts() {
             // The context does not bound such a session, so each prompt makes room for its output.
             let n_tokens = end.saturating_add(self.settings.max_tokens as usize);

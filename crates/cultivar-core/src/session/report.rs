@@ -139,6 +139,7 @@ fn write_memory(json: &mut JsonWriter, engine: &Engine) {
     json.field_u64("weights_bytes", memory.weights_bytes);
     json.field_u64("adapter_bytes", engine.adapter_bytes());
     json.field_u64("kv_bytes", memory.kv_bytes);
+    json.field_u64("kv_sliding_bytes", memory.kv_sliding_bytes);
     json.field_u64("kv_used_bytes", kv.used_bytes());
     json.field_u64("kv_retained_bytes", kv.retained_bytes());
     json.field_u64("kv_peak_bytes", kv.peak_bytes());

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 const MAGIC: &[u8; 8] = b"CVSNAP\r\n";
 
 /// Version of the layout.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Bytes of the checksum at the end.
 const CHECKSUM_BYTES: usize = 32;
@@ -196,9 +196,11 @@ impl Session {
             changes.push(AssemblyChange { position, assembly });
         }
         let format = self.settings.kv_format;
-        let n_bytes = engine.kv().shape().bytes_for(n_computed as u64, format);
+        let n_bytes = engine.kv().stored_bytes(n_computed, format);
         let pages = reader.take_u64(n_bytes)?;
         sound(reader.is_empty(), reader)?;
+        let n_most = self.settings.max_tokens as usize;
+        self.context.make_room(engine, n_most)?;
         engine.read_pages(self.context.sequence, n_computed, pages)?;
         let assembly = engine.assembly(engine.stack_of(self.context.sequence));
         self.context.restore(n_computed, changes, assembly);
