@@ -137,8 +137,8 @@ export class Package {
   exportAs(format: "gguf" | "safetensors", options?: TransferOptions): Promise<ExportedFiles>;
 
   /**
-   * Opens a session, with adapters in this order. Pages for keys and
-   * values (`card.memory.kv_bytes` for a whole context) are taken by each prompt and its output.
+   * Opens a session, with adapters in this order. Each prompt takes pages of keys and values for
+   * itself and its output: of `card.memory.kv_bytes`, a whole context's.
    */
   createSession(settings?: Settings, adapters?: WeightedAdapter[]): Promise<Session>;
 
@@ -152,14 +152,14 @@ export class Package {
   assembly(adapters?: WeightedAdapter[]): Promise<string>;
 
   /**
-   * Opens the session of a snapshot: it goes on with the same bits, and reads nothing again. A
-   * snapshot of another model, with other adapters, or damaged is refused by name (358 to 361).
+   * Opens the session of a snapshot, with the open adapters that it names: it goes on with the
+   * same bits. What is of another model or adapters, or damaged, is refused by name (358 to 361).
    */
   restore(snapshot: Blob): Promise<Session>;
 
   /**
-   * Computes a record again and compares tokens and logits, step by step. Prompts that the record
-   * leaves out are taken from `prompts`, in order; one that the run did not have is refused (364).
+   * Computes a record again, with the open adapters that it names, and compares tokens and logits
+   * step by step. Prompts that it leaves out are taken from `prompts`; others are refused (364).
    */
   replay(record: ReplayRecord, options?: ReplayOptions): Promise<Replayed>;
 

@@ -446,18 +446,18 @@ fn hostile_snapshots_are_refused_by_name_and_leave_nothing() {
     let cases = [
         (12, "numerics version"),
         (16, "assembly of model and adapters"),
-        (48, "shape of keys and values"),
+        (52, "shape of keys and values"),
     ];
     for (at, what) in cases {
         let bytes = forged(&good, at, &[77]);
         assert_eq!(of_other(refuse(&mut engine, &bytes)), what);
     }
     // Every word of the body in turn, with a checksum that fits: refused or harmless.
-    let settings_len = u32::from_le_bytes(good[60..64].try_into().unwrap()) as usize;
-    let body = 64 + settings_len;
+    let settings_len = u32::from_le_bytes(good[64..68].try_into().unwrap()) as usize;
+    let body = 68 + settings_len;
     let n_tokens = u32::from_le_bytes(good[body..body + 4].try_into().unwrap());
     assert_eq!(n_tokens, 80);
-    for at in (body..body + 400).step_by(4).chain([60]) {
+    for at in (body..body + 400).step_by(4).chain([48, 64]) {
         for word in [u32::MAX, 0x7FFF_FFFF, 1000, 81] {
             let bytes = forged(&good, at, &word.to_le_bytes());
             if let Ok(session) = Session::restore(&mut engine, &bytes, None) {

@@ -102,6 +102,41 @@ for (const name of runnable) {
     });
 }
 
+test("records and snapshots with adapters and changes need them open, go on", async () => {
+  const own = await kit.openPackage(goldenBlob(golden.base));
+  const opened = [];
+  for (const file of ["low-rank.sla", "sparse.sla"]) {
+    opened.push({ adapter: await own.openAdapter(await blobOf(file)), weight: 0.5 });
+  }
+  const settings = { max_tokens: 2000, ignore_stop: true, context_shift: 4 };
+  const session = await own.createSession(settings, opened);
+  let n = 0;
+  for await (const { id } of session.generate(golden.prompt)) {
+    n += id !== null;
+    if (n === 3) await session.setWeight(1, 30);
+    if (n === 9) await session.reread();
+  }
+  const record = await session.record({ steps: true });
+  assert.equal(record.adapters.length, 2);
+  assert.ok(record.events.length >= 1 && record.events.length <= 2);
+  const replayed = await own.replay(record);
+  assert.ok(replayed.same_bits, JSON.stringify(replayed));
+  // The same session elsewhere: as it is, and after another weight.
+  const snapshot = await session.snapshot();
+  const restored = await own.restore(snapshot);
+  for (const each of [session, restored]) {
+    await each.setWeight(0, 2);
+    for await (const { id } of each.generate("and")) n += id !== null;
+  }
+  const [a, b] = await Promise.all([session.report(), restored.report()]);
+  assert.equal(b.run_digest, a.run_digest);
+  assert.deepEqual(b.diagnostics.adapters, a.diagnostics.adapters);
+  await opened[1].adapter.close();
+  await assert.rejects(own.replay(record), { code: 363, message: /adapters/ });
+  await assert.rejects(own.restore(snapshot), { code: 361, message: /adapters/ });
+  await own.close();
+});
+
 test("a weight set while text streams is used by the tokens that follow", async () => {
   const mix = [{ adapter: adapters["low-rank.sla"], weight: 0 }];
   const settings = { max_tokens: 3000, ignore_stop: true, context_shift: 4 };

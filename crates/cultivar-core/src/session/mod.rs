@@ -32,6 +32,7 @@ pub use record::{
 pub use replay::{Difference, Replay, ReplayStep};
 pub use report::{ReportOptions, report_json};
 pub use settings::{STOP_STRING_BYTES_MAX, STOPS_MAX, Settings};
+pub use snapshot::snapshot_adapters;
 
 use crate::digest::Digest;
 use crate::memory::reserved;

@@ -113,6 +113,11 @@ impl Replay {
         })
     }
 
+    /// The stack whose weights it sets.
+    pub fn stack(&self) -> Option<StackId> {
+        self.stack
+    }
+
     /// The session that replays.
     pub fn session(&self) -> &Session {
         &self.session

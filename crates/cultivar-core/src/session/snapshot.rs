@@ -47,6 +47,14 @@ impl Session {
         put_u32(&mut out, VERSION);
         put_u32(&mut out, NUMERICS_VERSION);
         out.extend_from_slice(&context.assembly.0);
+        // With the weights that the session noted last, which give this assembly.
+        let adapters = self.adapters_now(engine);
+        let noted = self.events.last().map(|event| &event.weights);
+        put_u32(&mut out, adapters.len() as u32);
+        for ((weights, _), weight) in adapters.iter().zip(noted.unwrap_or(&self.opened_weights)) {
+            out.extend_from_slice(&weights.0);
+            put_f32(&mut out, *weight);
+        }
         for word in [shape.n_layers, shape.n_kv_heads, shape.head_dim] {
             put_u32(&mut out, word as u32);
         }
@@ -221,6 +229,27 @@ fn read_floats(reader: &mut Reader<'_>) -> Result<Vec<f32>, UnexpectedEnd> {
     Ok(words.map(|word| f32::from_le_bytes(*word)).collect())
 }
 
+/// The adapters that a snapshot names, with their weights in stack order; none if it has no such
+/// list, which [`Session::restore`] refuses.
+pub fn snapshot_adapters(bytes: &[u8]) -> Vec<(Digest, f32)> {
+    let mut reader = Reader::new(bytes);
+    let at = MAGIC.len() + 8 + size_of::<Digest>();
+    let list = reader.take(at).and_then(|_| read_adapters(&mut reader));
+    list.unwrap_or_default()
+}
+
+fn read_adapters(reader: &mut Reader<'_>) -> Result<Vec<(Digest, f32)>, UnexpectedEnd> {
+    let n = reader.u32()?;
+    let bytes = reader.take_u64(u64::from(n) * 36)?;
+    let rows = bytes.as_chunks::<36>().0.iter();
+    let row = |row: &[u8; 36]| {
+        let (digest, weight) = row.split_at(32);
+        let weight = f32::from_le_bytes(*weight.first_chunk()?);
+        Some((Digest(*digest.first_chunk()?), weight))
+    };
+    Ok(rows.filter_map(row).collect())
+}
+
 /// Refuses what a snapshot that was written whole cannot hold.
 fn sound(is_sound: bool, reader: &Reader<'_>) -> Result<(), SessionError> {
     match is_sound {
@@ -264,6 +293,7 @@ fn check_head<'a>(
     if reader.array::<32>()? != engine.assembly(stack).0 {
         return Err(of_other("assembly of model and adapters"));
     }
+    let _ = read_adapters(&mut reader)?;
     let shape = engine.kv().shape();
     for expected in [shape.n_layers, shape.n_kv_heads, shape.head_dim] {
         if reader.u32()? as usize != expected {

@@ -11,8 +11,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use cultivar_core::adapter::{Adapter, FusedCheck, LoadedAdapter, Stack, StackError, StackLimits};
+use cultivar_core::digest::Digest;
 use cultivar_core::json::{self, JsonValue};
-use cultivar_core::model::Engine;
+use cultivar_core::model::{Engine, StackId};
 use cultivar_core::package::schema::TensorRole;
 use cultivar_core::session::Session;
 
@@ -156,6 +157,29 @@ impl Host {
         let (slot, package) = self.pair(s)?;
         slot.session.reread(package.engine()?)?;
         Ok(0)
+    }
+
+    /// A stack of the open adapters that a record or snapshot names, as far as they are there;
+    /// `None` where it names none.
+    pub(super) fn stack_of_named(
+        &mut self,
+        package: i32,
+        named: &[(Digest, f32)],
+    ) -> Result<Option<StackId>, Failure> {
+        if named.is_empty() {
+            return Ok(None);
+        }
+        let engine = self.packages.get_mut(package)?.engine()?;
+        let mut stack = engine.new_stack(StackLimits::default());
+        for (weights, weight) in named {
+            let is_it = |slot: &&AdapterSlot| {
+                slot.package == package && slot.loaded.weights == *weights && slot.check.is_none()
+            };
+            if let Some(slot) = self.adapters.iter().find(is_it) {
+                stack.push(slot.loaded.clone(), *weight)?;
+            }
+        }
+        Ok(Some(engine.add_stack(stack)?))
     }
 
     /// The stack that the JSON in the buffer asks for; nothing else changes.
