@@ -5,11 +5,17 @@
 
 mod made;
 
+use cultivar_core::kernels::Backend;
+use cultivar_core::kv_cache::KvFormat;
+use cultivar_core::model::{EngineOptions, Row};
 use cultivar_core::package::{Head, ModelConfig, Package};
+use cultivar_core::tokenizer::{EncodeOptions, Tokenizer};
 use cultivar_import::gguf::{Gguf, Parsed};
 use cultivar_import::safetensors::{Safetensors, header_bytes};
 use cultivar_import::{ExportKind, ExportStep, Exporter, ImportErrorKind, TargetFormat};
 use cultivar_testdata::family;
+use cultivar_testdata::loading::load_engine;
+use cultivar_testdata::small_llama;
 use made::{export, import, options};
 use std::path::PathBuf;
 
@@ -157,6 +163,169 @@ fn safetensors_are_those_the_model_came_from() {
     };
     let expected = tensors(&read("hf/model.safetensors"));
     assert!(tensors(&files[0].1) == expected);
+}
+
+/// A package of `fixtures/architectures`, its configuration changed as text.
+fn architecture(name: &str, from: &str, to: &str, format: TargetFormat) -> Vec<u8> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/architectures");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let config = String::from_utf8(read(&format!("{name}/config.json"))).unwrap();
+    assert!(config.contains(from), "{name}: {from}");
+    let config = config.replace(from, to);
+    let weights = read(&format!("{name}/model.safetensors"));
+    let files = [
+        ("config.json", config.as_bytes()),
+        ("model.safetensors", &weights),
+        ("tokenizer.json", &read("tokenizer.json")),
+    ];
+    import(&files, options(format), 1 << 20).unwrap()
+}
+
+/// Logits of a few ids, as bits.
+fn logit_bits(package: &[u8]) -> Vec<u32> {
+    let options = EngineOptions {
+        max_rows: 24,
+        max_logit_rows: 24,
+        backend: Backend::Fast,
+    };
+    let mut engine = load_engine(package, options);
+    let sequence = engine.open_sequence(24, KvFormat::F32).unwrap();
+    let row = |position: u32| Row {
+        sequence,
+        position,
+        token: position * 7 % 250,
+        wants_logits: true,
+    };
+    engine
+        .forward(&(0..24).map(row).collect::<Vec<_>>())
+        .unwrap();
+    let rows = (0..24).flat_map(|row| engine.logits(row).to_vec());
+    rows.map(f32::to_bits).collect()
+}
+
+/// The scores' factor that GGUF has no key for is the default one, as in the published sizes.
+const SCALAR: (&str, &str) = (
+    "\"query_pre_attn_scalar\": 24",
+    "\"query_pre_attn_scalar\": 16",
+);
+
+#[test]
+fn every_architecture_that_gguf_can_say_goes_there_and_back() {
+    let same = ("vocab_size", "vocab_size");
+    for (name, (from, to), window) in [
+        ("gemma2", SCALAR, 11),
+        ("gemma3", SCALAR, 9),
+        ("gpt2", same, 0),
+        ("gpt_neox", same, 0),
+        ("qwen2", same, 0),
+        ("qwen3", ("sliding_attention", "full_attention"), 0),
+        ("llama-linear", same, 0),
+    ] {
+        for format in [TargetFormat::F32, TargetFormat::Keep, TargetFormat::Q8_0] {
+            let package = architecture(name, from, to, format);
+            let (files, notes) = export(&package, ExportKind::Gguf);
+            assert_eq!(notes, Vec::<String>::new(), "{name}");
+            let whole = [("x.gguf", &files[0].1[..])];
+            let back = import(&whole, options(TargetFormat::Keep), 1 << 20).unwrap();
+            let [before, after] = [&package, &back].map(|p| Package::parse(p).unwrap().head);
+            assert_eq!(after.config, before.config, "{name}");
+            assert_eq!(after.config.sliding_window, window, "{name}");
+            let tensors = |head: &Head| -> Vec<_> {
+                let entries = head.directory.entries().iter();
+                entries
+                    .map(|entry| (entry.name.clone(), entry.digest))
+                    .collect()
+            };
+            assert_eq!(tensors(&after), tensors(&before), "{name}");
+            let (a, b) = (after.identities, before.identities);
+            assert_eq!(a.architecture, b.architecture, "{name}");
+            assert_eq!(logit_bits(&back), logit_bits(&package), "{name}");
+            let ids = |head: &Head| {
+                let tokenizer = Tokenizer::new(head.tokenizer.clone()).unwrap();
+                let plain = EncodeOptions {
+                    add_bos: None,
+                    parse_special: true,
+                };
+                tokenizer.ids("Once upon a time, 12 öre.", plain).unwrap()
+            };
+            assert_eq!(ids(&after), ids(&before), "{name}");
+        }
+    }
+}
+
+#[test]
+fn parts_of_a_tensor_take_the_largest_format_of_theirs() {
+    const CONFIG: &str = r#"{"architectures":["GPT2LMHeadModel"],"n_embd":256,"n_layer":1,
+    "n_head":4,"n_inner":256,"vocab_size":264,"n_positions":64}"#;
+    const TENSORS: &[(&str, &[u64])] = &[
+        ("transformer.wte.weight", &[264, 256]),
+        ("transformer.wpe.weight", &[64, 256]),
+        ("transformer.h.0.ln_1.weight", &[256]),
+        ("transformer.h.0.ln_1.bias", &[256]),
+        ("transformer.h.0.attn.c_attn.weight", &[256, 768]),
+        ("transformer.h.0.attn.c_attn.bias", &[768]),
+        ("transformer.h.0.attn.c_proj.weight", &[256, 256]),
+        ("transformer.h.0.attn.c_proj.bias", &[256]),
+        ("transformer.h.0.ln_2.weight", &[256]),
+        ("transformer.h.0.ln_2.bias", &[256]),
+        ("transformer.h.0.mlp.c_fc.weight", &[256, 256]),
+        ("transformer.h.0.mlp.c_fc.bias", &[256]),
+        ("transformer.h.0.mlp.c_proj.weight", &[256, 256]),
+        ("transformer.h.0.mlp.c_proj.bias", &[256]),
+        ("transformer.ln_f.weight", &[256]),
+        ("transformer.ln_f.bias", &[256]),
+    ];
+    let weights = small_llama::weights(TENSORS, "F16", &[0, 0x38]);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/architectures");
+    let files = [
+        ("config.json", CONFIG.as_bytes()),
+        ("model.safetensors", &weights),
+        (
+            "tokenizer.json",
+            &std::fs::read(folder.join("tokenizer.json")).unwrap(),
+        ),
+    ];
+    let package = import(&files, options(TargetFormat::Q4KM), 1 << 20).unwrap();
+    let (files, notes) = export(&package, ExportKind::Gguf);
+    let expected = ["w_q", "w_k"].map(|name| format!("layers.0.{name}: q4_k became q6_k"));
+    assert_eq!(notes, expected);
+    let gguf = gguf(&files[0].1);
+    let fused = gguf.tensor("blk.0.attn_qkv.weight").unwrap();
+    assert_eq!(
+        (fused.ggml_type.name, &fused.shape[..]),
+        ("q6_k", &[768, 256][..])
+    );
+    let back = import(
+        &[("x.gguf", &files[0].1)],
+        options(TargetFormat::Keep),
+        1 << 20,
+    )
+    .unwrap();
+    let [before, after] = [&package, &back].map(|p| Package::parse(p).unwrap().head);
+    assert_eq!(after.config, before.config);
+    for entry in before.directory.entries() {
+        let other = after.directory.get(entry.name.as_str()).unwrap();
+        let is_recoded = entry.name.ends_with("w_q") || entry.name.ends_with("w_k");
+        assert_eq!(other.digest != entry.digest, is_recoded, "{}", entry.name);
+    }
+}
+
+#[test]
+fn options_without_a_key_in_gguf_are_named() {
+    for (name, field) in [
+        ("gemma2", "attention_scale"),
+        ("gpt_neox-serial", "activation"),
+        ("mistral", "sliding_window"),
+        ("llama-scaled", "rope_scaling_kind"),
+    ] {
+        let package = architecture(name, "vocab_size", "vocab_size", TargetFormat::Keep);
+        let head = Package::parse(&package).unwrap().head;
+        let refused = Exporter::new(&head, ExportKind::Gguf)
+            .map(drop)
+            .unwrap_err();
+        assert_eq!(refused.kind, ImportErrorKind::ExportUnsupported, "{name}");
+        assert_eq!(refused.field.as_str(), field, "{name}");
+    }
 }
 
 #[test]

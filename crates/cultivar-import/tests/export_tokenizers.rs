@@ -8,9 +8,11 @@ mod made;
 use cultivar_core::json;
 use cultivar_core::package::{Head, Package};
 use cultivar_core::tokenizer::{EncodeOptions, Tokenizer, TokenizerKind};
+use cultivar_import::gguf::{Gguf, Parsed};
+use cultivar_import::tokenizers::from_gguf;
 use cultivar_import::{ExportKind, Exporter, ImportErrorKind, TargetFormat};
 use cultivar_testdata::small_llama::{CONFIG, counting_weights};
-use made::{export, import, options};
+use made::{export, import, options, whole_file};
 use std::path::PathBuf;
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -180,6 +182,33 @@ fn every_family_that_gguf_names_goes_there_and_back() {
 }
 
 #[test]
+fn a_unigram_goes_to_gguf_and_back() {
+    let model = fixture("sentencepiece-unigram.model");
+    let package = package_with("tokenizer.model", &model, "");
+    let mut before = Package::parse(&package).unwrap().head;
+    // Its table of replacements is a list here, and a trie there: that is refused.
+    let refused = Exporter::new(&before, ExportKind::Gguf).map(drop);
+    assert_eq!(refused.unwrap_err().field.as_str(), "normalizer");
+    before.tokenizer.normalizer.retain(|step| step != "map");
+    (before.tokenizer.map_from, before.tokenizer.map_to) = Default::default();
+    for removes_spaces in [true, false] {
+        if !removes_spaces {
+            before.tokenizer.normalizer.clear();
+        }
+        let header = whole_file(Exporter::new(&before, ExportKind::Gguf).unwrap(), 0);
+        let Parsed::Whole(gguf) = Gguf::parse(&header, u64::MAX >> 1).unwrap() else {
+            panic!("a part of a header");
+        };
+        let after = from_gguf(&gguf).unwrap().record;
+        let mut expected = before.tokenizer.clone();
+        // Unused pieces get names, and what ends a turn is found by its name.
+        expected.pieces = after.pieces.clone();
+        expected.eos_ids = after.eos_ids.clone();
+        assert_eq!(after, expected);
+    }
+}
+
+#[test]
 fn a_template_of_no_known_family_goes_through_as_it_is() {
     let template = "{{ messages[0].content }}";
     let package = package("gpt-2", template);
@@ -202,7 +231,7 @@ fn a_tokenizer_that_gguf_has_no_name_for_is_named() {
         assert_eq!(error.kind, ImportErrorKind::ExportUnsupported);
         error.field.as_str().to_string()
     };
-    assert_eq!(refused("unigram", &|_| {}), "unigram");
+    assert_eq!(refused("unigram", &|_| {}), "normalizer");
     assert_eq!(refused("metaspace", &|_| {}), "char_bpe");
     let other_steps = |head: &mut Head| head.tokenizer.normalizer = vec!["strip_left".into()];
     assert_eq!(refused("gpt-2", &other_steps), "pre_tokenizer");

@@ -2,11 +2,14 @@
 
 use cultivar_core::tokenizer::{EncodeOptions, PieceType, Tokenizer, TokenizerKind};
 use cultivar_import::gguf::{Gguf, Parsed};
-use cultivar_import::tokenizers::{ForeignTokenizer, from_gguf, pad_to_rows};
+use cultivar_import::tokenizers::{
+    ForeignTokenizer, SideFiles, from_gguf, from_sentencepiece, pad_to_rows,
+};
 use cultivar_import::{ImportError, ImportErrorKind as Kind};
 use cultivar_testdata::foreign_files::GgufBuilder;
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
+const SCORES: &str = "tokenizer.ggml.scores";
 const MERGES: &str = "tokenizer.ggml.merges";
 
 fn read(builder: GgufBuilder) -> Result<ForeignTokenizer, ImportError> {
@@ -98,6 +101,81 @@ fn a_sentencepiece_tokenizer_is_read() {
     assert_eq!(record.eos_ids, [2]);
     assert!(record.add_bos && record.add_space_prefix && record.remove_leading_space);
     assert_eq!(foreign.chat_template.as_deref(), Some("{{ x }}"));
+}
+
+/// The value of the last field of this number in a message, its fields being varints, bytes or
+/// words as in SentencePiece's files.
+fn bytes_of(message: &[u8], wanted: u64) -> Option<&[u8]> {
+    let mut at = 0;
+    let varint = |at: &mut usize| {
+        let (mut number, mut shift) = (0_u64, 0);
+        loop {
+            let byte = message[*at];
+            *at += 1;
+            number |= u64::from(byte & 0x7F) << shift;
+            shift += 7;
+            if byte < 0x80 {
+                return number;
+            }
+        }
+    };
+    let mut found = None;
+    while at < message.len() {
+        let tag = varint(&mut at);
+        let len = match tag & 7 {
+            0 => {
+                varint(&mut at);
+                0
+            }
+            2 => varint(&mut at) as usize,
+            _ => 4,
+        };
+        if tag >> 3 == wanted {
+            found = Some(&message[at..at + len]);
+        }
+        at += len;
+    }
+    found
+}
+
+#[test]
+fn a_unigram_is_read_with_its_table() {
+    let folder = env!("CARGO_MANIFEST_DIR");
+    let path = format!("{folder}/../../fixtures/tokenizers/sentencepiece-unigram.model");
+    let file = std::fs::read(path).unwrap();
+    let table = bytes_of(bytes_of(&file, 3).unwrap(), 2).unwrap();
+    let expected = from_sentencepiece(&file, &SideFiles::default())
+        .unwrap()
+        .record;
+    assert!(!expected.map_from.is_empty());
+    let unigram = |kind: u32, table: &[u8]| {
+        let file = model("t5").texts(TOKENS, &[b"<unk>", "\u{2581}a".as_bytes(), b"b"]);
+        let file = file.f32s(SCORES, &[0.0, -1.0, -2.5]);
+        let file = file.bool("tokenizer.ggml.remove_extra_whitespaces", true);
+        file.array(
+            "tokenizer.ggml.precompiled_charsmap",
+            kind,
+            table.len() as u64,
+            table,
+        )
+    };
+    // Bytes, signed or not.
+    for kind in [0, 1] {
+        let record = read(unigram(kind, table)).unwrap().record;
+        assert_eq!(record.kind, TokenizerKind::Unigram);
+        assert_eq!(
+            record.normalizer,
+            ["map", "collapse_spaces", "strip_spaces"]
+        );
+        assert!(record.map_from == expected.map_from && record.map_to == expected.map_to);
+        assert_eq!(record.scores, [0.0, -1.0, -2.5]);
+        assert_eq!(record.pieces.get(1), Some(&b" a"[..]));
+        assert!(record.add_space_prefix && record.remove_leading_space);
+    }
+    for cut in [1, 4, table.len() / 2] {
+        let error = read(unigram(0, &table[..cut])).map(drop).unwrap_err();
+        assert_eq!(error.field.as_str(), "tokenizer.ggml.precompiled_charsmap");
+    }
 }
 
 #[test]

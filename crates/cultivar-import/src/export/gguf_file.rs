@@ -1,76 +1,39 @@
 //! The GGUF file: header with metadata and descriptions, tensors at multiples of 32.
 //!
-//! Llama's query and key rows go back to rotary neighbours. Source: ggml `docs/gguf.md`.
+//! Llama's query and key rows go back to rotary neighbours; what a family fuses lies row behind
+//! row. The header is read back as an import would, and must give the same options. Source: ggml
+//! `docs/gguf.md`.
 
 use super::family::family_of;
+use super::gguf_metadata::{Metadata, put_text};
+use super::gguf_tokenizer::put_tokenizer;
 use super::tensor_rows::OutTensor;
-use super::written_pieces::written_piece;
-use super::{Exporter, chat_template};
-use crate::architecture::{Family, names_of_gguf};
+use super::{ExportKind, Exporter};
+use crate::architecture::{Family, config_of_gguf, names_of_gguf, sliding_pattern};
 use crate::error::{ImportError, ImportErrorKind};
 use crate::ggml::GgmlType;
-use crate::tokenizers::family_name;
+use crate::gguf::{Gguf, Parsed};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use cultivar_core::bytes::{put_f32, put_padding, put_u32, put_u64};
+use cultivar_core::bytes::{put_padding, put_u32, put_u64};
 use cultivar_core::math::ln_f64;
 use cultivar_core::package::schema::expected_tensors;
-use cultivar_core::package::{Entry, Head, ModelConfig, RopeScalingKind, metadata_key};
+use cultivar_core::package::{
+    Entry, Head, ModelConfig, NormKind, PositionKind, RopeScalingKind, metadata_key,
+};
 use cultivar_core::tensor::{Dtype, Format};
-use cultivar_core::tokenizer::TokenizerKind;
 
 const ALIGNMENT: u64 = 32;
 
-/// The metadata in the making.
-struct Metadata {
-    bytes: Vec<u8>,
-    n_entries: u64,
-}
-
-impl Metadata {
-    fn key(&mut self, key: &str, kind: u32) -> &mut Vec<u8> {
-        put_text(&mut self.bytes, key.as_bytes());
-        put_u32(&mut self.bytes, kind);
-        self.n_entries += 1;
-        &mut self.bytes
-    }
-
-    fn u32(&mut self, key: &str, value: usize) {
-        put_u32(self.key(key, 4), value as u32);
-    }
-
-    fn f32(&mut self, key: &str, value: f64) {
-        put_f32(self.key(key, 6), value as f32);
-    }
-
-    fn bool(&mut self, key: &str, value: bool) {
-        self.key(key, 7).push(u8::from(value));
-    }
-
-    fn text(&mut self, key: &str, value: &str) {
-        put_text(self.key(key, 8), value.as_bytes());
-    }
-
-    /// Begins an array of `n` elements of a type.
-    fn array(&mut self, key: &str, kind: u32, n: usize) -> &mut Vec<u8> {
-        let bytes = self.key(key, 9);
-        put_u32(bytes, kind);
-        put_u64(bytes, n as u64);
-        bytes
-    }
-}
-
-fn put_text(out: &mut Vec<u8>, text: &[u8]) {
-    put_u64(out, text.len() as u64);
-    out.extend_from_slice(text);
-}
+/// A layer has fewer tensors than this.
+const LAYER_TENSORS_MAX: usize = 32;
 
 /// Everything but the tensors' bytes.
 pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
     let config = &head.config;
-    let family = family_of(config)?;
+    let family = family_of(config, ExportKind::Gguf)?;
     let mut metadata = Metadata {
         bytes: Vec::new(),
         n_entries: 0,
@@ -79,25 +42,20 @@ pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
     put_tokenizer(&mut metadata, head)?;
     let mut tensors = out_tensors(head, family)?;
     let mut infos = Vec::new();
-    let mut place = 0;
-    for tensor in &mut tensors {
-        let kind = GgmlType::by_name(tensor.format.name);
-        let kind = kind.ok_or_else(|| unsupported(&tensor.source_name))?;
-        put_text(&mut infos, tensor.name.as_bytes());
-        put_u32(&mut infos, tensor.shape.len() as u32);
-        tensor
-            .shape
-            .iter()
-            .rev()
-            .for_each(|dim| put_u64(&mut infos, *dim));
-        put_u32(&mut infos, kind.id);
-        put_u64(&mut infos, place);
-        (tensor.offset, tensor.alignment) = (place, ALIGNMENT);
-        place = tensor.padded_end();
+    let (mut n_infos, mut place) = (0, 0);
+    for parts in tensors.chunk_by_mut(|a, b| a.name == b.name) {
+        put_info(&mut infos, parts, place)?;
+        n_infos += 1;
+        let n_parts = parts.len();
+        for (idx, tensor) in parts.iter_mut().enumerate() {
+            let alignment = if idx + 1 == n_parts { ALIGNMENT } else { 1 };
+            (tensor.offset, tensor.alignment) = (place, alignment);
+            place = tensor.padded_end();
+        }
     }
     let mut header = b"GGUF".to_vec();
     put_u32(&mut header, 3);
-    put_u64(&mut header, tensors.len() as u64);
+    put_u64(&mut header, n_infos);
     put_u64(&mut header, metadata.n_entries);
     header.extend_from_slice(&metadata.bytes);
     header.extend_from_slice(&infos);
@@ -106,6 +64,7 @@ pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
     tensors
         .iter_mut()
         .for_each(|tensor| tensor.offset += data_offset);
+    check_options(config, &header, data_offset + place)?;
     let whole = vec![(0, header)];
     Ok(Exporter::of(
         vec![String::new()],
@@ -115,7 +74,71 @@ pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
     ))
 }
 
-fn unsupported(field: &str) -> ImportError {
+/// The description of a tensor whose parts follow one another.
+fn put_info(out: &mut Vec<u8>, parts: &[OutTensor], place: u64) -> Result<(), ImportError> {
+    let Some(tensor) = parts.first() else {
+        return Ok(());
+    };
+    let kind = GgmlType::by_name(tensor.format.name);
+    let kind = kind.ok_or_else(|| unsupported(&tensor.source_name))?;
+    put_text(out, tensor.name.as_bytes());
+    put_u32(out, tensor.shape.len() as u32);
+    for dim in tensor.shape.iter().skip(1).rev() {
+        put_u64(out, *dim);
+    }
+    put_u64(out, parts.iter().map(|part| part.d_out as u64).sum());
+    put_u32(out, kind.id);
+    put_u64(out, place);
+    Ok(())
+}
+
+/// What an import of this header makes of it must be this configuration; numbers were rounded.
+fn check_options(config: &ModelConfig, header: &[u8], n_bytes: u64) -> Result<(), ImportError> {
+    let Parsed::Whole(gguf) = Gguf::parse(header, n_bytes)? else {
+        return Err(unsupported("header"));
+    };
+    let rows_of = |name: &str| gguf.tensor(name)?.shape.first().copied();
+    let (_, back) = config_of_gguf(&gguf, &rows_of, &[])?;
+    let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs();
+    let all_near =
+        |a: &[f64], b: &[f64]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| near(*a, *b));
+    // The others were checked with the family or follow from the tensors.
+    let same = [
+        (back.norm_kind == config.norm_kind, "norm_kind"),
+        (back.norm_place == config.norm_place, "norm_place"),
+        (back.activation == config.activation, "activation"),
+        (back.ffn_kind == config.ffn_kind, "ffn_kind"),
+        (
+            back.attention_kinds == config.attention_kinds,
+            "attention_kinds",
+        ),
+        (
+            all_near(&config.rope_theta_per_layer, &back.rope_theta_per_layer),
+            "rope_theta_per_layer",
+        ),
+        (
+            back.rope_scaling_layers == config.rope_scaling_layers,
+            "rope_scaling_layers",
+        ),
+        (
+            near(config.embedding_scale, back.embedding_scale),
+            "embedding_scale",
+        ),
+        (back.qk_norm == config.qk_norm, "qk_norm"),
+        (back.qkv_bias == config.qkv_bias, "qkv_bias"),
+        (
+            back.attention_out_bias == config.attention_out_bias,
+            "attention_out_bias",
+        ),
+        (back.ffn_bias == config.ffn_bias, "ffn_bias"),
+    ];
+    match same.iter().find(|(is_same, _)| !is_same) {
+        Some((_, name)) => Err(unsupported(name)),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn unsupported(field: &str) -> ImportError {
     ImportError::new(ImportErrorKind::ExportUnsupported).field(field)
 }
 
@@ -144,15 +167,55 @@ fn put_options(out: &mut Metadata, head: &Head, family: Family) -> Result<(), Im
         ("attention.head_count_kv", config.n_kv_heads),
         ("attention.key_length", config.head_dim),
         ("attention.value_length", config.head_dim),
-        ("rope.dimension_count", config.head_dim),
         ("vocab_size", config.vocab_size),
     ] {
         out.u32(&format!("{architecture}.{key}"), value);
     }
     let key = |key: &str| format!("{architecture}.{key}");
-    out.f32(&key("attention.layer_norm_rms_epsilon"), config.norm_eps);
+    let eps = match config.norm_kind {
+        NormKind::Layer => "attention.layer_norm_epsilon",
+        _ => "attention.layer_norm_rms_epsilon",
+    };
+    out.f32(&key(eps), config.norm_eps);
+    if config.position_kind == PositionKind::Learned {
+        return Ok(());
+    }
+    out.u32(&key("rope.dimension_count"), config.rotary_dim());
     out.f32(&key("rope.freq_base"), config.rope_theta);
+    if family == Family::GptNeox {
+        out.bool(&key("use_parallel_residual"), config.parallel_residual);
+    }
+    if family.is_gemma() {
+        put_gemma(out, config, family, &key);
+    }
     put_scaling(out, config, &key)
+}
+
+fn put_gemma(
+    out: &mut Metadata,
+    config: &ModelConfig,
+    family: Family,
+    key: &dyn Fn(&str) -> String,
+) {
+    out.u32(&key("attention.sliding_window"), config.sliding_window);
+    let kinds = &config.attention_kinds;
+    // Without a list, readers take the family's own pattern.
+    let period = if family == Family::Gemma2 { 2 } else { 6 };
+    if *kinds != sliding_pattern(config.n_layers, period) {
+        let list = out.array(&key("attention.sliding_window_pattern"), 7, config.n_layers);
+        let kind = |layer_idx: usize| u8::from(config.is_sliding(layer_idx));
+        list.extend((0..config.n_layers).map(kind));
+    }
+    let sliding = kinds.iter().position(|kind| *kind == 1);
+    if family == Family::Gemma2 {
+        out.f32(&key("attn_logit_softcapping"), config.attention_softcap);
+    } else if let Some(layer_idx) = sliding {
+        let theta = config.layer_rope_theta(layer_idx);
+        out.f32(&key("rope.freq_base_swa"), theta);
+    }
+    if family == Family::Gemma2 || config.logits_softcap != 0.0 {
+        out.f32(&key("final_logit_softcapping"), config.logits_softcap);
+    }
 }
 
 fn put_scaling(
@@ -185,66 +248,9 @@ fn put_scaling(
     Ok(())
 }
 
-fn put_tokenizer(out: &mut Metadata, head: &Head) -> Result<(), ImportError> {
-    let record = &head.tokenizer;
-    let (model, pre) = match record.kind {
-        TokenizerKind::SentencePieceBpe if record.normalizer.is_empty() => ("llama", "default"),
-        TokenizerKind::ByteBpe => {
-            let family = family_name(record).ok_or_else(|| unsupported("pre_tokenizer"))?;
-            ("gpt2", family)
-        }
-        TokenizerKind::SentencePieceBpe => return Err(unsupported("normalizer")),
-        kind => return Err(unsupported(kind.name())),
-    };
-    out.text("tokenizer.ggml.model", model);
-    out.text("tokenizer.ggml.pre", pre);
-    let n = record.pieces.len();
-    let tokens = out.array("tokenizer.ggml.tokens", 8, n);
-    (0..n).for_each(|id| put_text(tokens, written_piece(record, id).as_bytes()));
-    if record.kind.has_scores() {
-        let scores = out.array("tokenizer.ggml.scores", 6, n);
-        let values = record.scores.iter();
-        values.for_each(|score| put_f32(scores, *score));
-    }
-    let types = out.array("tokenizer.ggml.token_type", 5, n);
-    record
-        .types
-        .iter()
-        .for_each(|kind| put_u32(types, u32::from(*kind)));
-    if record.kind.has_merges() {
-        let merges = out.array("tokenizer.ggml.merges", 8, record.merges.len());
-        for (left, right) in &record.merges {
-            let part = |id: &u32| written_piece(record, *id as usize);
-            let merge = format!("{} {}", part(left), part(right));
-            put_text(merges, merge.as_bytes());
-        }
-    }
-    // The file has a key for each of up to three ends.
-    let mut ends = record.eos_ids.iter().rev().copied();
-    for (key, id) in [
-        ("tokenizer.ggml.bos_token_id", record.bos_id),
-        ("tokenizer.ggml.eos_token_id", ends.next()),
-        ("tokenizer.ggml.eot_token_id", ends.next()),
-        ("tokenizer.ggml.eom_token_id", ends.next()),
-        ("tokenizer.ggml.unknown_token_id", record.unk_id),
-        ("tokenizer.ggml.padding_token_id", record.pad_id),
-    ] {
-        if let Some(id) = id {
-            out.u32(key, id as usize);
-        }
-    }
-    out.bool("tokenizer.ggml.add_bos_token", record.add_bos);
-    out.bool("tokenizer.ggml.add_eos_token", false);
-    out.bool("tokenizer.ggml.add_space_prefix", record.add_space_prefix);
-    if let Some(template) = chat_template(head) {
-        out.text("tokenizer.chat_template", template);
-    }
-    Ok(())
-}
-
 fn out_tensors(head: &Head, family: Family) -> Result<Vec<OutTensor>, ImportError> {
     let names = names_of_gguf(family);
-    let mut tensors = Vec::new();
+    let mut tensors: Vec<OutTensor> = Vec::new();
     for expected in expected_tensors(&head.config) {
         let role = expected.role.name();
         let entry = head.directory.get(expected.name.as_str());
@@ -257,7 +263,21 @@ fn out_tensors(head: &Head, family: Family) -> Result<Vec<OutTensor>, ImportErro
         if family == Family::Llama && is_rotary {
             tensor.head_dim = head.config.head_dim;
         }
-        tensors.push(tensor);
+        // Parts of one tensor stand together; they are of one layer.
+        let recent = tensors.len().saturating_sub(LAYER_TENSORS_MAX);
+        let mut others = tensors.iter().skip(recent);
+        match others.rposition(|other| other.name == tensor.name) {
+            Some(idx) => tensors.insert(recent + idx + 1, tensor),
+            None => tensors.push(tensor),
+        }
+    }
+    for parts in tensors.chunk_by_mut(|a, b| a.name == b.name) {
+        // All parts take the largest format of theirs, so that none loses anything.
+        let largest = parts.iter().max_by_key(|part| part.row_bytes());
+        let format = largest.map(|part| part.format);
+        for part in parts.iter_mut() {
+            part.format = format.unwrap_or(part.format);
+        }
     }
     Ok(tensors)
 }

@@ -5,7 +5,7 @@
 use super::family::family_of;
 use super::sentencepiece_model::{can_say, model_file};
 use super::tensor_rows::OutTensor;
-use super::{Exporter, tokenizer_json};
+use super::{ExportKind, Exporter, tokenizer_json};
 use crate::architecture::{Family, names_of_hf};
 use crate::error::{ImportError, ImportErrorKind};
 use alloc::format;
@@ -19,7 +19,7 @@ use cultivar_core::tensor::{Dtype, Format, Layout};
 
 /// Everything but the tensors' bytes.
 pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
-    let family = family_of(&head.config)?;
+    let family = family_of(&head.config, ExportKind::Safetensors)?;
     let mut tensors = out_tensors(head, family)?;
     let mut json = JsonWriter::new();
     json.begin_object();

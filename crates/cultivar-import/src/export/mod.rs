@@ -8,6 +8,8 @@
 
 mod family;
 mod gguf_file;
+mod gguf_metadata;
+mod gguf_tokenizer;
 mod hf_files;
 mod sentencepiece_model;
 mod tensor_rows;

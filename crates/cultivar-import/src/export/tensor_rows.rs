@@ -64,7 +64,7 @@ impl OutTensor {
     }
 
     /// Bytes of one row in the other file.
-    fn row_bytes(&self) -> u64 {
+    pub(super) fn row_bytes(&self) -> u64 {
         let block = (self.format.block_len * self.format.super_blocks) as u64;
         self.d_in as u64 / block * self.format.block_bytes as u64
     }

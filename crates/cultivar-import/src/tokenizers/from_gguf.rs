@@ -1,11 +1,12 @@
 //! The tokenizer in a GGUF file's metadata: `tokenizer.ggml.*`.
 //!
-//! Models `gpt2` (byte-level BPE with merges) and `llama` (SentencePiece BPE with scores). Types
+//! Models `gpt2` (byte-level BPE with merges), `llama` (SentencePiece BPE with scores) and `t5`
+//! (Unigram). Types
 //! of pieces, the begin marker and the markers that end a turn are as llama.cpp reads them.
 //! Source: ggml `docs/gguf.md`, llama.cpp `llama-vocab.cpp`.
 
 use super::piece_ids::PieceIds;
-use super::{ForeignTokenizer, byte_alphabet, families};
+use super::{ForeignTokenizer, SPACE_STEPS, byte_alphabet, charsmap, families, text_maps};
 use crate::error::{ImportError, ImportErrorKind};
 use crate::gguf::{Gguf, GgufArray};
 use alloc::borrow::Cow;
@@ -24,6 +25,8 @@ const SCORES: &str = "tokenizer.ggml.scores";
 const MERGES: &str = "tokenizer.ggml.merges";
 const ADD_BOS: &str = "tokenizer.ggml.add_bos_token";
 const ADD_SPACE_PREFIX: &str = "tokenizer.ggml.add_space_prefix";
+const TABLE: &str = "tokenizer.ggml.precompiled_charsmap";
+const REMOVE_SPACES: &str = "tokenizer.ggml.remove_extra_whitespaces";
 const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
 
 /// Keys of ids that end a text or a turn.
@@ -57,6 +60,7 @@ pub fn from_gguf(gguf: &Gguf<'_>) -> Result<ForeignTokenizer, ImportError> {
     let kind = match model {
         "gpt2" => TokenizerKind::ByteBpe,
         "llama" => TokenizerKind::SentencePieceBpe,
+        "t5" => TokenizerKind::Unigram,
         other => {
             let error = ImportError::new(ImportErrorKind::TokenizerModel);
             return Err(error.field(other));
@@ -75,11 +79,28 @@ pub fn from_gguf(gguf: &Gguf<'_>) -> Result<ForeignTokenizer, ImportError> {
         record.add_space_prefix = gguf.bool(ADD_SPACE_PREFIX)?.unwrap_or(true);
         record.remove_leading_space = record.add_space_prefix;
     }
+    if kind == TokenizerKind::Unigram {
+        read_normalizer(gguf, &mut record)?;
+    }
     read_special_ids(gguf, &mut record)?;
     Ok(ForeignTokenizer {
         record,
         chat_template: gguf.text(CHAT_TEMPLATE)?.map(String::from),
     })
+}
+
+/// A Unigram's table of replacements, and whether spaces are removed.
+fn read_normalizer(gguf: &Gguf<'_>, record: &mut TokenizerRecord) -> Result<(), ImportError> {
+    if let Some(array) = gguf.array(TABLE)? {
+        let bytes = array.integers().ok_or_else(|| bad_value(TABLE))?;
+        // Signed and unsigned bytes are both in use.
+        let table: Vec<u8> = bytes.map(|byte| byte as u8).collect();
+        text_maps::add(record, charsmap::pairs(&table, TABLE)?, TABLE)?;
+    }
+    if gguf.bool(REMOVE_SPACES)?.unwrap_or(false) {
+        record.normalizer.extend(SPACE_STEPS.map(String::from));
+    }
+    Ok(())
 }
 
 fn bad_value(key: &str) -> ImportError {

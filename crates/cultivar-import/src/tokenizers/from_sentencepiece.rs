@@ -7,7 +7,7 @@ use super::from_gguf::{byte_of, with_plain_spaces};
 use super::json_fields::{bad, missing, unsupported};
 use super::protobuf::{Field, Fields};
 use super::special_ids::{SideFiles, chat_template, read_special_ids};
-use super::{ForeignTokenizer, charsmap, text_maps};
+use super::{ForeignTokenizer, SPACE_STEPS, charsmap, text_maps};
 use crate::error::{ImportError, ImportErrorKind};
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -223,9 +223,7 @@ fn apply(record: &mut TokenizerRecord, specs: &Specs<'_>) -> Result<(), ImportEr
         text_maps::add(record, charsmap::pairs(specs.table, TABLE)?, TABLE)?;
     }
     if specs.remove_extra_spaces {
-        for step in ["collapse_spaces", "strip_spaces"] {
-            record.normalizer.push(String::from(step));
-        }
+        record.normalizer.extend(SPACE_STEPS.map(String::from));
     }
     record.add_space_prefix = specs.dummy_prefix;
     record.remove_leading_space = specs.dummy_prefix;

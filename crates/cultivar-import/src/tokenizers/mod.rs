@@ -36,6 +36,9 @@ pub use special_ids::SideFiles;
 
 use crate::error::{ImportError, ImportErrorKind};
 use alloc::string::String;
+
+/// The steps that SentencePiece's `remove_extra_whitespaces` is.
+pub(crate) const SPACE_STEPS: [&str; 2] = ["collapse_spaces", "strip_spaces"];
 use cultivar_core::tokenizer::{PieceType, TokenizerRecord};
 
 /// A tokenizer as its source describes it.
