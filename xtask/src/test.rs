@@ -14,7 +14,7 @@
 //!   Beside the site, the server has `web/` as `sources/`, with `fixtures/` in it and, with
 //!   CULTIVAR_DATA, `data/`.
 //! - `web/test/all-browsers/*.test.mjs`, with `--all-browsers`: the same server, `FIREFOX` and
-//!   `WEBKIT` the browsers' programs.
+//!   `WEBKIT` the other browsers' programs; also what takes Chromium long.
 //! - `CULTIVAR_DATA`, if set, is an absolute path in all of them.
 
 use crate::flags::Given;
@@ -366,6 +366,7 @@ fn browser_tests(setting: &Setting) -> TaskResult {
 
 fn other_browser_tests(setting: &Setting) -> TaskResult {
     let mut command = browser_command(setting)?;
+    command.env("CHROMIUM", chromium::find_or_install()?);
     command.env("FIREFOX", other_browsers::firefox()?);
     command.env("WEBKIT", other_browsers::webkit()?);
     node_tests(setting.apply(&mut command), "web/test/all-browsers/")

@@ -55,13 +55,15 @@ function readGguf(file) {
   return { n_values, values, tensors };
 }
 
-const number = (bytes, value) => {
+/** A number of so many bytes, as GGUF writes it. */
+export const number = (bytes, value) => {
   const written = Buffer.alloc(bytes);
   if (bytes === 8) written.writeBigUInt64LE(BigInt(value));
   else written.writeUIntLE(value, 0, bytes);
   return written;
 };
-const textOf = (text) => Buffer.concat([number(8, text.length), Buffer.from(text)]);
+/** A text as GGUF writes it. */
+export const ggufText = (text) => Buffer.concat([number(8, text.length), Buffer.from(text)]);
 
 /** The file as `gguf-split` would write it: all values in the first part, tensors in both. */
 export function splitGguf(file) {
@@ -73,13 +75,13 @@ export function splitGguf(file) {
       number(4, 2), number(2, idx), number(4, 2), number(2, 2), number(4, 5), number(4, all.length),
     ];
     const keys = ["split.no", "split.count", "split.tensors.count"].flatMap((key, at) =>
-      [textOf(key), ...entries.slice(2 * at, 2 * at + 2)]);
+      [ggufText(key), ...entries.slice(2 * at, 2 * at + 2)]);
     let offset = 0;
     const heads = part.flatMap(([name, { shape, type, bytes }]) => {
       const dims = shape.map((dim) => number(8, dim));
       const place = number(8, offset);
       offset += Math.ceil(bytes.length / 32) * 32;
-      return [textOf(name), number(4, shape.length), ...dims, number(4, type), place];
+      return [ggufText(name), number(4, shape.length), ...dims, number(4, type), place];
     });
     const n = 3 + (idx === 0 ? n_values : 0);
     const head = Buffer.concat([Buffer.from("GGUF"), number(4, 3), number(8, part.length),
