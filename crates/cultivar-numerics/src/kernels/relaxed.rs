@@ -40,6 +40,8 @@ pub struct PackedBlock {
     pub offset: f32,
     /// Sums of the codes of either half.
     half_sums: [i32; 2],
+    /// Eight times their sum.
+    zero: i32,
 }
 
 impl PackedBlock {
@@ -50,6 +52,7 @@ impl PackedBlock {
         scale: 0.0,
         offset: 0.0,
         half_sums: [0; 2],
+        zero: 0,
     };
 
     /// Packs a block with its scale, sum of codes and the product of those.
@@ -63,6 +66,7 @@ impl PackedBlock {
             scale,
             offset,
             half_sums: [low, sum - low],
+            zero: 8 * sum,
         }
     }
 }
@@ -139,7 +143,7 @@ impl BlockSums<64> for Sum {
     ) -> Sums<TILES, ROWS> {
         let mut acc = Self::nibble_sums(codes, x);
         for t in 0..ROWS {
-            let zero = i32x4_splat(8 * (x[t].half_sums[0] + x[t].half_sums[1]));
+            let zero = i32x4_splat(x[t].zero);
             for tile in &mut acc {
                 tile[t] = i32x4_sub(tile[t], zero);
             }

@@ -4,7 +4,7 @@
 //! As `tiles.rs` it holds every f32 step; backends supply exact integer sums only.
 
 use super::backend::fast::PackedBlock;
-use super::lanes::load_half;
+use super::lanes::{load_bytes, load_half};
 use super::tiles::{Sums, first_chunk, widen_scales};
 use crate::tensor::unpacked::SUPER_BLOCKS;
 use core::arch::wasm32::*;
@@ -36,20 +36,53 @@ pub trait HalfSums {
     ) -> Sums<TILES, ROWS>;
 }
 
-/// Scales and minimums of a block of q4_k as f32, from four bytes and two.
+/// The 6-bit scales and minimums of a super-block of q4_k, a byte for each row of each block.
+struct SubScales {
+    scales: [[u8; 16]; 2],
+    mins: [[u8; 16]; 2],
+}
+
+impl SubScales {
+    /// Takes apart what stands behind the head of a super-block of `n` blocks. It reads as if there
+    /// were eight: behind fewer stand codes, which are more bytes than those that lack.
+    #[inline(always)]
+    fn unpack(block: &[u8], n: usize) -> Self {
+        let low = [16, 32].map(|at| load_bytes(first_chunk(&block[at..])));
+        let high = load_bytes(first_chunk(&block[Q4_K_HEAD + 4 * n..]));
+        let nibble = u8x16_splat(15);
+        let (first, second) = (v128_and(high, nibble), v128_and(u16x8_shr(high, 4), nibble));
+        let upper = [
+            i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(first, second),
+            i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(
+                first, second,
+            ),
+        ];
+        Self {
+            scales: low.map(|low| to_bytes(v128_and(low, u8x16_splat(63)))),
+            mins: core::array::from_fn(|i| {
+                let lower = v128_and(u16x8_shr(low[i], 6), u8x16_splat(3));
+                to_bytes(v128_or(lower, u16x8_shl(upper[i], 2)))
+            }),
+        }
+    }
+}
+
+/// Four of those bytes as f32, those of block `j`.
 #[inline(always)]
-fn q4_k_scales(low: &[u8; 4], high: &[u8; 2]) -> (v128, v128) {
-    let bytes = u16x8_extend_low_u8x16(u32x4_splat(u32::from_le_bytes(*low)));
-    let lanes = u32x4_extend_low_u16x8(bytes);
-    let scales = v128_and(lanes, u32x4_splat(63));
-    // A half-byte for each row: moved to the top of each lane's lower 16 bits, then down.
-    let moved = i16x8_mul(
-        u16x8_splat(u16::from_le_bytes(*high)),
-        i16x8(4096, 0, 256, 0, 16, 0, 1, 0),
-    );
-    let upper = u16x8_shr(moved, 12);
-    let mins = v128_or(u32x4_shr(lanes, 6), u32x4_shl(upper, 2));
-    (f32x4_convert_i32x4(scales), f32x4_convert_i32x4(mins))
+fn four(bytes: &[[u8; 16]; 2], j: usize) -> v128 {
+    let (fours, _) = bytes.as_flattened().as_chunks::<4>();
+    let bytes = u16x8_extend_low_u8x16(u32x4_splat(u32::from_le_bytes(fours[j % 8])));
+    f32x4_convert_i32x4(u32x4_extend_low_u16x8(bytes))
+}
+
+/// A vector's bytes.
+#[inline(always)]
+fn to_bytes(v: v128) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let (halves, _) = bytes.as_chunks_mut::<8>();
+    halves[0] = u64x2_extract_lane::<0>(v).to_le_bytes();
+    halves[1] = u64x2_extract_lane::<1>(v).to_le_bytes();
+    bytes
 }
 
 /// `acc = acc + (d * S - dm * M)` over the super-blocks of q4_k, in order.
@@ -65,7 +98,7 @@ pub fn run_q4_k<const TILES: usize, const ROWS: usize, K: NibbleSums>(
         let bytes = Q4_K_HEAD + n * (Q4_K_SCALES + Q4_K_CODES);
         let blocks = tiles.map(|tile| &tile[at..at + bytes]);
         at += bytes;
-        let scales = blocks.map(|block| &block[Q4_K_HEAD..][..n * Q4_K_SCALES]);
+        let subs = blocks.map(|block| SubScales::unpack(block, n));
         let codes = blocks.map(|block| {
             let codes = &block[Q4_K_HEAD + n * Q4_K_SCALES..];
             &codes.as_chunks::<Q4_K_CODES>().0[..n]
@@ -75,9 +108,8 @@ pub fn run_q4_k<const TILES: usize, const ROWS: usize, K: NibbleSums>(
         for (j, x) in x.iter().enumerate() {
             let isums = K::nibble_sums(codes.map(|codes| &codes[j]), x);
             for i in 0..TILES {
-                let low = first_chunk(&scales[i][4 * j..]);
-                let high = first_chunk(&scales[i][4 * n + 2 * j..]);
-                let (sub_scale, sub_min) = q4_k_scales(low, high);
+                let sub_scale = four(&subs[i].scales, j);
+                let sub_min = four(&subs[i].mins, j);
                 for r in 0..ROWS {
                     // Both factors and their product are whole numbers below 2^24.
                     let isum = f32x4_mul(f32x4_convert_i32x4(isums[i][r]), sub_scale);
