@@ -42,7 +42,7 @@ export const EXPORTS = Object.freeze({
   session_new: "engine status package len",
   session_prompt_text: "engine status session len flags",
   session_prompt_ids: "engine status session n",
-  session_step: "engine status session budget_rows",
+  session_step: "engine status session budget_rows row_layers",
   session_token: "engine status session",
   session_text: "engine status session",
   session_prefilled: "engine status session",

@@ -16,12 +16,10 @@ export class Budget {
   #min;
   #max;
   #aimMs;
-  #round;
 
-  /** `first`, `min` and `max` units; how long a step should take, and which numbers suit it. */
-  constructor(first, min, max, { aimMs = STEP_MS, round = Math.floor } = {}) {
+  /** `first`, `min` and `max` units; how long a step should take. */
+  constructor(first, min, max, { aimMs = STEP_MS } = {}) {
     this.#aimMs = aimMs;
-    this.#round = round;
     this.#units = first;
     this.#min = min;
     this.#max = max;
@@ -35,7 +33,7 @@ export class Budget {
   /** Learns that a step of the current size took `ms`. Grows by at most 2, shrinks at once. */
   note(ms) {
     const fit = ms > 0 ? (this.#units * this.#aimMs) / ms : this.#units * 2;
-    const units = this.#round(Math.min(fit, this.#units * 2));
+    const units = Math.floor(Math.min(fit, this.#units * 2));
     this.#units = Math.max(this.#min, Math.min(this.#max, units));
   }
 }

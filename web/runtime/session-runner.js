@@ -8,14 +8,13 @@ import { CultivarError, KIND } from "./errors.js";
 import { idBytes } from "./memory.js";
 import { Budget, Turn } from "./pace.js";
 
-/** Kernels take rows by eights and fours; what is left over costs almost as much. */
-const wholeGroups = (rows) => Math.floor(rows >= 8 ? rows - (rows % 8) : rows >= 4 ? 4 : rows);
-
 /**
- * Rows of the prompt per step: one at first, since a large model's row alone can take 15 ms; then
- * as many as fit 28 ms, because more rows at once are faster, and a stop may take 50 ms.
+ * Work per step on a prompt, rows times layers: little at first, since a layer of a large model can
+ * take 15 ms; then what fits 24 ms, because a stop may take 50 ms and every other step can double.
  */
-const prefillBudget = () => new Budget(1, 1, 512, { aimMs: 28, round: wholeGroups });
+const prefillBudget = () => new Budget(8, 1, 1 << 20, { aimMs: 24 });
+/** Rows of a batch, where a layer of them fits a step: more are hardly faster. */
+const BATCH_ROWS = 32;
 
 /** Flags of the tokenizing verbs; `bos` undefined: as the model wants it. */
 export function encodeFlags({ special = false, bos } = {}) {
@@ -82,8 +81,10 @@ class Run {
   step() {
     const engine = this.#engine;
     const began = performance.now();
-    const rows = this.#options.chunk ?? this.#budget.units;
-    const outcome = engine.call("session_step", this.#session, rows);
+    const { chunk } = this.#options;
+    const { units } = this.#budget;
+    const work = chunk ? [chunk, 0] : [Math.min(units, BATCH_ROWS), units];
+    const outcome = engine.call("session_step", this.#session, ...work);
     const ms = performance.now() - began;
     engine.call("session_note_ms", this.#session, ms);
     if (outcome === SESSION_STEP.prefilling) {

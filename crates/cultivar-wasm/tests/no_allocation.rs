@@ -178,7 +178,7 @@ fn steps_through_the_boundary_allocate_nothing() {
     let before = N_ALLOCATIONS.with(Cell::get);
     let mut n_tokens = 0;
     loop {
-        match host.session_step(session, 8).unwrap() {
+        match host.session_step(session, 8, 7).unwrap() {
             STEP_DONE => break,
             outcome => n_tokens += usize::from(outcome == STEP_TOKEN),
         }

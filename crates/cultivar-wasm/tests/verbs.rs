@@ -25,7 +25,7 @@ fn run(host: &mut Host, s: i32, prompt: &str) -> JsonValue {
     host.session_prompt_text(s, len, 0).expect("a prompt");
     let mut streamed = String::new();
     loop {
-        let step = host.session_step(s, 3).expect("a step");
+        let step = host.session_step(s, 3, 0).expect("a step");
         let len = host.session_text(s).expect("text");
         streamed += std::str::from_utf8(&answer(host, len)).expect("whole characters");
         if step == session::STEP_DONE {
@@ -113,7 +113,7 @@ fn refusals_are_codes_with_a_sentence_and_change_nothing() {
     check(
         "an old generation",
         refused(Status::StaleHandle),
-        &mut |h| h.session_step(s + 4096, 1),
+        &mut |h| h.session_step(s + 4096, 1, 0),
     );
     check(
         "a length beyond the buffer",

@@ -81,6 +81,8 @@ pub struct Engine {
     pub(super) backend: Backend,
     pub(super) options: Options,
     pub(super) n_logit_rows: usize,
+    /// Batches that were begun, and what made a begun one stale.
+    pub(super) n_batches: u64,
     pub(super) profiler: Option<Profiler>,
     pub(super) grammars: Grammars,
 }
@@ -108,6 +110,7 @@ impl Engine {
             backend,
             options: resolved.ok_or(ModelError::out_of_memory(n_bytes))?,
             n_logit_rows: 0,
+            n_batches: 0,
             profiler: None,
             grammars: Grammars::default(),
             model,
@@ -150,6 +153,7 @@ impl Engine {
         self.kv.set_max_rows(max_rows)?;
         self.workspace = workspace;
         self.n_logit_rows = 0;
+        self.n_batches += 1;
         Ok(())
     }
 
@@ -192,6 +196,7 @@ impl Engine {
 
     /// Opens a sequence that shares all positions of another.
     pub fn fork_sequence(&mut self, source: SequenceId) -> Result<SequenceId, ModelError> {
+        self.n_batches += 1;
         let child = self.kv.fork(source)?;
         let stack = self.mixes.of_sequence(source);
         if self.mixes.bind(child, stack).is_none() {
@@ -209,6 +214,7 @@ impl Engine {
     /// Goes back to the first `len` positions of a sequence, or to its beginning where sliding
     /// windows freed what would be needed; answers how many are kept.
     pub fn rewind_sequence(&mut self, id: SequenceId, len: usize) -> Result<usize, ModelError> {
+        self.n_batches += 1;
         Ok(self.kv.rewind(id, len)?)
     }
 

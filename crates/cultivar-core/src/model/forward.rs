@@ -26,12 +26,63 @@ pub struct Row {
     pub wants_logits: bool,
 }
 
+/// A batch that was begun: which one of the engine's, and the layer that comes next. It is lost
+/// once the engine computes another, changes a stack, or forks or rewinds a sequence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Begun {
+    /// The engine's batches and its changes of stacks when it began.
+    at: (u64, u64),
+    layer: usize,
+}
+
 impl Engine {
     /// Computes a batch of rows and commits their keys and values.
     ///
     /// Logits of the rows that want them stand in [`Engine::logits`] in batch order. On an error
     /// nothing is committed.
     pub fn forward(&mut self, rows: &[Row]) -> Result<(), ModelError> {
+        self.forward_part(rows, None, usize::MAX).map(|_| ())
+    }
+
+    /// Whether the engine still holds what it computed of a batch.
+    pub fn holds(&self, begun: &Begun) -> bool {
+        begun.at == (self.n_batches, self.mix_revision())
+    }
+
+    /// As [`Engine::forward`], but about `n_layers` layers of it: begins the batch, or goes on with
+    /// one of the same rows that it holds; answers what is begun until all is done.
+    pub fn forward_part(
+        &mut self,
+        rows: &[Row],
+        begun: Option<Begun>,
+        n_layers: usize,
+    ) -> Result<Option<Begun>, ModelError> {
+        let mut layer = match begun {
+            Some(begun) => begun.layer,
+            None => self.begin(rows).map(|()| 0)?,
+        };
+        // Parts of one length, so that the time of one tells that of the next.
+        let n_left = self.model.dims.n_layers - layer;
+        let end = layer + n_left.div_ceil(n_left.div_ceil(n_layers.max(1)).max(1));
+        while layer < end {
+            self.keep_ffn_input(layer, rows.len());
+            self.attention(layer, rows)?;
+            self.feed_forward(layer, rows.len());
+            layer += 1;
+        }
+        if layer < self.model.dims.n_layers {
+            let at = (self.n_batches, self.mix_revision());
+            return Ok(Some(Begun { at, layer }));
+        }
+        self.compute_logits(rows);
+        note(&mut self.profiler, Part::Output);
+        for_each_run(rows, |sequence, n| self.kv.commit(sequence, n))?;
+        Ok(None)
+    }
+
+    /// Checks a batch, makes room for it, and looks up its tokens and angles.
+    fn begin(&mut self, rows: &[Row]) -> Result<(), ModelError> {
+        self.n_batches += 1;
         self.check(rows)?;
         for_each_run(rows, |sequence, n| self.kv.prepare(sequence, n))?;
         if let Some(profiler) = &mut self.profiler {
@@ -43,16 +94,7 @@ impl Engine {
             .rope
             .prepare(rows.iter().map(|row| row.position));
         note(&mut self.profiler, Part::Embedding);
-        for layer_idx in 0..self.model.dims.n_layers {
-            self.keep_ffn_input(layer_idx, rows.len());
-            self.attention(layer_idx, rows)?;
-            self.feed_forward(layer_idx, rows.len());
-        }
-        self.compute_logits(rows);
-        note(&mut self.profiler, Part::Output);
-        Ok(for_each_run(rows, |sequence, n| {
-            self.kv.commit(sequence, n)
-        })?)
+        Ok(())
     }
 
     fn check(&self, rows: &[Row]) -> Result<(), ModelError> {

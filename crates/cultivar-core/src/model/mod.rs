@@ -29,7 +29,7 @@ pub use card::{architecture_label, card_json};
 pub use dims::Dims;
 pub use engine::{Engine, EngineOptions, MemoryEstimate};
 pub use error::{ModelError, ModelErrorKind};
-pub use forward::Row;
+pub use forward::{Begun, Row};
 pub use linear::{Linear, Target};
 pub use mixes::StackId;
 pub use norm::Norm;

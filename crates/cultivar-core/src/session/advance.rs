@@ -102,15 +102,51 @@ impl Batch {
 impl Session {
     /// Does a bounded piece of work: up to `budget_rows` rows of the prompt, or one token.
     pub fn step(&mut self, engine: &mut Engine, budget_rows: usize) -> Result<Step, SessionError> {
+        self.step_part(engine, budget_rows, usize::MAX)
+    }
+
+    /// As [`Session::step`], but of a prompt only about `budget_row_layers` rows times layers at
+    /// once, at least a layer: so a step is short and its batch long. No bit depends on it. What
+    /// others computed in between is no harm, but then the batch is computed anew, at once.
+    pub fn step_part(
+        &mut self,
+        engine: &mut Engine,
+        budget_rows: usize,
+        budget_row_layers: usize,
+    ) -> Result<Step, SessionError> {
         let room = Room {
             n_rows: engine.max_rows(),
             n_logit_rows: engine.max_logit_rows(),
         };
-        if let Some(step) = self.plan(engine, budget_rows, room)? {
+        let begun = self.begun;
+        let held = begun.filter(|begun| engine.holds(begun));
+        if held.is_none()
+            && let Some(step) = self.plan(engine, budget_rows, room)?
+        {
             return Ok(step);
         }
-        engine.forward(&self.rows)?;
+        let n_layers = match self.rows.len() {
+            n if n > 1 && begun == held => budget_row_layers / n,
+            _ => usize::MAX,
+        };
+        self.begun = None;
+        self.begun = engine.forward_part(&self.rows, held, n_layers)?;
+        if self.begun.is_some() {
+            self.last_step = LastStep::Prefill {
+                n_rows: 0,
+                first_token: false,
+            };
+            return Ok(self.progress());
+        }
         self.absorb(engine, 0)
+    }
+
+    /// How much of the prompt is computed.
+    fn progress(&self) -> Step {
+        let n_pending = self.context.tokens.len() - self.context.n_computed;
+        let total = self.prompt_ids().len();
+        let done = total.saturating_sub(n_pending);
+        Step::Prefilling { done, total }
     }
 
     /// Puts the rows of the next step into `rows`, or answers what needs no computing.
@@ -121,6 +157,7 @@ impl Session {
         room: Room,
     ) -> Result<Option<Step>, SessionError> {
         self.last_step = LastStep::Nothing;
+        self.begun = None;
         self.rows.clear();
         let turn = self
             .turn()
@@ -224,9 +261,7 @@ impl Session {
                 n_rows,
                 first_token: false,
             };
-            let total = self.prompt_ids().len();
-            let done = total.saturating_sub(n_pending);
-            return Ok(Step::Prefilling { done, total });
+            return Ok(self.progress());
         }
         if let Err(error) = self.choose(engine, logits_row, turn_start) {
             // The row is computed again with the next step.
@@ -342,9 +377,10 @@ impl Session {
         Step::Done(reason)
     }
 
-    /// Forgets tokens that were chosen and not handed out; [`Session::settle`] takes back their
-    /// rows.
+    /// Forgets a batch that was begun, and tokens that were chosen and not handed out;
+    /// [`Session::settle`] takes back their rows.
     pub(super) fn forget_made(&mut self) {
+        self.begun = None;
         if self.n_handed < self.made.len() {
             let n_due = self.context.tokens.len().saturating_sub(1);
             let n_over = self.context.n_computed.saturating_sub(n_due);

@@ -36,7 +36,7 @@ pub use snapshot::snapshot_adapters;
 
 use crate::digest::Digest;
 use crate::memory::reserved;
-use crate::model::{Engine, ModelError, Row};
+use crate::model::{Begun, Engine, ModelError, Row};
 use crate::sampler::{Logprobs, Sampler};
 use advance::Made;
 use alloc::vec::Vec;
@@ -138,6 +138,8 @@ pub struct Session {
     last_step: LastStep,
     /// The batch of the next step.
     rows: Vec<Row>,
+    /// What the engine computed of it, where that is not all.
+    begun: Option<Begun>,
     /// How many rows at its end are a draft.
     n_drafted: usize,
     /// Tokens chosen from the last batch, and how many of them were handed out.
@@ -228,6 +230,7 @@ impl Session {
             diagnostics: Diagnostics::default(),
             last_step: LastStep::Nothing,
             rows: reserved(engine.max_rows())?,
+            begun: None,
             n_drafted: 0,
             made: reserved(DRAFT_TOKENS_MAX + 1)?,
             n_handed: 0,

@@ -190,11 +190,15 @@ impl Host {
     }
 
     /// Does a bounded piece of work and answers one of the outcomes.
-    pub fn session_step(&mut self, s: i32, budget_rows: u32) -> Result<i32, Failure> {
+    pub fn session_step(&mut self, s: i32, rows: u32, row_layers: u32) -> Result<i32, Failure> {
+        let row_layers = match row_layers {
+            0 => usize::MAX,
+            n => n as usize,
+        };
         let (slot, package) = self.pair(s)?;
         let before = slot.before();
         let engine = package.engine()?;
-        let outcome = slot.session.step(engine, budget_rows as usize);
+        let outcome = slot.session.step_part(engine, rows as usize, row_layers);
         let has_computed = outcome.is_err() || before.0 < slot.session.diagnostics().n_rows;
         package.n_batches += u64::from(has_computed);
         let batch = package.n_batches;
@@ -375,8 +379,9 @@ exports! {
     fn session_prompt_text(session: i32, len: u32, flags: u32) -> status;
     /// Queues `n` ids (u32 each) as a prompt; answers `n`.
     fn session_prompt_ids(session: i32, n: u32) -> status;
-    /// Computes up to `budget_rows` rows of the prompt, or one token; answers a SESSION_STEP.
-    fn session_step(session: i32, budget_rows: u32) -> status;
+    /// Computes up to `budget_rows` rows of the prompt, or one token; of the rows only about
+    /// `row_layers` times layers, unless that is 0. Answers a SESSION_STEP.
+    fn session_step(session: i32, budget_rows: u32, row_layers: u32) -> status;
     /// Id of the last token of the output, a stop token included.
     fn session_token(session: i32) -> status;
     /// Text completed since the last call, into the buffer; answers its bytes.
