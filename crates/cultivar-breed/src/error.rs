@@ -61,7 +61,7 @@ impl BreedRule {
 }
 
 /// Why an operation failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BreedError {
     /// A package cannot be read or written.
     Package(PackageError),

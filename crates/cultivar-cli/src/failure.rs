@@ -115,7 +115,7 @@ impl From<StackError> for Failure {
     fn from(error: StackError) -> Failure {
         let exit = match &error {
             StackError::Adapter(_) => Exit::BadInput,
-            StackError::Rule { rule, .. } => match rule {
+            StackError::Rule(detail) => match detail.rule {
                 StackRule::OutOfMemory => Exit::OutOfSpace,
                 StackRule::NotApplicable | StackRule::Fused => Exit::BadInput,
                 _ => Exit::Usage,
@@ -174,8 +174,8 @@ impl From<ModelError> for Failure {
 impl From<SessionError> for Failure {
     fn from(error: SessionError) -> Failure {
         let (code, message) = (error.code(), error.to_string());
-        match error.kind {
-            SessionErrorKind::Model(error) => Failure::from(error),
+        match &error.kind {
+            SessionErrorKind::Model(error) => Failure::from(error.clone()),
             SessionErrorKind::Grammar(error) if error.kind == GrammarErrorKind::OutOfMemory => {
                 Failure::engine(Exit::OutOfSpace, code, message)
             }

@@ -186,7 +186,7 @@ fn use_adapter(engine: &mut Engine, file: &[u8], weight: f32) -> i32 {
     let loaded = match engine.load_adapter(&adapter, limits) {
         Ok(loaded) => loaded,
         Err(error) => {
-            let is_fused = matches!(error, StackError::Rule { .. });
+            let is_fused = matches!(error, StackError::Rule(_));
             assert!(
                 is_fused || report.verdict() == FieldStatus::Refused,
                 "{error}"

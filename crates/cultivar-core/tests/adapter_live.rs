@@ -2,7 +2,7 @@
 //! and with whatever must be refused.
 
 use cultivar_core::adapter::{
-    Adapter, FusedCheck, LoadedAdapter, Stack, StackError, StackLimits, StackRule,
+    Adapter, FusedCheck, LoadedAdapter, Stack, StackError, StackErrorDetail, StackLimits, StackRule,
 };
 use cultivar_core::kernels::Backend;
 use cultivar_core::kv_cache::{KvFormat, SequenceId};
@@ -389,11 +389,11 @@ fn what_is_refused_changes_nothing() {
         .unwrap_err();
     assert_eq!(refused.code(), StackRule::TooLarge.code());
     for rule in StackRule::ALL {
-        let error = StackError::Rule {
+        let error = StackError::Rule(Box::new(StackErrorDetail {
             rule,
             name: cultivar_core::bytes::ShortText::new("layers.0.w_q"),
             numbers: [1, 2],
-        };
+        }));
         assert!(error.to_string().ends_with('.'), "{error}");
     }
 }

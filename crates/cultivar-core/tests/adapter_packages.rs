@@ -26,7 +26,7 @@ fn open(file: &[u8], base: &Head) -> Result<BaseFit, AdapterError> {
 fn broken_rule(error: AdapterError) -> BrokenRule {
     match error {
         AdapterError::Package(error) => BrokenRule::Package(error.kind),
-        AdapterError::Rule { rule, .. } => BrokenRule::Adapter(rule),
+        AdapterError::Rule(detail) => BrokenRule::Adapter(detail.rule),
     }
 }
 

@@ -140,9 +140,9 @@ fn a_refusal_of_one_session_leaves_the_others_of_its_batch_alone() {
     while sessions[1].stop_reason().is_none() {
         let mut all: Vec<&mut Session> = sessions.iter_mut().collect();
         let steps = batch.step(&mut engine, &mut all, 8).unwrap();
-        let refused = steps[0].unwrap().unwrap_err();
+        let refused = steps[0].clone().unwrap().unwrap_err();
         assert_eq!(refused.kind, SessionErrorKind::NotPrompted);
-        assert!(steps[1].is_some_and(|step| step.is_ok()));
+        assert!(steps[1].clone().is_some_and(|step| step.is_ok()));
     }
     assert_eq!(sessions[1].run_digest(), alone.run_digest());
 }
@@ -420,7 +420,7 @@ fn hostile_snapshots_are_refused_by_name_and_leave_nothing() {
             .err()
             .expect("refused");
         assert_eq!(engine.kv().allocated_bytes(), 0);
-        error.kind
+        error.kind.clone()
     };
     assert_eq!(refuse(&mut engine, b""), SessionErrorKind::NotASnapshot);
     assert_eq!(

@@ -92,8 +92,8 @@ fn what_cannot_be_is_refused_and_the_session_lives() {
         .unwrap();
     assert_eq!(error.kind, SessionErrorKind::ContextTooLong(161, 160));
     let mut session = Session::new(&mut engine, settings(r#"{"context_len":8}"#)).unwrap();
-    let kind = |result: Result<(), _>| match result {
-        Err(cultivar_core::session::SessionError { kind }) => kind,
+    let kind = |result: Result<(), cultivar_core::session::SessionError>| match result {
+        Err(error) => error.kind.clone(),
         Ok(()) => panic!("accepted"),
     };
     assert_eq!(

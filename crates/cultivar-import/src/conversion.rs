@@ -60,7 +60,7 @@ impl Conversion {
                 false => Format::by_name("f32"),
             };
             let unknown = ImportError::new(ImportErrorKind::FormatUnknown);
-            let format = format.ok_or(unknown.field(options.format.name()))?;
+            let format = format.ok_or_else(|| unknown.field(options.format.name()))?;
             formats.push(format);
             let (name, shape) = (tensor.name.clone(), tensor.shape.clone());
             plans.push(TensorPlan {

@@ -12,7 +12,7 @@ use cultivar_core::package::{ConfigError, PackageError};
 use cultivar_core::tokenizer::TokenizerError;
 
 /// The rule that was broken.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ImportErrorKind {
     /// No file was given, or none of a known kind.
     NoSource,
@@ -148,7 +148,7 @@ pub enum ImportErrorKind {
 pub struct ImportError(Box<ImportErrorDetail>);
 
 /// A broken rule, the file it was met in, the field it concerns, and up to two numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ImportErrorDetail {
     /// The rule that was broken.
     pub kind: ImportErrorKind,
@@ -192,7 +192,7 @@ impl ImportError {
 
     /// The stable positive code.
     pub fn code(&self) -> i32 {
-        match self.kind {
+        match &self.kind {
             ImportErrorKind::NoSource => 500,
             ImportErrorKind::TooManySources => 501,
             ImportErrorKind::Empty => 502,

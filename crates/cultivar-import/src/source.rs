@@ -161,7 +161,7 @@ pub(crate) fn recognise(source: &SourceInfo, probe: &[u8]) -> Result<SourceKind,
         .iter()
         .find(|known| probe.starts_with(known.bytes))
     {
-        return Err(refuse(known.kind).field(known.name));
+        return Err(refuse(known.kind.clone()).field(known.name));
     }
     if probe.starts_with(gguf::MAGIC) {
         return Ok(Gguf);

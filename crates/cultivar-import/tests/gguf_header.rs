@@ -202,7 +202,7 @@ fn what_is_wrong_is_named() {
     for (bytes, kind, field, numbers) in cases {
         let error = parse(&bytes).unwrap_err();
         assert_eq!(
-            (error.kind, error.field.as_str(), error.numbers),
+            (error.kind.clone(), error.field.as_str(), error.numbers),
             (kind, field, numbers),
             "{error}"
         );

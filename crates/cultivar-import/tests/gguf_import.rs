@@ -39,7 +39,11 @@ fn with_metadata(without: &[&str], add: impl FnOnce(GgufBuilder) -> GgufBuilder)
 fn assert_refused(cases: Vec<(Kind, &str, Vec<u8>)>) {
     for (kind, field, file) in cases {
         let error = head(&file).unwrap_err();
-        assert_eq!((error.kind, error.field.as_str()), (kind, field), "{error}");
+        assert_eq!(
+            (error.kind.clone(), error.field.as_str()),
+            (kind, field),
+            "{error}"
+        );
         assert_eq!(error.file.as_str(), "m.gguf", "{error}");
     }
 }
@@ -277,7 +281,11 @@ fn weights_and_scales_that_are_not_finite_are_named() {
         ),
     ] {
         let error = head(&file).unwrap_err();
-        assert_eq!((error.kind, error.field.as_str()), (kind, field), "{error}");
+        assert_eq!(
+            (error.kind.clone(), error.field.as_str()),
+            (kind, field),
+            "{error}"
+        );
         assert_eq!((error.numbers[0], error.file.as_str()), (number, "m.gguf"));
     }
 }
@@ -477,6 +485,10 @@ fn parts_of_a_model_are_joined_or_refused() {
         ),
     ] {
         let error: ImportError = of(files).unwrap_err();
-        assert_eq!((error.kind, error.field.as_str()), (kind, field), "{error}");
+        assert_eq!(
+            (error.kind.clone(), error.field.as_str()),
+            (kind, field),
+            "{error}"
+        );
     }
 }

@@ -235,7 +235,11 @@ fn a_configuration_that_cannot_be_is_named() {
         let config = CONFIG.replacen(from, to, 1);
         assert_ne!(config, CONFIG);
         let error = import_small(&config, &weights).unwrap_err();
-        assert_eq!((error.kind, error.field.as_str()), (kind, field), "{error}");
+        assert_eq!(
+            (error.kind.clone(), error.field.as_str()),
+            (kind.clone(), field),
+            "{error}"
+        );
         assert!(
             ["config.json", "model.safetensors"].contains(&error.file.as_str()),
             "{error}"
@@ -290,7 +294,11 @@ fn weights_that_disagree_are_named() {
         ),
     ] {
         let error = import_small(CONFIG, &file).unwrap_err();
-        assert_eq!((error.kind, error.field.as_str()), (kind, field), "{error}");
+        assert_eq!(
+            (error.kind.clone(), error.field.as_str()),
+            (kind, field),
+            "{error}"
+        );
         assert_eq!(error.file.as_str(), "model.safetensors", "{error}");
     }
     import_small(CONFIG, &weights(&buffers, "F16", half)).unwrap();
@@ -351,7 +359,11 @@ fn files_that_are_missing_are_named() {
         ),
     ] {
         let error = head(&files).unwrap_err();
-        assert_eq!((error.kind, error.field.as_str()), (kind, field), "{error}");
+        assert_eq!(
+            (error.kind.clone(), error.field.as_str()),
+            (kind, field),
+            "{error}"
+        );
     }
     let files = [config, tokenizer, b, a, (index_name, index.as_bytes())];
     assert_eq!(

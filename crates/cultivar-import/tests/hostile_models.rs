@@ -229,7 +229,7 @@ fn models_beyond_the_limits_are_refused_before_a_weight_is_read() {
         // The same claims of a file that is 4 GiB shorter: what a 32-bit sum would take for right.
         let error = refusal_of_heads(&[("m.gguf", &head, file_bytes - (1 << 32))]);
         assert_eq!(
-            (error.kind, error.file.as_str()),
+            (error.kind.clone(), error.file.as_str()),
             (Kind::TensorPlace, "m.gguf")
         );
     }
@@ -272,7 +272,7 @@ fn models_beyond_the_limits_are_refused_before_a_weight_is_read() {
     for shorter in [1, 1 << 20, 1 << 31] {
         let error = with(file_bytes - shorter);
         assert_eq!(
-            (error.kind, error.file.as_str()),
+            (error.kind.clone(), error.file.as_str()),
             (Kind::TensorPlace, "model.safetensors")
         );
     }
@@ -292,7 +292,7 @@ fn vocabularies_of_folders_that_do_not_fit_are_named() {
     };
     let error = of(&format!("{{{}}}", many.join(",")), "#version: 0.2\n");
     assert_eq!(
-        (error.kind, error.field.as_str()),
+        (error.kind.clone(), error.field.as_str()),
         (Kind::SizesDisagree, "vocabulary")
     );
     let abc = r#"{"a":0,"b":1,"ab":2}"#;

@@ -34,7 +34,7 @@ fn what_is_missing_or_doubled_is_named() {
     assert!(error.to_string().contains("m.bin") && error.to_string().contains("tok512.bin"));
     let error = refused(&[("t.bin", &tokenizer)], TargetFormat::Keep);
     assert_eq!(
-        (error.kind, error.file.as_str()),
+        (error.kind.clone(), error.file.as_str()),
         (Kind::CheckpointMissing, "t.bin")
     );
     let twice = [
@@ -44,7 +44,7 @@ fn what_is_missing_or_doubled_is_named() {
     ];
     let error = refused(&twice, TargetFormat::Keep);
     assert_eq!(
-        (error.kind, error.file.as_str()),
+        (error.kind.clone(), error.file.as_str()),
         (Kind::TwoOfAKind, "n.bin")
     );
     assert_eq!(refused(&[], TargetFormat::Keep).kind, Kind::NoSource);
@@ -69,7 +69,7 @@ fn other_kinds_are_told_apart() {
     ];
     for (bytes, kind, text) in cases {
         let error = refused(&[("x", bytes)], TargetFormat::Keep);
-        assert_eq!((error.kind, error.file.as_str()), (kind, "x"));
+        assert_eq!((error.kind.clone(), error.file.as_str()), (kind, "x"));
         assert!(error.to_string().starts_with("x: "), "{error}");
         assert!(error.to_string().contains(text), "{error}");
         assert!((500..550).contains(&error.code()));
@@ -82,7 +82,7 @@ fn a_wrong_length_is_refused_with_both_lengths() {
     for len in [28, 29, 1000, good.len() - 4, good.len() - 1] {
         let error = refused_checkpoint(&good[..len]);
         assert_eq!(
-            (error.kind, error.file.as_str()),
+            (error.kind.clone(), error.file.as_str()),
             (Kind::Truncated, "m.bin")
         );
         assert_eq!(error.numbers, [good.len() as u64, len as u64]);
@@ -187,7 +187,7 @@ fn weights_that_are_not_finite_are_found_with_their_place() {
             bytes[place..place + 4].copy_from_slice(&weight.to_le_bytes());
             let error = refused_checkpoint(&bytes);
             assert_eq!(
-                (error.kind, error.file.as_str()),
+                (error.kind.clone(), error.file.as_str()),
                 (Kind::NotFinite, "m.bin")
             );
             assert_eq!((error.field.as_str(), error.numbers[0]), (tensor, index));
@@ -216,7 +216,7 @@ fn broken_tokenizer_files_are_refused() {
     // Cut between pieces: another vocabulary than the checkpoint's.
     let error = refused_tokenizer(&good[..good.len() - 10]);
     assert_eq!(
-        (error.kind, error.field.as_str()),
+        (error.kind.clone(), error.field.as_str()),
         (Kind::SizesDisagree, "vocab_size")
     );
     assert_eq!(error.numbers, [261, 262]);
@@ -331,14 +331,17 @@ fn calls_out_of_order_and_short_supplies_are_errors_that_stay() {
         "asking again changes nothing"
     );
     let error = importer.supply(&[0; 63]).unwrap_err();
-    assert_eq!((error.kind, error.numbers), (Kind::SupplyLen, [64, 63]));
+    assert_eq!(
+        (error.kind.clone(), error.numbers),
+        (Kind::SupplyLen, [64, 63])
+    );
 }
 
 #[test]
 fn unknown_formats_are_named() {
     let error = TargetFormat::from_name("q3").unwrap_err();
     assert_eq!(
-        (error.kind, error.field.as_str()),
+        (error.kind.clone(), error.field.as_str()),
         (Kind::FormatUnknown, "q3")
     );
     let error = Requantize::from_name("f16").unwrap_err();

@@ -123,7 +123,7 @@ fn what_is_wrong_is_named() {
     for (header, n_bytes, kind, field) in cases {
         let error = parse(&safetensors_file(&header, &vec![0; n_bytes])).unwrap_err();
         assert_eq!(
-            (error.kind, error.field.as_str()),
+            (error.kind.clone(), error.field.as_str()),
             (kind, field),
             "{header}: {error}"
         );
@@ -153,6 +153,9 @@ fn an_index_names_its_files() {
         (br#"{"weight_map":{"a":1}}"#, Kind::FieldValue),
     ] {
         let error = ShardIndex::parse(text).unwrap_err();
-        assert_eq!((error.kind, error.field.as_str()), (kind, "weight_map"));
+        assert_eq!(
+            (error.kind.clone(), error.field.as_str()),
+            (kind, "weight_map")
+        );
     }
 }

@@ -250,7 +250,11 @@ fn what_is_wrong_is_named() {
     ];
     for (kind, field, builder) in cases {
         let error = read(builder).unwrap_err();
-        assert_eq!((error.kind, error.field.as_str()), (kind, field), "{error}");
+        assert_eq!(
+            (error.kind.clone(), error.field.as_str()),
+            (kind, field),
+            "{error}"
+        );
         assert!(!error.to_string().contains('?') && !error.to_string().is_empty());
     }
 }
@@ -277,5 +281,8 @@ fn rows_without_tokens_become_unused_pieces() {
     assert_eq!(record.piece(9), Some((&b""[..], PieceType::Unused as u8)));
     assert!(Tokenizer::new(record.clone()).is_ok());
     let error = pad_to_rows(&mut record, 9).unwrap_err();
-    assert_eq!((error.kind, error.numbers), (Kind::SizesDisagree, [10, 9]));
+    assert_eq!(
+        (error.kind.clone(), error.numbers),
+        (Kind::SizesDisagree, [10, 9])
+    );
 }

@@ -139,7 +139,10 @@ fn the_older_pair_of_files_is_read() {
         (Kind::MergePieceUnknown, "a b\na c\n"),
     ] {
         let error = from_vocab_and_merges(&vocab, merges, &SideFiles::default()).unwrap_err();
-        assert_eq!((error.kind, error.field.as_str()), (kind, "merges.txt"));
+        assert_eq!(
+            (error.kind.clone(), error.field.as_str()),
+            (kind, "merges.txt")
+        );
     }
 }
 

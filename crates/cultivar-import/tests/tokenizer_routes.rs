@@ -182,7 +182,11 @@ fn what_is_wrong_with_a_model_is_named() {
     ];
     for (kind, field, bytes) in cases {
         let error = from_sentencepiece(&bytes, &plain).unwrap_err();
-        assert_eq!((error.kind, error.field.as_str()), (kind, field), "{error}");
+        assert_eq!(
+            (error.kind.clone(), error.field.as_str()),
+            (kind, field),
+            "{error}"
+        );
     }
 }
 

@@ -7,7 +7,6 @@
 
 use crate::status::{Failure, Status};
 use alloc::vec::Vec;
-use cultivar_core::bytes::ShortText;
 #[cfg(feature = "packer")]
 use cultivar_core::json::{self, JsonValue};
 
@@ -29,15 +28,15 @@ impl Buffer {
 
     /// Makes room for `len` bytes at the front; what was there is lost.
     pub fn reserve(&mut self, len: usize) -> Result<(), Failure> {
-        let refused = Failure::number(Status::OutOfMemory, len as i64);
+        let refused = || Failure::number(Status::OutOfMemory, len as i64);
         if len > RESERVE_BYTES_MAX {
-            return Err(refused);
+            return Err(refused());
         }
         if len < KEEP_BYTES && self.bytes.capacity() > KEEP_BYTES {
             self.bytes = Vec::new();
         }
         self.bytes.clear();
-        self.bytes.try_reserve_exact(len).map_err(|_| refused)?;
+        self.bytes.try_reserve_exact(len).map_err(|_| refused())?;
         self.bytes.resize(len, 0);
         Ok(())
     }
@@ -51,20 +50,20 @@ impl Buffer {
     pub fn read(&self, len: u32) -> Result<&[u8], Failure> {
         self.bytes
             .get(..len as usize)
-            .ok_or(Failure::number(Status::BadLength, len))
+            .ok_or_else(|| Failure::number(Status::BadLength, len))
     }
 
     /// The first `len` bytes to write to; natively, tests play the host with it.
     pub fn write(&mut self, len: u32) -> Result<&mut [u8], Failure> {
         self.bytes
             .get_mut(..len as usize)
-            .ok_or(Failure::number(Status::BadLength, len))
+            .ok_or_else(|| Failure::number(Status::BadLength, len))
     }
 
     /// The first `N` bytes, for verbs with a fixed record.
     pub fn array<const N: usize>(&self) -> Result<&[u8; N], Failure> {
-        let short = Failure::number(Status::BadLength, self.bytes.len() as i64);
-        self.bytes.first_chunk().ok_or(short)
+        let short = || Failure::number(Status::BadLength, self.bytes.len() as i64);
+        self.bytes.first_chunk().ok_or_else(short)
     }
 
     /// The first `len` bytes as text.
@@ -76,21 +75,19 @@ impl Buffer {
     /// The first `len` bytes as JSON.
     #[cfg(feature = "packer")]
     pub fn json(&self, len: u32) -> Result<JsonValue, Failure> {
-        json::parse(self.read(len)?).map_err(|error| {
-            let text = ShortText::new(&alloc::format!("{error}"));
-            Failure::Boundary(Status::BadJson, 0, text)
-        })
+        json::parse(self.read(len)?)
+            .map_err(|error| Failure::of(Status::BadJson).named(&alloc::format!("{error}")))
     }
 
     /// The first `n` little-endian 32-bit numbers.
     pub fn ids(&self, n: u32) -> Result<Vec<u32>, Failure> {
         let len = n
             .checked_mul(4)
-            .ok_or(Failure::number(Status::BadLength, n))?;
+            .ok_or_else(|| Failure::number(Status::BadLength, n))?;
         let bytes = self.read(len)?;
         let mut ids = Vec::new();
-        let refused = Failure::number(Status::OutOfMemory, len);
-        ids.try_reserve_exact(n as usize).map_err(|_| refused)?;
+        ids.try_reserve_exact(n as usize)
+            .map_err(|_| Failure::number(Status::OutOfMemory, len))?;
         let (words, _) = bytes.as_chunks::<4>();
         ids.extend(words.iter().map(|word| u32::from_le_bytes(*word)));
         Ok(ids)
@@ -118,11 +115,11 @@ impl Buffer {
 
     fn make_room(&mut self, len: usize) -> Result<(), Failure> {
         self.bytes.clear();
-        let refused = Failure::number(Status::OutOfMemory, len as i64);
+        let refused = || Failure::number(Status::OutOfMemory, len as i64);
         if len > RESERVE_BYTES_MAX {
-            return Err(refused);
+            return Err(refused());
         }
-        self.bytes.try_reserve(len).map_err(|_| refused)
+        self.bytes.try_reserve(len).map_err(|_| refused())
     }
 
     fn length(&self) -> Result<i32, Failure> {
@@ -139,5 +136,5 @@ impl Default for Buffer {
 
 /// A sentence for [`Failure::named`] that says which call must come first.
 pub fn out_of_order(what: &str) -> Failure {
-    Failure::Boundary(Status::OutOfOrder, 0, ShortText::new(what))
+    Failure::of(Status::OutOfOrder).named(what)
 }

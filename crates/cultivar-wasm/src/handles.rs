@@ -5,6 +5,7 @@
 //! another object. Must never hand out a pointer.
 
 use crate::status::{Failure, Status};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Bits of a handle that number the slot.
@@ -49,165 +50,163 @@ impl Kind {
     }
 }
 
-struct Slot<T> {
-    generation: u32,
-    value: Option<T>,
-}
-
-/// Live objects of one kind.
-pub struct Table<T> {
+/// Which slots are taken and how often each was: what all tables have in common, so that the code
+/// is there once and not for each type.
+struct Slots {
     kind: Kind,
     n_live_max: usize,
-    slots: Vec<Slot<T>>,
+    /// Per slot: its generation, and whether it is taken.
+    marks: Vec<(u32, bool)>,
+}
+
+impl Slots {
+    /// Takes a slot; answers its index and the handle that names it.
+    fn take(&mut self) -> Result<(usize, i32), Failure> {
+        let n_live = self.marks.iter().filter(|(_, is_live)| *is_live).count();
+        if n_live >= self.n_live_max {
+            return Err(self.full());
+        }
+        let is_free =
+            |(generation, is_live): &(u32, bool)| !is_live && *generation < GENERATION_MASK;
+        let slot_idx = match self.marks.iter().position(is_free) {
+            Some(slot_idx) => slot_idx,
+            None if self.marks.len() > SLOT_MASK as usize => return Err(self.full()),
+            None => {
+                self.marks.try_reserve(1).map_err(|_| no_memory())?;
+                self.marks.push((0, false));
+                self.marks.len() - 1
+            }
+        };
+        // Generations start at 1, so that a handle is never a small number typed by accident.
+        let generation = self.marks[slot_idx].0 + 1;
+        self.marks[slot_idx] = (generation, true);
+        let bits = (self.kind as u32) << (SLOT_BITS + GENERATION_BITS)
+            | generation << SLOT_BITS
+            | slot_idx as u32;
+        Ok((slot_idx, bits as i32))
+    }
+
+    /// The slot that `handle` names, if it is still that handle's.
+    fn find(&self, handle: i32) -> Result<usize, Failure> {
+        let bits = handle as u32;
+        if handle <= 0 || bits >> (SLOT_BITS + GENERATION_BITS) != self.kind as u32 {
+            return Err(Failure::number(Status::NotAHandle, handle).named(self.kind.name()));
+        }
+        let slot_idx = (bits & SLOT_MASK) as usize;
+        let mark = (bits >> SLOT_BITS & GENERATION_MASK, true);
+        match self.marks.get(slot_idx) {
+            Some(found) if *found == mark => Ok(slot_idx),
+            _ => Err(Failure::number(Status::StaleHandle, handle).named(self.kind.name())),
+        }
+    }
+
+    fn free(&mut self, slot_idx: usize) {
+        if let Some(mark) = self.marks.get_mut(slot_idx) {
+            mark.1 = false;
+        }
+    }
+
+    fn full(&self) -> Failure {
+        Failure::number(Status::TooMany, self.n_live_max as i32).named(self.kind.name())
+    }
+}
+
+fn no_memory() -> Failure {
+    Failure::of(Status::OutOfMemory)
+}
+
+/// Live objects of one kind, each behind a pointer: none is moved when the table grows.
+pub struct Table<T> {
+    slots: Slots,
+    values: Vec<Option<Box<T>>>,
 }
 
 impl<T> Table<T> {
     /// An empty table for at most `n_live_max` (<= 4096) objects at a time.
     pub const fn new(kind: Kind, n_live_max: usize) -> Table<T> {
         Table {
-            kind,
-            n_live_max,
-            slots: Vec::new(),
+            slots: Slots {
+                kind,
+                n_live_max,
+                marks: Vec::new(),
+            },
+            values: Vec::new(),
         }
     }
 
     /// Stores `value` and names it; a value that finds no place is handed back.
-    pub fn insert(&mut self, value: T) -> Result<i32, (Failure, T)> {
-        let slot_idx = match self.free_slot() {
-            Ok(slot_idx) => slot_idx,
-            Err(failure) => return Err((failure, value)),
-        };
-        let Some(slot) = self.slots.get_mut(slot_idx) else {
-            return Err((self.full(), value));
-        };
-        // Generations start at 1, so that a handle is never a small number typed by accident.
-        slot.generation += 1;
-        slot.value = Some(value);
-        let bits = (self.kind as u32) << (SLOT_BITS + GENERATION_BITS)
-            | slot.generation << SLOT_BITS
-            | slot_idx as u32;
-        Ok(bits as i32)
-    }
-
-    /// Index of a slot that is free and not worn out.
-    fn free_slot(&mut self) -> Result<usize, Failure> {
-        let n_live = self
-            .slots
-            .iter()
-            .filter(|slot| slot.value.is_some())
-            .count();
-        if n_live >= self.n_live_max {
-            return Err(self.full());
+    pub fn insert(&mut self, value: Box<T>) -> Result<i32, (Failure, Box<T>)> {
+        if self.values.try_reserve(1).is_err() {
+            return Err((no_memory(), value));
         }
-        let is_free = |s: &Slot<T>| s.value.is_none() && s.generation < GENERATION_MASK;
-        if let Some(slot_idx) = self.slots.iter().position(is_free) {
-            return Ok(slot_idx);
+        match self.slots.take() {
+            Ok((slot_idx, handle)) => {
+                if slot_idx == self.values.len() {
+                    self.values.push(None);
+                }
+                self.values[slot_idx] = Some(value);
+                Ok(handle)
+            }
+            Err(failure) => Err((failure, value)),
         }
-        if self.slots.len() > SLOT_MASK as usize {
-            return Err(self.full());
-        }
-        self.slots
-            .try_reserve(1)
-            .map_err(|_| Failure::of(Status::OutOfMemory))?;
-        self.slots.push(Slot {
-            generation: 0,
-            value: None,
-        });
-        Ok(self.slots.len() - 1)
     }
 
     /// The object that `handle` names.
     pub fn get(&self, handle: i32) -> Result<&T, Failure> {
-        let stale = self.stale(handle);
-        let (generation, slot_idx) = self.parts(handle)?;
-        match self.slots.get(slot_idx) {
-            Some(Slot {
-                generation: g,
-                value: Some(value),
-            }) if *g == generation => Ok(value),
-            _ => Err(stale),
-        }
+        let slot_idx = self.slots.find(handle)?;
+        self.values[slot_idx].as_deref().ok_or_else(no_memory)
     }
 
     /// The object that `handle` names, to change it.
     pub fn get_mut(&mut self, handle: i32) -> Result<&mut T, Failure> {
-        let stale = self.stale(handle);
-        let (generation, slot_idx) = self.parts(handle)?;
-        match self.slots.get_mut(slot_idx) {
-            Some(Slot {
-                generation: g,
-                value: Some(value),
-            }) if *g == generation => Ok(value),
-            _ => Err(stale),
-        }
+        let slot_idx = self.slots.find(handle)?;
+        self.values[slot_idx].as_deref_mut().ok_or_else(no_memory)
     }
 
     /// The objects that the handles name, in their order; each may be named once.
     pub fn get_many(&mut self, handles: &[u32]) -> Result<Vec<&mut T>, Failure> {
         let mut found: Vec<Option<&mut T>> = Vec::new();
-        let no_room = Failure::of(Status::OutOfMemory);
         found
             .try_reserve_exact(handles.len())
-            .map_err(|_| no_room)?;
+            .map_err(|_| no_memory())?;
         found.resize_with(handles.len(), || None);
         for (i, &handle) in handles.iter().enumerate() {
-            self.get(handle as i32)?;
+            self.slots.find(handle as i32)?;
             if handles[..i].contains(&handle) {
                 let twice = Failure::number(Status::NotAHandle, handle as i32);
                 return Err(twice.named("second of its kind"));
             }
         }
-        for (slot_idx, slot) in self.slots.iter_mut().enumerate() {
+        for (slot_idx, value) in self.values.iter_mut().enumerate() {
             let is_it = |handle: &u32| (handle & SLOT_MASK) as usize == slot_idx;
             let place = handles.iter().position(is_it);
             if let Some(place) = place.and_then(|place| found.get_mut(place)) {
-                *place = slot.value.as_mut();
+                *place = value.as_deref_mut();
             }
         }
         Ok(found.into_iter().flatten().collect())
     }
 
     /// Takes the object out; its handle is stale from now on.
-    pub fn remove(&mut self, handle: i32) -> Result<T, Failure> {
-        let stale = self.stale(handle);
-        let (generation, slot_idx) = self.parts(handle)?;
-        match self.slots.get_mut(slot_idx) {
-            Some(slot) if slot.generation == generation => slot.value.take().ok_or(stale),
-            _ => Err(stale),
-        }
+    pub fn remove(&mut self, handle: i32) -> Result<Box<T>, Failure> {
+        let slot_idx = self.slots.find(handle)?;
+        self.slots.free(slot_idx);
+        self.values[slot_idx].take().ok_or_else(no_memory)
     }
 
     /// All live objects.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.slots.iter().filter_map(|slot| slot.value.as_ref())
+        self.values.iter().filter_map(|value| value.as_deref())
     }
 
     /// Drops every object for which `keep` is false.
     pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
-        for slot in &mut self.slots {
-            if slot.value.as_ref().is_some_and(|value| !keep(value)) {
-                slot.value = None;
+        for (slot_idx, slot) in self.values.iter_mut().enumerate() {
+            if slot.as_deref().is_some_and(|value| !keep(value)) {
+                *slot = None;
+                self.slots.free(slot_idx);
             }
         }
-    }
-
-    fn parts(&self, handle: i32) -> Result<(u32, usize), Failure> {
-        let bits = handle as u32;
-        if handle <= 0 || bits >> (SLOT_BITS + GENERATION_BITS) != self.kind as u32 {
-            return Err(Failure::number(Status::NotAHandle, handle).named(self.kind.name()));
-        }
-        Ok((
-            bits >> SLOT_BITS & GENERATION_MASK,
-            (bits & SLOT_MASK) as usize,
-        ))
-    }
-
-    fn stale(&self, handle: i32) -> Failure {
-        Failure::number(Status::StaleHandle, handle).named(self.kind.name())
-    }
-
-    fn full(&self) -> Failure {
-        Failure::number(Status::TooMany, self.n_live_max as i32).named(self.kind.name())
     }
 }
 
@@ -218,11 +217,11 @@ mod tests {
     #[test]
     fn a_closed_handle_is_stale_even_when_its_slot_is_used_again() {
         let mut table: Table<&str> = Table::new(Kind::Package, 4);
-        let first = table.insert("first").unwrap();
+        let first = table.insert(Box::new("first")).unwrap();
         assert!(first > 4096);
         assert_eq!(table.get(first).copied(), Ok("first"));
-        assert_eq!(table.remove(first), Ok("first"));
-        let second = table.insert("second").unwrap();
+        assert_eq!(table.remove(first), Ok(Box::new("first")));
+        let second = table.insert(Box::new("second")).unwrap();
         assert_ne!(first, second);
         assert_eq!(
             table.get(first).map_err(|f| f.code()),
@@ -239,8 +238,8 @@ mod tests {
     fn handles_of_another_kind_and_plain_numbers_are_refused() {
         let mut packages: Table<u8> = Table::new(Kind::Package, 4);
         let mut sessions: Table<u8> = Table::new(Kind::Session, 4);
-        let package = packages.insert(1).unwrap();
-        let session = sessions.insert(2).unwrap();
+        let package = packages.insert(Box::new(1)).unwrap();
+        let session = sessions.insert(Box::new(2)).unwrap();
         for wrong in [session, 0, 1, -1, i32::MAX, i32::MIN, 1 << 12] {
             let code = packages.get(wrong).map_err(|f| f.code());
             assert_eq!(code, Err(Status::NotAHandle.code()), "{wrong}");
@@ -251,23 +250,23 @@ mod tests {
     #[test]
     fn a_full_table_says_so_and_serves_again_after_a_close() {
         let mut table: Table<usize> = Table::new(Kind::Import, 2);
-        let a = table.insert(0).unwrap();
-        table.insert(1).unwrap();
+        let a = table.insert(Box::new(0)).unwrap();
+        table.insert(Box::new(1)).unwrap();
         let refused = table
-            .insert(2)
+            .insert(Box::new(2))
             .map_err(|(failure, value)| (failure.code(), value));
-        assert_eq!(refused, Err((Status::TooMany.code(), 2)));
+        assert_eq!(refused, Err((Status::TooMany.code(), Box::new(2))));
         table.remove(a).unwrap();
-        assert!(table.insert(3).is_ok());
+        assert!(table.insert(Box::new(3)).is_ok());
     }
 
     #[test]
     fn a_slot_is_retired_before_its_count_repeats() {
         let mut table: Table<()> = Table::new(Kind::Package, 4);
-        let first = table.insert(()).unwrap();
+        let first = table.insert(Box::new(())).unwrap();
         table.remove(first).unwrap();
         for _ in 0..70_000 {
-            let handle = table.insert(()).unwrap();
+            let handle = table.insert(Box::new(())).unwrap();
             assert_ne!(handle, first);
             table.remove(handle).unwrap();
         }
@@ -276,7 +275,9 @@ mod tests {
     #[test]
     fn several_are_found_in_the_order_of_their_handles_and_each_once() {
         let mut table: Table<u32> = Table::new(Kind::Session, 4);
-        let handles: Vec<u32> = (0..3).map(|i| table.insert(i).unwrap() as u32).collect();
+        let handles: Vec<u32> = (0..3)
+            .map(|i| table.insert(Box::new(i)).unwrap() as u32)
+            .collect();
         let order = [handles[2], handles[0], handles[1]];
         let found = table.get_many(&order).unwrap();
         assert_eq!(found.into_iter().map(|v| *v).collect::<Vec<_>>(), [2, 0, 1]);
@@ -292,8 +293,8 @@ mod tests {
     #[test]
     fn retain_makes_the_dropped_handles_stale() {
         let mut table: Table<u8> = Table::new(Kind::Session, 4);
-        let a = table.insert(1).unwrap();
-        let b = table.insert(2).unwrap();
+        let a = table.insert(Box::new(1)).unwrap();
+        let b = table.insert(Box::new(2)).unwrap();
         table.retain(|&value| value != 1);
         assert!(table.get(a).is_err());
         assert!(table.get(b).is_ok());

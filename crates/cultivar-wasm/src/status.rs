@@ -4,7 +4,6 @@
 //! `error_text`. Codes 1 to 49 belong to this file and never change their meaning; larger ones
 //! come from the layer that refused. Must never carry a host address.
 
-#[cfg(feature = "breeder")]
 use alloc::boxed::Box;
 use core::fmt;
 #[cfg(feature = "breeder")]
@@ -72,9 +71,13 @@ impl Status {
     }
 }
 
-/// Why a verb refused: a boundary status with its detail, or the error of an engine layer.
+/// Why a verb refused; one pointer, as every verb passes it on.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Failure {
+pub struct Failure(Box<Cause>);
+
+/// A boundary status with its detail, or the error of an engine layer.
+#[derive(Clone, Debug, PartialEq)]
+enum Cause {
     /// The boundary's own refusal: status, a number, and a name where there is one.
     Boundary(Status, i64, ShortText),
     /// A package rule was broken.
@@ -102,91 +105,95 @@ pub enum Failure {
     Lora(LoraError),
     /// Merging, extracting, baking or validating failed; the source's name, where one is at fault.
     #[cfg(feature = "breeder")]
-    Breed(Box<(ShortText, BreedError)>),
+    Breed(ShortText, BreedError),
     /// A grammar cannot be compiled, or its table not be read.
     Grammar(GrammarError),
 }
 
 impl Failure {
+    /// Out of line: failures are made in many places, and never where time counts.
+    #[cold]
+    #[inline(never)]
+    fn new(cause: Cause) -> Failure {
+        Failure(Box::new(cause))
+    }
+
     /// A refusal that needs no detail.
     pub fn of(status: Status) -> Failure {
-        Failure::Boundary(status, 0, ShortText::new(""))
+        Failure::number(status, 0)
     }
 
     /// A refusal about a number.
     pub fn number(status: Status, number: impl Into<i64>) -> Failure {
-        Failure::Boundary(status, number.into(), ShortText::new(""))
+        Failure::new(Cause::Boundary(status, number.into(), ShortText::EMPTY))
     }
 
     /// The same refusal with a name: a kind of handle, an option, a verb to call first.
-    pub fn named(self, name: &str) -> Failure {
-        match self {
-            Failure::Boundary(status, number, _) => {
-                Failure::Boundary(status, number, ShortText::new(name))
-            }
-            other => other,
+    pub fn named(mut self, text: &str) -> Failure {
+        if let Cause::Boundary(_, _, name) = &mut *self.0 {
+            *name = ShortText::new(text);
         }
+        self
     }
 
     /// The same error in this source.
     #[cfg(feature = "breeder")]
     pub fn of_source(source: &str, error: BreedError) -> Failure {
-        Failure::Breed(Box::new((ShortText::new(source), error)))
+        Failure::new(Cause::Breed(ShortText::new(source), error))
     }
 
     /// The stable positive code; the verb returns its negative.
     pub fn code(&self) -> i32 {
-        match self {
-            Failure::Boundary(status, ..) => status.code(),
-            Failure::Package(error) => error.code(),
+        match &*self.0 {
+            Cause::Boundary(status, ..) => status.code(),
+            Cause::Package(error) => error.code(),
             #[cfg(feature = "engine")]
-            Failure::Open(error) => error.code(),
+            Cause::Open(error) => error.code(),
             #[cfg(feature = "engine")]
-            Failure::Model(error) => error.code(),
+            Cause::Model(error) => error.code(),
             #[cfg(feature = "engine")]
-            Failure::Tokenizer(error) => error.code(),
+            Cause::Tokenizer(error) => error.code(),
             #[cfg(feature = "engine")]
-            Failure::Session(error) => error.code(),
+            Cause::Session(error) => error.code(),
             #[cfg(feature = "engine")]
-            Failure::Stack(error) => error.code(),
+            Cause::Stack(error) => error.code(),
             #[cfg(feature = "packer")]
-            Failure::Import(error) => error.code(),
+            Cause::Import(error) => error.code(),
             #[cfg(feature = "breeder")]
-            Failure::Lora(error) => error.code(),
+            Cause::Lora(error) => error.code(),
             #[cfg(feature = "breeder")]
-            Failure::Breed(error) => error.1.code(),
-            Failure::Grammar(error) => error.code(),
+            Cause::Breed(_, error) => error.code(),
+            Cause::Grammar(error) => error.code(),
         }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Boundary(status, number, name) => {
+        match &*self.0 {
+            Cause::Boundary(status, number, name) => {
                 boundary_text(f, *status, *number, name.as_str())
             }
-            Failure::Package(error) => error.fmt(f),
+            Cause::Package(error) => error.fmt(f),
             #[cfg(feature = "engine")]
-            Failure::Open(error) => error.fmt(f),
+            Cause::Open(error) => error.fmt(f),
             #[cfg(feature = "engine")]
-            Failure::Model(error) => error.fmt(f),
+            Cause::Model(error) => error.fmt(f),
             #[cfg(feature = "engine")]
-            Failure::Tokenizer(error) => error.fmt(f),
+            Cause::Tokenizer(error) => error.fmt(f),
             #[cfg(feature = "engine")]
-            Failure::Session(error) => error.fmt(f),
+            Cause::Session(error) => error.fmt(f),
             #[cfg(feature = "engine")]
-            Failure::Stack(error) => error.fmt(f),
+            Cause::Stack(error) => error.fmt(f),
             #[cfg(feature = "packer")]
-            Failure::Import(error) => error.fmt(f),
+            Cause::Import(error) => error.fmt(f),
             #[cfg(feature = "breeder")]
-            Failure::Lora(error) => error.fmt(f),
+            Cause::Lora(error) => error.fmt(f),
             #[cfg(feature = "breeder")]
-            Failure::Breed(error) => match &**error {
-                (source, error) if source.is_empty() => error.fmt(f),
-                (source, error) => write!(f, "{source}: {error}"),
-            },
-            Failure::Grammar(error) => error.fmt(f),
+            Cause::Breed(source, error) if source.is_empty() => error.fmt(f),
+            #[cfg(feature = "breeder")]
+            Cause::Breed(source, error) => write!(f, "{source}: {error}"),
+            Cause::Grammar(error) => error.fmt(f),
         }
     }
 }
@@ -232,68 +239,68 @@ fn boundary_text(f: &mut fmt::Formatter<'_>, s: Status, number: i64, name: &str)
 
 impl From<PackageError> for Failure {
     fn from(error: PackageError) -> Failure {
-        Failure::Package(error)
+        Failure::new(Cause::Package(error))
     }
 }
 
 #[cfg(feature = "engine")]
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Failure {
-        Failure::Open(error)
+        Failure::new(Cause::Open(error))
     }
 }
 
 #[cfg(feature = "engine")]
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Failure {
-        Failure::Model(error)
+        Failure::new(Cause::Model(error))
     }
 }
 
 #[cfg(feature = "engine")]
 impl From<TokenizerError> for Failure {
     fn from(error: TokenizerError) -> Failure {
-        Failure::Tokenizer(error)
+        Failure::new(Cause::Tokenizer(error))
     }
 }
 
 #[cfg(feature = "engine")]
 impl From<SessionError> for Failure {
     fn from(error: SessionError) -> Failure {
-        Failure::Session(error)
+        Failure::new(Cause::Session(error))
     }
 }
 
 #[cfg(feature = "engine")]
 impl From<StackError> for Failure {
     fn from(error: StackError) -> Failure {
-        Failure::Stack(error)
+        Failure::new(Cause::Stack(error))
     }
 }
 
 #[cfg(feature = "packer")]
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Failure {
-        Failure::Import(error)
+        Failure::new(Cause::Import(error))
     }
 }
 
 #[cfg(feature = "breeder")]
 impl From<LoraError> for Failure {
     fn from(error: LoraError) -> Failure {
-        Failure::Lora(error)
+        Failure::new(Cause::Lora(error))
     }
 }
 
 #[cfg(feature = "breeder")]
 impl From<BreedError> for Failure {
     fn from(error: BreedError) -> Failure {
-        Failure::Breed(Box::new((ShortText::EMPTY, error)))
+        Failure::new(Cause::Breed(ShortText::EMPTY, error))
     }
 }
 
 impl From<GrammarError> for Failure {
     fn from(error: GrammarError) -> Failure {
-        Failure::Grammar(error)
+        Failure::new(Cause::Grammar(error))
     }
 }

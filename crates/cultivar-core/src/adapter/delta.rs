@@ -209,9 +209,9 @@ fn split_name(entry: &Entry) -> Result<(&str, Part), AdapterError> {
         .name
         .split_once('#')
         .filter(|(target, _)| !target.is_empty());
-    let (target, name) = split.ok_or(refuse(AdapterRule::PartName))?;
+    let (target, name) = split.ok_or_else(|| refuse(AdapterRule::PartName))?;
     let part = Part::ALL.into_iter().find(|part| part.name() == name);
-    let part = part.ok_or(refuse(AdapterRule::PartName))?;
+    let part = part.ok_or_else(|| refuse(AdapterRule::PartName))?;
     if part == Part::Magnitude {
         return Err(refuse(AdapterRule::Magnitude));
     }

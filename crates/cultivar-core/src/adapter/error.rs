@@ -2,6 +2,7 @@
 
 use crate::bytes::ShortText;
 use crate::package::PackageError;
+use alloc::boxed::Box;
 use core::fmt;
 
 /// Declares the rules with their code and sentence.
@@ -50,36 +51,42 @@ adapter_rules! {
 }
 
 /// The first thing that is wrong with an adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdapterError {
     /// The container or one of its values is not valid; the package's codes.
     Package(PackageError),
     /// The container is valid, the adapter is not.
-    Rule {
-        /// The rule that was broken.
-        rule: AdapterRule,
-        /// The tensor or target at fault; empty if there is none.
-        name: ShortText,
-        /// The byte of the file where the value at fault begins; 0 if there is none.
-        offset: u64,
-    },
+    Rule(Box<AdapterErrorDetail>),
+}
+
+/// Where an adapter broke a rule; behind a pointer, so that results stay small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterErrorDetail {
+    /// The rule that was broken.
+    pub rule: AdapterRule,
+    /// The tensor or target at fault; empty if there is none.
+    pub name: ShortText,
+    /// The byte of the file where the value at fault begins; 0 if there is none.
+    pub offset: u64,
 }
 
 impl AdapterError {
     /// The stable number of this error: 450 to 499, or the package's.
-    pub const fn code(&self) -> i32 {
+    pub fn code(&self) -> i32 {
         match self {
             AdapterError::Package(error) => error.code(),
-            AdapterError::Rule { rule, .. } => rule.code(),
+            AdapterError::Rule(fault) => fault.rule.code(),
         }
     }
 
+    #[cold]
+    #[inline(never)]
     pub(super) fn rule(rule: AdapterRule, name: &str, offset: u64) -> Self {
-        AdapterError::Rule {
+        AdapterError::Rule(Box::new(AdapterErrorDetail {
             rule,
             name: ShortText::new(name),
             offset,
-        }
+        }))
     }
 }
 
@@ -93,7 +100,8 @@ impl fmt::Display for AdapterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AdapterError::Package(error) => fmt::Display::fmt(error, f),
-            AdapterError::Rule { rule, name, offset } => {
+            AdapterError::Rule(fault) => {
+                let AdapterErrorDetail { rule, name, offset } = &**fault;
                 f.write_str(rule.reason())?;
                 if !name.is_empty() {
                     write!(f, ": {name}")?;

@@ -58,14 +58,14 @@ impl FusedCheck {
                 return Ok(false);
             }
             let d_in = delta.d_in;
-            let memory = StackError::numbers(StackRule::OutOfMemory, d_in as u64 * 4, 0);
+            let memory = || StackError::numbers(StackRule::OutOfMemory, d_in as u64 * 4, 0);
             if self.sum.len() != d_in {
-                self.sum = filled(0.0, d_in).ok_or(memory)?;
+                self.sum = filled(0.0, d_in).ok_or_else(memory)?;
             }
             let out = self.sum.as_mut_slice();
-            let missing = StackError::named(StackRule::NotApplicable, &delta.target);
+            let missing = || StackError::named(StackRule::NotApplicable, &delta.target);
             let target = (delta.role, delta.layer);
-            let format = base.base_row(out, target, self.row).ok_or(missing)?;
+            let format = base.base_row(out, target, self.row).ok_or_else(missing)?;
             delta.add_row(out, self.row, weight);
             FusedCheck::check_row(out, format, (&delta.target, self.row))?;
             self.row += 1;

@@ -77,8 +77,8 @@ impl AdapterHead {
     /// Whether the base has every target in the shape that its delta needs.
     pub fn check_targets(&self, base: &Head) -> Result<(), AdapterError> {
         for delta in &self.deltas {
-            let unknown = AdapterError::rule(AdapterRule::UnknownTarget, &delta.target, 0);
-            let target = base.directory.get(&delta.target).ok_or(unknown)?;
+            let unknown = || AdapterError::rule(AdapterRule::UnknownTarget, &delta.target, 0);
+            let target = base.directory.get(&delta.target).ok_or_else(unknown)?;
             delta.check_target(&self.directory, target)?;
         }
         Ok(())

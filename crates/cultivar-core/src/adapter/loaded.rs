@@ -241,18 +241,20 @@ fn load_delta(
     };
     let (d_out, d_in) = (entry.d_out(), entry.d_in());
     let part = |idx: usize| {
-        let missing = StackError::named(StackRule::NotApplicable, &delta.target);
-        adapter.tensor(idx).ok_or(missing)
+        let missing = || StackError::named(StackRule::NotApplicable, &delta.target);
+        adapter.tensor(idx).ok_or_else(missing)
     };
     let values = match delta.kind {
         DeltaKind::Raw { delta } => {
             let tensor = part(delta)?;
-            DeltaValues::Raw(decode(tensor).ok_or(memory(4 * d_out as u64 * d_in as u64))?)
+            DeltaValues::Raw(decode(tensor).ok_or_else(|| memory(4 * d_out as u64 * d_in as u64))?)
         }
         DeltaKind::Sparse { indices, values } => {
             let (indices, values) = (part(indices)?, part(values)?);
             let n_bytes = values.d_in as u64 * 16;
-            DeltaValues::Sparse(decode_sparse(indices, values, d_in).ok_or(memory(n_bytes))?)
+            DeltaValues::Sparse(
+                decode_sparse(indices, values, d_in).ok_or_else(|| memory(n_bytes))?,
+            )
         }
         DeltaKind::LowRank {
             lora_a,
@@ -263,16 +265,16 @@ fn load_delta(
         } => {
             let n_bytes = (d_out + d_in) as u64 * rank as u64 * 4;
             let (lora_a, lora_b) = (part(lora_a)?, part(lora_b)?);
-            let a = decode_f32(lora_a).ok_or(memory(n_bytes))?;
+            let a = decode_f32(lora_a).ok_or_else(|| memory(n_bytes))?;
             let b = decode_f32(lora_b).and_then(|b| match is_transposed {
                 true => panels(d_out, rank, |row, j| b.get(j * d_out + row).copied()),
                 false => panels(d_out, rank, |row, j| b.get(row * rank + j).copied()),
             });
-            let mut held = filled(0.0, rank).ok_or(memory(n_bytes))?;
+            let mut held = filled(0.0, rank).ok_or_else(|| memory(n_bytes))?;
             codec::decode_row(&mut held, part(scales)?, 0);
             DeltaValues::LowRank(LowRankDelta {
                 a,
-                b: b.ok_or(memory(n_bytes))?,
+                b: b.ok_or_else(|| memory(n_bytes))?,
                 scales: held,
                 formats: [lora_a.format, lora_b.format],
             })

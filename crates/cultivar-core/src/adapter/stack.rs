@@ -325,9 +325,9 @@ impl Stack {
         };
         let n_segments = self.entries.iter().map(deltas).sum();
         let n_scales: usize = self.entries.iter().map(ranks).sum();
-        let memory = StackError::numbers(StackRule::OutOfMemory, n_scales as u64 * 4, 0);
-        self.segments = reserved(n_segments).ok_or(memory)?;
-        self.scales = reserved(n_scales).ok_or(memory)?;
+        let memory = || StackError::numbers(StackRule::OutOfMemory, n_scales as u64 * 4, 0);
+        self.segments = reserved(n_segments).ok_or_else(memory)?;
+        self.scales = reserved(n_scales).ok_or_else(memory)?;
         for (entry_idx, entry) in self.entries.iter().enumerate() {
             for (delta_idx, delta) in entry.adapter.deltas.iter().enumerate() {
                 let rank = delta.rank();
@@ -380,9 +380,9 @@ impl Stack {
                 continue;
             };
             let weight = entry.weight_of(delta);
-            let too_large = StackError::named(StackRule::WeightTooLarge, &delta.target);
+            let too_large = || StackError::named(StackRule::WeightTooLarge, &delta.target);
             if !weight.is_finite() {
-                return Err(too_large);
+                return Err(too_large());
             }
             segment.weight = weight;
             let DeltaValues::LowRank(low_rank) = &delta.values else {
@@ -392,7 +392,7 @@ impl Stack {
             for (effective, scale) in effective.zip(&low_rank.scales) {
                 *effective = weight * scale;
                 if !effective.is_finite() {
-                    return Err(too_large);
+                    return Err(too_large());
                 }
             }
         }

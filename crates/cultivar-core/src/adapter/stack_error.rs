@@ -4,6 +4,7 @@
 
 use super::error::AdapterError;
 use crate::bytes::ShortText;
+use alloc::boxed::Box;
 use core::fmt;
 
 /// The rule that was broken.
@@ -50,19 +51,23 @@ impl StackRule {
 }
 
 /// Why a stack refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StackError {
     /// The adapter is not valid, or not for this base.
     Adapter(AdapterError),
     /// A rule of stacks.
-    Rule {
-        /// The rule.
-        rule: StackRule,
-        /// The target at fault; empty if there is none.
-        name: ShortText,
-        /// Numbers that the rule describes.
-        numbers: [u64; 2],
-    },
+    Rule(Box<StackErrorDetail>),
+}
+
+/// Where a stack broke a rule; behind a pointer, so that results stay small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StackErrorDetail {
+    /// The rule.
+    pub rule: StackRule,
+    /// The target at fault; empty if there is none.
+    pub name: ShortText,
+    /// Numbers that the rule describes.
+    pub numbers: [u64; 2],
 }
 
 impl StackError {
@@ -70,32 +75,30 @@ impl StackError {
     pub fn code(&self) -> i32 {
         match self {
             StackError::Adapter(error) => error.code(),
-            StackError::Rule { rule, .. } => rule.code(),
+            StackError::Rule(fault) => fault.rule.code(),
         }
     }
 
     pub(crate) fn numbers(rule: StackRule, first: u64, second: u64) -> StackError {
-        StackError::Rule {
-            rule,
-            name: ShortText::EMPTY,
-            numbers: [first, second],
-        }
+        StackError::new(rule, "", [first, second])
     }
 
     pub(crate) fn named(rule: StackRule, name: &str) -> StackError {
-        StackError::Rule {
-            rule,
-            name: ShortText::new(name),
-            numbers: [0; 2],
-        }
+        StackError::new(rule, name, [0; 2])
     }
 
     pub(crate) fn at_row(rule: StackRule, name: &str, row: usize) -> StackError {
-        StackError::Rule {
+        StackError::new(rule, name, [row as u64, 0])
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn new(rule: StackRule, name: &str, numbers: [u64; 2]) -> StackError {
+        StackError::Rule(Box::new(StackErrorDetail {
             rule,
             name: ShortText::new(name),
-            numbers: [row as u64, 0],
-        }
+            numbers,
+        }))
     }
 }
 
@@ -107,16 +110,13 @@ impl From<AdapterError> for StackError {
 
 impl fmt::Display for StackError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let StackError::Rule {
+        let StackErrorDetail {
             rule,
             name,
             numbers: [first, second],
-        } = self
-        else {
-            let StackError::Adapter(error) = self else {
-                return Ok(());
-            };
-            return error.fmt(f);
+        } = match self {
+            StackError::Adapter(error) => return error.fmt(f),
+            StackError::Rule(fault) => &**fault,
         };
         match rule {
             StackRule::OutOfMemory => write!(

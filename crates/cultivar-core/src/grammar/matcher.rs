@@ -40,7 +40,8 @@ pub struct Matcher {
 impl Matcher {
     /// A matcher before the first byte.
     pub fn new(grammar: Arc<Grammar>, trie: Arc<TokenTrie>) -> Result<Matcher, GrammarError> {
-        Self::allocate(grammar, trie).ok_or(GrammarError::new(GrammarErrorKind::OutOfMemory))?
+        Self::allocate(grammar, trie)
+            .ok_or_else(|| GrammarError::new(GrammarErrorKind::OutOfMemory))?
     }
 
     fn allocate(

@@ -159,7 +159,7 @@ fn damaged(offset: u64) -> GrammarError {
 
 /// Refuses what the writer never writes.
 fn sound(is_sound: bool, offset: u64) -> Result<(), GrammarError> {
-    is_sound.then_some(()).ok_or(damaged(offset))
+    is_sound.then_some(()).ok_or_else(|| damaged(offset))
 }
 
 fn count(reader: &mut Reader<'_>, min: usize, max: usize) -> Result<usize, GrammarError> {

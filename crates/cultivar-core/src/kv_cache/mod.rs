@@ -435,7 +435,7 @@ impl KvCache {
         self.sequences
             .iter()
             .position(|s| s.id == id)
-            .ok_or(KvError::new(KvErrorKind::UnknownSequence, id.0, 0))
+            .ok_or_else(|| KvError::new(KvErrorKind::UnknownSequence, id.0, 0))
     }
 
     fn get(&self, id: SequenceId) -> Result<&Sequence, KvError> {

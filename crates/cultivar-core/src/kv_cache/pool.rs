@@ -138,7 +138,7 @@ impl PagePool {
     }
 
     fn add_page(&mut self) -> Result<(), KvError> {
-        let page = Page::new(self.shape, self.format).ok_or(KvError::memory())?;
+        let page = Page::new(self.shape, self.format).ok_or_else(KvError::memory)?;
         let index = match self.empty.pop() {
             Some(index) => index,
             None => self.new_slot()?,
@@ -182,7 +182,7 @@ impl PagePool {
         let index = self
             .free
             .pop()
-            .ok_or(KvError::new(KvErrorKind::OutOfMemory, 0, 0))?;
+            .ok_or_else(|| KvError::new(KvErrorKind::OutOfMemory, 0, 0))?;
         self.slots[index as usize].n_holders = 1;
         Ok(index)
     }

@@ -106,7 +106,7 @@ impl ModelBuilder {
     /// the zeros up to the next one.
     pub fn file_range(&self, idx: usize) -> Result<(u64, usize), ModelError> {
         let entries = self.head.directory.entries();
-        let entry = entries.get(idx).ok_or(no_such_tensor(idx))?;
+        let entry = entries.get(idx).ok_or_else(|| no_such_tensor(idx))?;
         let end = match entries.get(idx + 1) {
             Some(next) => next.offset,
             None => self.head.tail_offset(),
@@ -137,10 +137,7 @@ impl ModelBuilder {
     pub fn bytes(&self, idx: usize) -> Result<&[u8], ModelError> {
         let entry = self.entry(idx)?;
         let whole = self.tensors[idx].bytes.get(..entry.bytes as usize);
-        whole.ok_or(ModelError::in_tensor(
-            ModelErrorKind::NotLoaded,
-            &entry.name,
-        ))
+        whole.ok_or_else(|| ModelError::in_tensor(ModelErrorKind::NotLoaded, &entry.name))
     }
 
     /// Takes the digest that the host computed over the bytes of tensor `idx`.
@@ -213,7 +210,7 @@ impl ModelBuilder {
             return Err(ModelError::in_tensor(ModelErrorKind::NotLoaded, name));
         }
         let dims = Dims::new(&self.head.config);
-        let mut layers = reserved(dims.n_layers).ok_or(ModelError::out_of_memory(0))?;
+        let mut layers = reserved(dims.n_layers).ok_or_else(|| ModelError::out_of_memory(0))?;
         for layer in 0..dims.n_layers {
             layers.push(self.layer(layer)?);
         }
@@ -342,11 +339,15 @@ impl ModelBuilder {
             .directory
             .entries()
             .get(idx)
-            .ok_or(no_such_tensor(idx))
+            .ok_or_else(|| no_such_tensor(idx))
     }
 
     fn state(&self, idx: usize) -> Result<&State, ModelError> {
-        Ok(&self.tensors.get(idx).ok_or(no_such_tensor(idx))?.state)
+        Ok(&self
+            .tensors
+            .get(idx)
+            .ok_or_else(|| no_such_tensor(idx))?
+            .state)
     }
 
     /// Checks the zeros behind a filled tensor and drops them.

@@ -99,16 +99,16 @@ impl Engine {
         let workspace = Workspace::new(&dims, config, max_rows, max_logit_rows)?;
         let mixes = Mixes::new(max_rows, dims.max_d_in());
         let n_vector_bytes = dims.max_d_in() as u64 * 4;
-        let mixes = mixes.ok_or(ModelError::out_of_memory(n_vector_bytes))?;
+        let mixes = mixes.ok_or_else(|| ModelError::out_of_memory(n_vector_bytes))?;
         let n_bytes = (config.n_layers * size_of::<LayerOptions>()) as u64;
         let resolved = Options::new(config, backend);
         let kv = KvCache::new(dims.kv_shape(), windows(config), max_rows);
         Ok(Self {
-            kv: kv.ok_or(ModelError::out_of_memory(n_bytes))?,
+            kv: kv.ok_or_else(|| ModelError::out_of_memory(n_bytes))?,
             workspace,
             mixes,
             backend,
-            options: resolved.ok_or(ModelError::out_of_memory(n_bytes))?,
+            options: resolved.ok_or_else(|| ModelError::out_of_memory(n_bytes))?,
             n_logit_rows: 0,
             n_batches: 0,
             profiler: None,
@@ -149,7 +149,7 @@ impl Engine {
         let workspace = Workspace::new(dims, config, max_rows, max_logit_rows)?;
         let n_bytes = max_rows as u64 * size_of::<usize>() as u64;
         let room = self.mixes.reserve_rows(max_rows);
-        room.ok_or(ModelError::out_of_memory(n_bytes))?;
+        room.ok_or_else(|| ModelError::out_of_memory(n_bytes))?;
         self.kv.set_max_rows(max_rows)?;
         self.workspace = workspace;
         self.n_logit_rows = 0;

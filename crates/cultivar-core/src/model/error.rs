@@ -2,6 +2,7 @@
 
 use crate::bytes::ShortText;
 use crate::kv_cache::KvError;
+use alloc::boxed::Box;
 use core::fmt;
 
 /// The rule that was broken.
@@ -31,28 +32,39 @@ pub enum ModelErrorKind {
     Kv(KvError),
 }
 
-/// An error of the model: kind, and the tensor it speaks of where there is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ModelError {
+/// An error of the model: one pointer, as it is passed on in many places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelError(Box<ModelErrorDetail>);
+
+/// What a [`ModelError`] points to: kind, and the tensor it speaks of where there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelErrorDetail {
     /// The rule that was broken.
     pub kind: ModelErrorKind,
     /// Tensor name; empty where none is meant.
     pub tensor: ShortText,
 }
 
+impl core::ops::Deref for ModelError {
+    type Target = ModelErrorDetail;
+
+    fn deref(&self) -> &ModelErrorDetail {
+        &self.0
+    }
+}
+
 impl ModelError {
     pub(super) fn new(kind: ModelErrorKind) -> Self {
-        Self {
-            kind,
-            tensor: ShortText::new(""),
-        }
+        Self::in_tensor(kind, "")
     }
 
+    #[cold]
+    #[inline(never)]
     pub(super) fn in_tensor(kind: ModelErrorKind, name: &str) -> Self {
-        Self {
+        ModelError(Box::new(ModelErrorDetail {
             kind,
             tensor: ShortText::new(name),
-        }
+        }))
     }
 
     /// Memory of about this many bytes could not be had.

@@ -36,7 +36,7 @@ impl Engine {
     pub(crate) fn matcher(&mut self, source: &Digest) -> Result<Matcher, GrammarError> {
         let grammars = &mut self.grammars;
         let table = grammars.tables.iter().find(|kept| kept.source() == *source);
-        let table = table.ok_or(GrammarError::new(GrammarErrorKind::NotCompiled))?;
+        let table = table.ok_or_else(|| GrammarError::new(GrammarErrorKind::NotCompiled))?;
         let trie = match &grammars.trie {
             Some(trie) => trie.clone(),
             None => {

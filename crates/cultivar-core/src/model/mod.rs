@@ -28,7 +28,7 @@ pub use builder::{ModelBuilder, OpenError};
 pub use card::{architecture_label, card_json};
 pub use dims::Dims;
 pub use engine::{Engine, EngineOptions, MemoryEstimate};
-pub use error::{ModelError, ModelErrorKind};
+pub use error::{ModelError, ModelErrorDetail, ModelErrorKind};
 pub use forward::{Begun, Row};
 pub use linear::{Linear, Target};
 pub use mixes::StackId;

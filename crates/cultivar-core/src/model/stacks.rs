@@ -36,8 +36,8 @@ impl Engine {
     /// Keeps a stack for sequences to use.
     pub fn add_stack(&mut self, stack: Stack) -> Result<StackId, StackError> {
         let n_bytes = stack.max_components() as u64 * 4;
-        let memory = StackError::numbers(StackRule::OutOfMemory, n_bytes, 0);
-        self.mixes.add(stack).ok_or(memory)
+        let memory = || StackError::numbers(StackRule::OutOfMemory, n_bytes, 0);
+        self.mixes.add(stack).ok_or_else(memory)
     }
 
     /// A stack that was put.
@@ -53,18 +53,18 @@ impl Engine {
         idx: usize,
         weight: f32,
     ) -> Result<(), StackError> {
-        let missing = StackError::numbers(StackRule::NoSuchAdapter, idx as u64, 0);
-        let stack = self.mixes.get_mut(id).ok_or(missing)?;
+        let missing = || StackError::numbers(StackRule::NoSuchAdapter, idx as u64, 0);
+        let stack = self.mixes.get_mut(id).ok_or_else(missing)?;
         stack.set_weight(idx, weight)
     }
 
     /// Replaces a stack by a changed one: others adapters, another order, lists of factors.
     pub fn replace_stack(&mut self, id: StackId, stack: Stack) -> Result<(), StackError> {
         let n_components = stack.max_components();
-        let memory = StackError::numbers(StackRule::OutOfMemory, n_components as u64 * 4, 0);
-        self.mixes.make_room(n_components).ok_or(memory)?;
-        let missing = StackError::numbers(StackRule::NoSuchAdapter, 0, 0);
-        *self.mixes.get_mut(id).ok_or(missing)? = stack;
+        let memory = || StackError::numbers(StackRule::OutOfMemory, n_components as u64 * 4, 0);
+        self.mixes.make_room(n_components).ok_or_else(memory)?;
+        let missing = || StackError::numbers(StackRule::NoSuchAdapter, 0, 0);
+        *self.mixes.get_mut(id).ok_or_else(missing)? = stack;
         Ok(())
     }
 
@@ -83,8 +83,8 @@ impl Engine {
         if id.is_some_and(|id| self.mixes.get(id).is_none()) {
             return Err(StackError::numbers(StackRule::NoSuchAdapter, 0, 0));
         }
-        let memory = StackError::numbers(StackRule::OutOfMemory, 16, 0);
-        self.mixes.bind(sequence, id).ok_or(memory)
+        let memory = || StackError::numbers(StackRule::OutOfMemory, 16, 0);
+        self.mixes.bind(sequence, id).ok_or_else(memory)
     }
 
     /// The stack that a sequence uses.

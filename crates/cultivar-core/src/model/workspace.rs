@@ -74,7 +74,7 @@ impl Workspace {
     ) -> Result<Self, ModelError> {
         let n_bytes = Self::bytes_needed(dims, max_rows, max_logit_rows);
         Self::allocate(dims, config, max_rows, max_logit_rows)
-            .ok_or(ModelError::out_of_memory(n_bytes))
+            .ok_or_else(|| ModelError::out_of_memory(n_bytes))
     }
 
     fn allocate(

@@ -73,8 +73,8 @@ impl<'a> Container<'a> {
 
     /// The bytes of a section that every package of this kind has.
     pub fn required(&self, id: SectionId) -> Result<(&'a [u8], u64), PackageError> {
-        let missing = PackageError::at(PackageErrorKind::MissingSection, 16);
-        self.section(id).ok_or(missing.named(id))
+        let missing = || PackageError::at(PackageErrorKind::MissingSection, 16);
+        self.section(id).ok_or_else(|| missing().named(id))
     }
 
     /// Copies of the sections before the tensor data whose ids are unknown.

@@ -1,12 +1,14 @@
 //! What can be wrong with a package: the rule, the section, the byte and the name at fault.
 //!
-//! One small `Copy` value; nothing here owns a string. Every variant has a hostile package in the
+//! One pointer to a value of fixed size, so that a `Result` stays in a register and passing an
+//! error on costs no code; nothing here owns a string. Every variant has a hostile package in the
 //! tests that provokes it. Codes are stable: they are the boundary's status codes.
 
 use super::config_error::ConfigErrorKind;
 use super::section_table::SectionId;
 use crate::bytes::{ShortText, UnexpectedEnd};
 use crate::tensor::{TensorError, TensorErrorKind};
+use alloc::boxed::Box;
 use core::fmt;
 
 /// Declares the kinds with their code and the rule as a sentence.
@@ -119,8 +121,12 @@ package_errors! {
 }
 
 /// The first thing that is wrong with a package.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct PackageError {
+#[derive(Clone, PartialEq, Eq)]
+pub struct PackageError(Box<PackageErrorDetail>);
+
+/// What a [`PackageError`] points to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PackageErrorDetail {
     /// The rule that was broken.
     pub kind: PackageErrorKind,
     /// The section at fault; `None` for the header and the section table.
@@ -131,40 +137,50 @@ pub struct PackageError {
     pub name: ShortText,
 }
 
+impl core::ops::Deref for PackageError {
+    type Target = PackageErrorDetail;
+
+    fn deref(&self) -> &PackageErrorDetail {
+        &self.0
+    }
+}
+
 impl PackageError {
     /// An error in the header or the section table.
-    pub const fn at(kind: PackageErrorKind, offset: u64) -> Self {
-        PackageError {
-            kind,
-            section: None,
-            offset,
-            name: ShortText::EMPTY,
-        }
+    pub fn at(kind: PackageErrorKind, offset: u64) -> Self {
+        PackageError::new(kind, None, offset)
     }
 
     /// An error in a section.
-    pub const fn within(kind: PackageErrorKind, section: SectionId, offset: u64) -> Self {
-        PackageError {
+    pub fn within(kind: PackageErrorKind, section: SectionId, offset: u64) -> Self {
+        PackageError::new(kind, Some(section), offset)
+    }
+
+    /// Out of line: errors are made in hundreds of places and never where time counts.
+    #[cold]
+    #[inline(never)]
+    fn new(kind: PackageErrorKind, section: Option<SectionId>, offset: u64) -> Self {
+        PackageError(Box::new(PackageErrorDetail {
             kind,
-            section: Some(section),
+            section,
             offset,
             name: ShortText::EMPTY,
-        }
+        }))
     }
 
     /// The same error, naming an option or a tensor.
     pub fn named(mut self, name: impl Into<ShortText>) -> Self {
-        self.name = name.into();
+        self.0.name = name.into();
         self
     }
 
     /// The stable number of this kind of error: 100 to 249.
-    pub const fn code(&self) -> i32 {
+    pub fn code(&self) -> i32 {
         self.kind.code()
     }
 
     /// A section's bytes ended too early.
-    pub(crate) const fn ended(end: UnexpectedEnd, section: SectionId) -> Self {
+    pub(crate) fn ended(end: UnexpectedEnd, section: SectionId) -> Self {
         PackageError::within(PackageErrorKind::UnexpectedEnd, section, end.offset)
     }
 }

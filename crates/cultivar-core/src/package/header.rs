@@ -102,7 +102,7 @@ impl Header {
             return Err(at(PackageErrorKind::UnsupportedVersion, 8));
         }
         let kind = PackageKind::from_id(reader.u32().map_err(too_short)?)
-            .ok_or(at(PackageErrorKind::UnknownKind, 12))?;
+            .ok_or_else(|| at(PackageErrorKind::UnknownKind, 12))?;
         let n_sections = reader.u32().map_err(too_short)?;
         let reserved = reader.u32().map_err(too_short)?;
         let stated_bytes = reader.u64().map_err(too_short)?;

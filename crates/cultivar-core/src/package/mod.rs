@@ -37,7 +37,7 @@ pub use config_error::{ConfigError, ConfigErrorKind};
 pub(crate) use container::slice;
 pub use container::{Container, KeptSection};
 pub use directory::{Directory, Entry, TensorPlan};
-pub use error::{PackageError, PackageErrorKind};
+pub use error::{PackageError, PackageErrorDetail, PackageErrorKind};
 pub use head::Head;
 pub(crate) use head::read_directory;
 pub use header::{HEADER_BYTES, Header, MAGIC, PackageKind, VERSION};

@@ -96,8 +96,9 @@ impl<'a> Records<'a> {
 
     /// The record of this key; refused if there is none.
     pub fn require(&self, key: &'static str) -> Result<Record<'a>, PackageError> {
-        let missing = PackageError::within(PackageErrorKind::MissingKey, self.section, self.offset);
-        self.get(key).ok_or(missing.named(key))
+        let missing =
+            || PackageError::within(PackageErrorKind::MissingKey, self.section, self.offset);
+        self.get(key).ok_or_else(|| missing().named(key))
     }
 
     /// An error of this list at one of its records.

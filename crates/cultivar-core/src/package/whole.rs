@@ -151,10 +151,10 @@ pub fn fill(
         let entry = writer
             .entries()
             .get(idx)
-            .ok_or(refuse(PackageErrorKind::UnexpectedTensor))?;
+            .ok_or_else(|| refuse(PackageErrorKind::UnexpectedTensor))?;
         let place = entry.offset as usize..entry.end() as usize;
         let room = out.get_mut(place).filter(|room| room.len() == bytes.len());
-        room.ok_or(refuse(PackageErrorKind::TensorBytes))?
+        room.ok_or_else(|| refuse(PackageErrorKind::TensorBytes))?
             .copy_from_slice(bytes);
         writer.set_digest(idx, sha256(bytes));
     }

@@ -161,7 +161,7 @@ impl Session {
         self.rows.clear();
         let turn = self
             .turn()
-            .ok_or(SessionError::new(SessionErrorKind::NotPrompted))?;
+            .ok_or_else(|| SessionError::new(SessionErrorKind::NotPrompted))?;
         if let Some(reason) = self.stop {
             return Ok(Some(Step::Done(reason)));
         }
@@ -193,9 +193,9 @@ impl Session {
                 .note_pages(counts, core::mem::take(&mut self.is_new));
         }
         // Nothing new, unless the engine's batches grew since the session was opened.
-        let no_room = ModelError::out_of_memory((room.n_rows * size_of::<Row>()) as u64);
+        let no_room = || ModelError::out_of_memory((room.n_rows * size_of::<Row>()) as u64);
         let reserved = self.rows.try_reserve(room.n_rows);
-        reserved.map_err(|_| no_room)?;
+        reserved.map_err(|_| no_room())?;
         self.plan_rows(budget_rows.clamp(1, room.n_rows), room, n_output);
         Ok(None)
     }

@@ -4,10 +4,11 @@ use crate::bytes::ShortText;
 use crate::grammar::GrammarError;
 use crate::json::JsonError;
 use crate::model::ModelError;
+use alloc::boxed::Box;
 use core::fmt;
 
 /// The rule that was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionErrorKind {
     /// A setting is outside its range: its name and the rule.
     Setting(ShortText, &'static str),
@@ -47,16 +48,30 @@ pub enum SessionErrorKind {
     Model(ModelError),
 }
 
-/// An error of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionError {
+/// An error of a session: one pointer, as it is passed on in many places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionError(Box<SessionErrorDetail>);
+
+/// What a [`SessionError`] points to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionErrorDetail {
     /// The rule that was broken.
     pub kind: SessionErrorKind,
 }
 
+impl core::ops::Deref for SessionError {
+    type Target = SessionErrorDetail;
+
+    fn deref(&self) -> &SessionErrorDetail {
+        &self.0
+    }
+}
+
 impl SessionError {
+    #[cold]
+    #[inline(never)]
     pub(super) fn new(kind: SessionErrorKind) -> Self {
-        Self { kind }
+        SessionError(Box::new(SessionErrorDetail { kind }))
     }
 
     pub(super) fn setting(field: &str, rule: &'static str) -> Self {
@@ -65,7 +80,7 @@ impl SessionError {
 
     /// Stable number of the error, listed in `docs/abi.md`.
     pub fn code(&self) -> i32 {
-        match self.kind {
+        match &self.kind {
             SessionErrorKind::Setting(..) => 350,
             SessionErrorKind::ContextTooLong(..) => 351,
             SessionErrorKind::EmptyPrompt => 352,
@@ -102,7 +117,7 @@ impl From<JsonError> for SessionError {
 
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
+        match &self.kind {
             SessionErrorKind::Setting(field, rule) => {
                 write!(f, "{} {rule}", field.as_str())
             }

@@ -23,7 +23,7 @@ mod stop_watch;
 pub use advance::{Batch, BatchStep};
 pub use diagnostics::{Diagnostics, LoadTimes};
 pub use drafts::DRAFT_TOKENS_MAX;
-pub use error::{SessionError, SessionErrorKind};
+pub use error::{SessionError, SessionErrorDetail, SessionErrorKind};
 pub use history::AssemblyEvent;
 pub use output_text::OutputText;
 pub use record::{
@@ -283,7 +283,7 @@ impl Session {
         if self.context.shifts() {
             // The context does not bound such a session, so each prompt makes room for its output.
             let n_tokens = end.saturating_add(self.settings.max_tokens as usize);
-            self.reserve(n_tokens).ok_or(no_room(n_tokens))?;
+            self.reserve(n_tokens).ok_or_else(|| no_room(n_tokens))?;
         }
         self.forget_made();
         self.note_assembly(engine);

@@ -158,11 +158,11 @@ impl ReplayRecord {
             return Err(wrong("schema"));
         }
         let version = value.get("numerics_version").and_then(JsonValue::as_u32);
-        if version.ok_or(wrong("numerics_version"))? != NUMERICS_VERSION {
+        if version.ok_or_else(|| wrong("numerics_version"))? != NUMERICS_VERSION {
             let kind = SessionErrorKind::RecordOfOther("numerics version");
             return Err(SessionError::new(kind));
         }
-        let settings = value.get("settings").ok_or(wrong("settings"))?;
+        let settings = value.get("settings").ok_or_else(|| wrong("settings"))?;
         Ok(Self {
             settings: Settings::from_value(settings)?,
             assembly: digest(&value, "assembly")?,
@@ -201,7 +201,7 @@ fn wrong(field: &'static str) -> SessionError {
 
 fn digest(value: &JsonValue, field: &'static str) -> Result<Digest, SessionError> {
     let text = value.get(field).and_then(JsonValue::as_str);
-    text.and_then(Digest::from_hex).ok_or(wrong(field))
+    text.and_then(Digest::from_hex).ok_or_else(|| wrong(field))
 }
 
 fn list<T>(
@@ -211,7 +211,7 @@ fn list<T>(
 ) -> Result<Vec<T>, SessionError> {
     let items = value.get(field).and_then(JsonValue::as_array);
     let items = items.and_then(|items| items.iter().map(read).collect());
-    items.ok_or(wrong(field))
+    items.ok_or_else(|| wrong(field))
 }
 
 fn ids(value: &JsonValue) -> Option<Vec<u32>> {

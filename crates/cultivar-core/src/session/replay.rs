@@ -233,8 +233,7 @@ fn set_weight(
     idx: usize,
     weight: f32,
 ) -> Result<(), SessionError> {
-    let missing = SessionError::new(SessionErrorKind::NoSuchStack);
-    let stack = stack.ok_or(missing)?;
-    let set = engine.set_adapter_weight(stack, idx, weight);
-    set.map_err(|_| missing)
+    stack
+        .and_then(|stack| engine.set_adapter_weight(stack, idx, weight).ok())
+        .ok_or_else(|| SessionError::new(SessionErrorKind::NoSuchStack))
 }

@@ -140,10 +140,10 @@ impl Settings {
         let count = || {
             value
                 .as_u32()
-                .ok_or(wrong("must be a whole number below 2^32"))
+                .ok_or_else(|| wrong("must be a whole number below 2^32"))
         };
         let number = || {
-            let number = value.as_f64().ok_or(wrong("must be a number"));
+            let number = value.as_f64().ok_or_else(|| wrong("must be a number"));
             number.map(|v| v as f32)
         };
         let ids = || {
@@ -152,7 +152,7 @@ impl Settings {
                 .map(|ids| ids.iter().map(JsonValue::as_u32));
             let mut ids: Vec<u32> = ids
                 .and_then(Iterator::collect)
-                .ok_or(wrong("must be a list of token ids"))?;
+                .ok_or_else(|| wrong("must be a list of token ids"))?;
             crate::sorting::sort(&mut ids);
             Ok::<_, SessionError>(ids)
         };
@@ -171,10 +171,11 @@ impl Settings {
             "presence_penalty" => sampling.presence_penalty = number()?,
             "banned_tokens" => sampling.banned_tokens = ids()?,
             "stop_tokens" => self.stop_tokens = ids()?,
-            "logit_bias" => sampling.logit_bias = biases(value).ok_or(wrong(BIAS_RULE))?,
+            "logit_bias" => sampling.logit_bias = biases(value).ok_or_else(|| wrong(BIAS_RULE))?,
             "stop_strings" => {
                 let texts = texts(value);
-                self.stop_strings = texts.ok_or(wrong("must be a text or a list of texts"))?;
+                self.stop_strings =
+                    texts.ok_or_else(|| wrong("must be a text or a list of texts"))?;
             }
             "prompt_lookup" => self.prompt_lookup = count()?,
             "context_shift" if value.is_null() => self.context_shift = None,
@@ -183,7 +184,8 @@ impl Settings {
             "logprobs" => self.logprobs = Some(count()?),
             "constraint" if value.is_null() => self.constraint = None,
             "constraint" => {
-                let source = GrammarSource::from_value(value).ok_or(wrong(GrammarSource::RULE))?;
+                let source =
+                    GrammarSource::from_value(value).ok_or_else(|| wrong(GrammarSource::RULE))?;
                 self.constraint = Some(source);
             }
             "random_stream" => {
@@ -195,15 +197,15 @@ impl Settings {
             }
             "kv" => {
                 let format = value.as_str().and_then(KvFormat::by_name);
-                self.kv_format = format.ok_or(wrong("must be f32, f16 or q8"))?;
+                self.kv_format = format.ok_or_else(|| wrong("must be f32, f16 or q8"))?;
             }
             "seed" => {
                 let seed = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-                sampling.seed = seed.ok_or(wrong("must be a whole number below 2^64"))?;
+                sampling.seed = seed.ok_or_else(|| wrong("must be a whole number below 2^64"))?;
             }
             "ignore_stop" => {
                 let given = value.as_bool();
-                self.ignore_stop = given.ok_or(wrong("must be true or false"))?;
+                self.ignore_stop = given.ok_or_else(|| wrong("must be true or false"))?;
             }
             _ => return Err(wrong("is not a setting")),
         }

@@ -134,7 +134,7 @@ impl Session {
             true => self.reserve(n_room),
             false => Some(()),
         };
-        room.ok_or(super::no_room(n_room))?;
+        room.ok_or_else(|| super::no_room(n_room))?;
         self.tokens.extend(ids);
         self.read_turns(reader)?;
         self.opened_by = Digest(reader.array()?);

@@ -62,13 +62,13 @@ impl MergeBpe {
         for (place, &(left, right)) in (0u32..).zip(&record.merges) {
             let part = |id: u32| {
                 let piece = record.pieces.get(id as usize);
-                piece.ok_or(refuse(TokenizerErrorKind::MergePart, place))
+                piece.ok_or_else(|| refuse(TokenizerErrorKind::MergePart, place))
             };
             whole.clear();
             whole.extend_from_slice(part(left)?);
             whole.extend_from_slice(part(right)?);
             let id = vocabulary.find(&record.pieces, &whole);
-            joined_ids.push(id.ok_or(refuse(TokenizerErrorKind::MergeUnknown, place))?);
+            joined_ids.push(id.ok_or_else(|| refuse(TokenizerErrorKind::MergeUnknown, place))?);
         }
         let symbols = if record.kind == TokenizerKind::CharBpe {
             Symbols::Characters(Spelling::new(record)?)

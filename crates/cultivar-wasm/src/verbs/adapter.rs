@@ -7,6 +7,7 @@ use crate::buffer::out_of_order;
 use crate::exports::exports;
 use crate::host::Host;
 use crate::status::{Failure, Status};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -62,7 +63,7 @@ fn bad(what: &str) -> Failure {
 /// A number of the list as the engine holds it; what no f32 can hold becomes infinite there and
 /// is refused as such.
 fn number(value: &JsonValue, what: &str) -> Result<f32, Failure> {
-    value.as_f64().map(|n| n as f32).ok_or(bad(what))
+    value.as_f64().map(|n| n as f32).ok_or_else(|| bad(what))
 }
 
 impl Host {
@@ -80,7 +81,9 @@ impl Host {
             loaded: Arc::new(loaded),
             check: Some(FusedCheck::new()),
         };
-        self.adapters.insert(slot).map_err(|(failure, _)| failure)
+        self.adapters
+            .insert(Box::new(slot))
+            .map_err(|(failure, _)| failure)
     }
 
     /// Checks base plus delta; answers 1 while something is left, then 0. An adapter that is
@@ -147,7 +150,7 @@ impl Host {
         let (slot, package) = self.pair(s)?;
         let engine = package.engine()?;
         let id = slot.session.stack(engine);
-        let id = id.ok_or(out_of_order("session_adapters comes first"))?;
+        let id = id.ok_or_else(|| out_of_order("session_adapters comes first"))?;
         engine.set_adapter_weight(id, idx as usize, weight as f32)?;
         Ok(0)
     }
@@ -186,25 +189,31 @@ impl Host {
     fn stack_of(&mut self, package: i32, len: u32) -> Result<Stack, Failure> {
         let engine = self.packages.get_mut(package)?.engine()?;
         let wanted = json::parse(self.buffer.read(len)?).map_err(|_| bad("a list of adapters"))?;
-        let rows = wanted.as_array().ok_or(bad("a list of adapters"))?;
+        let rows = wanted.as_array().ok_or_else(|| bad("a list of adapters"))?;
         let mut stack = engine.new_stack(StackLimits::default());
         for row in rows {
             let handle = row.get("adapter").and_then(JsonValue::as_u32);
-            let handle = handle.ok_or(bad("adapter"))? as i32;
+            let handle = handle.ok_or_else(|| bad("adapter"))? as i32;
             let slot = self.adapters.get(handle)?;
             if slot.package != package {
                 return Err(Failure::number(Status::NotAHandle, handle).named("adapter of it"));
             }
-            let weight = row.get("weight").ok_or(bad("weight"))?;
+            let weight = row.get("weight").ok_or_else(|| bad("weight"))?;
             let idx = stack.push(slot.usable()?.clone(), number(weight, "weight")?)?;
             if let Some(factors) = row.get("layer_weights") {
-                let factors = factors.as_array().ok_or(bad("layer_weights"))?.iter();
+                let factors = factors
+                    .as_array()
+                    .ok_or_else(|| bad("layer_weights"))?
+                    .iter();
                 let factors: Result<Vec<f32>, _> =
                     factors.map(|f| number(f, "layer_weights")).collect();
                 stack.set_layer_weights(idx, &factors?)?;
             }
             if let Some(factors) = row.get("module_weights") {
-                let factors = factors.as_object().ok_or(bad("module_weights"))?.iter();
+                let factors = factors
+                    .as_object()
+                    .ok_or_else(|| bad("module_weights"))?
+                    .iter();
                 let factors: Result<Vec<_>, _> = factors.map(module_weight).collect();
                 stack.set_module_weights(idx, &factors?)?;
             }
@@ -215,7 +224,9 @@ impl Host {
 
 fn module_weight((name, factor): &(String, JsonValue)) -> Result<(TensorRole, f32), Failure> {
     let mut roles = TensorRole::ALL.iter();
-    let role = roles.find(|role| role.name() == name).ok_or(bad(name))?;
+    let role = roles
+        .find(|role| role.name() == name)
+        .ok_or_else(|| bad(name))?;
     Ok((*role, number(factor, name)?))
 }
 

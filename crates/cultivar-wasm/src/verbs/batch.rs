@@ -42,8 +42,8 @@ fn step(
     let PackageState::Open(engine) = &mut package.state else {
         return Err(out_of_order("the package is not open yet"));
     };
-    let no_room = Failure::of(Status::OutOfMemory);
-    let mut batch = Batch::new(engine, slots.len()).ok_or(no_room)?;
+    let no_room = || Failure::of(Status::OutOfMemory);
+    let mut batch = Batch::new(engine, slots.len()).ok_or_else(no_room)?;
     let before: Vec<(u64, bool)> = slots.iter().map(|slot| slot.before()).collect();
     let mut sessions: Vec<&mut Session> = slots.iter_mut().map(|slot| &mut slot.session).collect();
     let steps = batch.step(engine, &mut sessions, budget_rows)?;
@@ -51,7 +51,7 @@ fn step(
     let noted = slots.iter_mut().zip(before).zip(steps);
     let outcomes = noted.map(|((slot, before), step)| match step {
         None => Ok(STEP_WAITING),
-        Some(step) => slot.note(*step, before, batch_number, tokenizer),
+        Some(step) => slot.note(step.clone(), before, batch_number, tokenizer),
     });
     Ok(outcomes.collect())
 }

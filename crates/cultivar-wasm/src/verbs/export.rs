@@ -8,6 +8,7 @@ use crate::exports::exports;
 use crate::host::Host;
 use crate::status::{Failure, Status};
 use crate::verbs::import::{STEP_DONE, STEP_READ, STEP_WRITE};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cultivar_core::json::JsonWriter;
 use cultivar_core::package::{HEADER_BYTES, Head, Header, PackageError, PackageErrorKind};
@@ -106,7 +107,9 @@ impl Host {
             stage: Stage::Header,
             request: [0; 3],
         };
-        self.exporters.insert(slot).map_err(|(failure, _)| failure)
+        self.exporters
+            .insert(Box::new(slot))
+            .map_err(|(failure, _)| failure)
     }
 
     /// Goes on; answers one of the import's outcomes.

@@ -6,6 +6,7 @@
 use crate::exports::exports;
 use crate::host::Host;
 use crate::status::{Failure, Status};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::json::JsonValue;
@@ -35,7 +36,9 @@ impl Host {
             importer,
             request: [0; 3],
         };
-        self.imports.insert(slot).map_err(|(failure, _)| failure)
+        self.imports
+            .insert(Box::new(slot))
+            .map_err(|(failure, _)| failure)
     }
 
     /// Goes on; answers one of the outcomes.

@@ -9,7 +9,6 @@ use crate::jobs::{self, Job, JobStep};
 use crate::status::{Failure, Status};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use cultivar_core::bytes::ShortText;
 use cultivar_core::json;
 
 /// Outcome of a step: the new file is complete.
@@ -30,18 +29,15 @@ pub struct JobSlot {
 impl Host {
     /// Begins a job as the JSON in the buffer says; answers its handle.
     pub fn job_begin(&mut self, len: u32) -> Result<i32, Failure> {
-        let order = json::parse(self.buffer.read(len)?).map_err(|error| {
-            Failure::Boundary(
-                Status::BadJson,
-                0,
-                ShortText::new(&alloc::format!("{error}")),
-            )
-        })?;
+        let order = json::parse(self.buffer.read(len)?)
+            .map_err(|error| Failure::of(Status::BadJson).named(&alloc::format!("{error}")))?;
         let slot = JobSlot {
             job: jobs::begin(&order)?,
             request: [0; 3],
         };
-        self.jobs.insert(slot).map_err(|(failure, _)| failure)
+        self.jobs
+            .insert(Box::new(slot))
+            .map_err(|(failure, _)| failure)
     }
 
     /// Goes on; answers one of the outcomes.

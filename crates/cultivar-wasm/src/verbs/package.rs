@@ -92,7 +92,9 @@ impl Host {
             load: LoadTimes::default(),
             n_batches: 1,
         };
-        self.packages.insert(slot).map_err(|(failure, _)| failure)
+        self.packages
+            .insert(Box::new(slot))
+            .map_err(|(failure, _)| failure)
     }
 
     /// Bytes before the tensors, the header included.

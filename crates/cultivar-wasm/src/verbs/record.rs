@@ -6,6 +6,7 @@
 use crate::exports::exports;
 use crate::host::Host;
 use crate::status::{Failure, Status};
+use alloc::boxed::Box;
 use alloc::string::String;
 use cultivar_core::json::JsonWriter;
 use cultivar_core::model::{Engine, StackId};
@@ -83,13 +84,13 @@ impl Host {
         let engine = self.packages.get_mut(package)?.engine()?;
         let replay = Replay::new(engine, record, stack);
         let replay = replay.map_err(|error| without(engine, stack, error))?;
-        let kept = self.replays.insert(ReplaySlot {
+        let kept = self.replays.insert(Box::new(ReplaySlot {
             package,
             replay,
             n_steps: 0,
             difference: None,
             verdict: REPLAY_GOING,
-        });
+        }));
         match kept {
             Ok(handle) => Ok(handle),
             Err((failure, refused)) => {

@@ -10,6 +10,7 @@ use crate::buffer::out_of_order;
 use crate::exports::exports;
 use crate::host::Host;
 use crate::status::{Failure, Status};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::session::{
@@ -209,7 +210,7 @@ impl Host {
     pub fn session_token(&mut self, s: i32) -> Result<i32, Failure> {
         let last = self.sessions.get(s)?.last_token;
         last.map(|id| id as i32)
-            .ok_or(out_of_order("there is no token since the last prompt"))
+            .ok_or_else(|| out_of_order("there is no token since the last prompt"))
     }
 
     /// Writes the text that was completed since the last call.
@@ -354,7 +355,7 @@ impl Host {
             Some(text) => {
                 let mut slot = SessionSlot::new(package, session, text);
                 slot.decode_again(&engine.model.tokenizer);
-                match self.sessions.insert(slot) {
+                match self.sessions.insert(Box::new(slot)) {
                     Ok(handle) => return Ok(handle),
                     Err((failure, slot)) => (failure, slot.session),
                 }

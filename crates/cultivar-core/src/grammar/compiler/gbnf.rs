@@ -36,7 +36,7 @@ pub(super) fn parse(text: &str) -> Result<TableParts, GrammarError> {
     let root = root.map(|(_, rule)| *rule);
     table_maker::make(
         parser.rules,
-        root.ok_or(GrammarError::new(GrammarErrorKind::NoRoot))?,
+        root.ok_or_else(|| GrammarError::new(GrammarErrorKind::NoRoot))?,
     )
 }
 
@@ -95,7 +95,9 @@ impl Parser<'_> {
     }
 
     fn rule(&mut self) -> Result<(), GrammarError> {
-        let name = self.name().ok_or(self.wrong("a rule's name is expected"))?;
+        let name = self
+            .name()
+            .ok_or_else(|| self.wrong("a rule's name is expected"))?;
         let twice = GrammarError::named(GrammarErrorKind::RuleTwice, &name);
         let rule = self.rule_of(name)?;
         if self.rules.is_defined(rule) {
@@ -151,7 +153,7 @@ impl Parser<'_> {
             Some('[') => {
                 self.reader.next();
                 let set = self.reader.set(escape);
-                set.ok_or(self.wrong("a set such as [a-z] is expected"))?
+                set.ok_or_else(|| self.wrong("a set such as [a-z] is expected"))?
                     .expression()
             }
             Some('.') => {
@@ -168,7 +170,9 @@ impl Parser<'_> {
                 group
             }
             Some(c) if is_name(c) => {
-                let name = self.name().ok_or(self.wrong("a name is expected"))?;
+                let name = self
+                    .name()
+                    .ok_or_else(|| self.wrong("a name is expected"))?;
                 Expression::Rule(self.rule_of(name)?)
             }
             _ => return Ok(None),
@@ -185,7 +189,9 @@ impl Parser<'_> {
                 }
                 c => c,
             };
-            text.push(c.ok_or(self.wrong("a literal does not end, or has a wrong escape"))?);
+            text.push(
+                c.ok_or_else(|| self.wrong("a literal does not end, or has a wrong escape"))?,
+            );
         }
     }
 
@@ -198,7 +204,8 @@ impl Parser<'_> {
             Some('{') => {
                 self.reader.next();
                 let counts = self.reader.counts();
-                let (min, max) = counts.ok_or(self.wrong("counts such as {2,5} are expected"))?;
+                let (min, max) =
+                    counts.ok_or_else(|| self.wrong("counts such as {2,5} are expected"))?;
                 return Ok(Expression::Repeat(Box::new(part), min, max));
             }
             _ => return Ok(part),

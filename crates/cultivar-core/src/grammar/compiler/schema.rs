@@ -103,7 +103,7 @@ fn member<'a>(members: &'a Members, name: &str) -> Option<&'a JsonValue> {
 }
 
 fn count(members: &Members, name: &str) -> Result<Option<u32>, GrammarError> {
-    let count = |value: &JsonValue| value.as_u32().ok_or(wrong(name));
+    let count = |value: &JsonValue| value.as_u32().ok_or_else(|| wrong(name));
     member(members, name).map(count).transpose()
 }
 
@@ -124,11 +124,11 @@ impl Compiler<'_> {
         let members = match schema {
             JsonValue::Bool(true) => return Ok(self.json.value.clone()),
             JsonValue::Bool(false) => return Ok(Expression::OneOf(Vec::new())),
-            schema => schema.as_object().ok_or(wrong("a schema"))?,
+            schema => schema.as_object().ok_or_else(|| wrong("a schema"))?,
         };
         if let Some(target) = member(members, "$ref") {
             only(members, &["$ref"])?;
-            return self.reference(target.as_str().ok_or(wrong("$ref"))?, depth);
+            return self.reference(target.as_str().ok_or_else(|| wrong("$ref"))?, depth);
         }
         if let Some(value) = member(members, "const") {
             only(members, &["const", "type"])?;
@@ -136,13 +136,13 @@ impl Compiler<'_> {
         }
         if let Some(values) = member(members, "enum") {
             only(members, &["enum", "type"])?;
-            let values = values.as_array().ok_or(wrong("enum"))?;
+            let values = values.as_array().ok_or_else(|| wrong("enum"))?;
             return Ok(one_of(members, values));
         }
         for key in ["anyOf", "allOf"] {
             if let Some(schemas) = member(members, key) {
                 only(members, &[key])?;
-                let schemas = schemas.as_array().ok_or(wrong(key))?;
+                let schemas = schemas.as_array().ok_or_else(|| wrong(key))?;
                 if key == "allOf" && schemas.len() != 1 {
                     return Err(keyword(key));
                 }
@@ -159,7 +159,7 @@ impl Compiler<'_> {
             Some(JsonValue::String(name)) => vec![name],
             Some(JsonValue::Array(names)) => {
                 let names = names.iter().map(JsonValue::as_str);
-                names.collect::<Option<_>>().ok_or(wrong("type"))?
+                names.collect::<Option<_>>().ok_or_else(|| wrong("type"))?
             }
             Some(_) => return Err(wrong("type")),
             None => {
@@ -179,7 +179,7 @@ impl Compiler<'_> {
         let mut allowed = vec!["type"];
         for name in &names {
             let row = TYPES.iter().find(|(known, _)| known == name);
-            allowed.extend_from_slice(row.ok_or(wrong("type"))?.1);
+            allowed.extend_from_slice(row.ok_or_else(|| wrong("type"))?.1);
         }
         only(members, &allowed)?;
         let each = names.iter().map(|name| self.of_type(name, members, depth));
@@ -215,7 +215,9 @@ impl Compiler<'_> {
             Some(_) if min.is_some() || max.is_some() => {
                 return Err(keyword("pattern with minLength or maxLength"));
             }
-            Some(text) => pattern::parse(text.as_str().ok_or(wrong("pattern"))?, &self.json)?,
+            Some(text) => {
+                pattern::parse(text.as_str().ok_or_else(|| wrong("pattern"))?, &self.json)?
+            }
             None => Expression::Repeat(Box::new(self.json.char.clone()), min.unwrap_or(0), max),
         };
         Ok(sequence(vec![literal(b"\""), inner, literal(b"\"")]))
@@ -245,14 +247,14 @@ impl Compiler<'_> {
     fn object(&mut self, members: &Members, depth: usize) -> Result<Expression, GrammarError> {
         let none: &Members = &[];
         let properties = match member(members, "properties") {
-            Some(properties) => properties.as_object().ok_or(wrong("properties"))?,
+            Some(properties) => properties.as_object().ok_or_else(|| wrong("properties"))?,
             None => none,
         };
         let required = match member(members, "required") {
             Some(names) => {
-                let names = names.as_array().ok_or(wrong("required"))?.iter();
+                let names = names.as_array().ok_or_else(|| wrong("required"))?.iter();
                 let names: Option<Vec<&str>> = names.map(JsonValue::as_str).collect();
-                names.ok_or(wrong("required"))?
+                names.ok_or_else(|| wrong("required"))?
             }
             None => Vec::new(),
         };
@@ -386,7 +388,7 @@ fn bounds(members: &Members, is_integer: bool) -> Result<Option<Bounds>, Grammar
         if is_exclusive && !is_integer {
             return Err(keyword(key));
         }
-        let value = value.as_i64().ok_or(wrong(key))?;
+        let value = value.as_i64().ok_or_else(|| wrong(key))?;
         let inward = i64::from(is_exclusive);
         is_bound = true;
         if key.ends_with("inimum") {
