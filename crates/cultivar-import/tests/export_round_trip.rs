@@ -254,6 +254,41 @@ fn every_architecture_that_gguf_can_say_goes_there_and_back() {
 }
 
 #[test]
+fn every_architecture_that_safetensors_can_say_goes_there_and_back() {
+    for name in [
+        "llama",
+        "llama-scaled",
+        "llama-linear",
+        "mistral",
+        "qwen2",
+        "qwen3",
+        "gemma2",
+        "gemma3",
+    ] {
+        for format in [TargetFormat::F32, TargetFormat::Keep] {
+            let package = architecture(name, "vocab_size", "vocab_size", format);
+            let (files, notes) = export(&package, ExportKind::Safetensors);
+            assert_eq!(notes, Vec::<String>::new(), "{name}");
+            let whole: Vec<(&str, &[u8])> =
+                files.iter().map(|(n, b)| (n.as_str(), &b[..])).collect();
+            let back = import(&whole, options(TargetFormat::Keep), 1 << 20).unwrap();
+            let [before, after] = [&package, &back].map(|p| Package::parse(p).unwrap().head);
+            assert_eq!(after.config, before.config, "{name}");
+            for (a, b) in (after.directory.entries().iter()).zip(before.directory.entries()) {
+                assert_eq!((&a.name, a.digest), (&b.name, b.digest), "{name}");
+            }
+            assert_eq!(logit_bits(&back), logit_bits(&package), "{name}");
+        }
+    }
+    for (name, field) in [("gpt2", "norm_kind"), ("phi3", "rotary_fraction")] {
+        let package = architecture(name, "vocab_size", "vocab_size", TargetFormat::Keep);
+        let head = Package::parse(&package).unwrap().head;
+        let refused = Exporter::new(&head, ExportKind::Safetensors).map(drop);
+        assert_eq!(refused.unwrap_err().field.as_str(), field, "{name}");
+    }
+}
+
+#[test]
 fn parts_of_a_tensor_take_the_largest_format_of_theirs() {
     const CONFIG: &str = r#"{"architectures":["GPT2LMHeadModel"],"n_embd":256,"n_layer":1,
     "n_head":4,"n_inner":256,"vocab_size":264,"n_positions":64}"#;

@@ -22,8 +22,9 @@ pub const COMMAND: Command = Command {
             ggml does not have, become q5_0 and q8_0, and are listed. safetensors keeps f32, f16\n\
             and bf16 and holds blocks as the f32 that they stand for; config.json and the\n\
             tokenizer (tokenizer.model for SentencePiece's BPE, else tokenizer.json) are written\n\
-            beside. Chat templates go out as they came. Llama, Qwen2 and Qwen3 models can be\n\
-            exported, and others that have no more options than these.",
+            beside. Chat templates go out as they came. Llama, Mistral, Qwen2, Qwen3 and Gemma\n\
+            models can be exported, and others that have no more options than these; GPT-2 and\n\
+            GPT-NeoX as GGUF, Mistral's window only as safetensors.",
     flags: &[
         Flag::with("--gguf", "OUT.gguf", "write one GGUF file"),
         Flag::with(

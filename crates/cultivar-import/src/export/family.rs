@@ -1,11 +1,11 @@
 //! Which family of the other formats has a package's options.
 //!
-//! Safetensors are written where tensors stand apart as ours do: Llama, Qwen2 and Qwen3. GGUF fuses
-//! at most rows, so there Gemma, GPT-2 and GPT-NeoX can be written too. A Phi-3 or Mistral model
-//! without a window is a Llama once its tensors are split.
+//! GPT-2 and GPT-NeoX can be written as GGUF alone: safetensors hold their tensors turned or woven
+//! into one another. Windows of families other than Gemma have a place in safetensors alone. A
+//! Phi-3 without a window is a Llama once its tensors are split.
 
 use super::ExportKind;
-use crate::architecture::Family::{self, Gemma2, Gemma3, Gpt2, GptNeox};
+use crate::architecture::Family::{self, Gemma2, Gemma3, Gpt2, GptNeox, Llama, Qwen2, Qwen3};
 use crate::error::{ImportError, ImportErrorKind};
 use cultivar_core::package::{
     Activation, FfnKind, ModelConfig, NormKind, NormPlace, PositionKind, QkNorm,
@@ -73,30 +73,36 @@ pub(super) fn family_of(config: &ModelConfig, kind: ExportKind) -> Result<Family
         ),
         (!config.parallel_residual, "parallel_residual", &[GptNeox]),
     ];
-    let own = match (config.norm_kind, config.norm_place, config.position_kind) {
-        _ if kind == ExportKind::Safetensors => None,
-        (NormKind::Layer, _, PositionKind::Learned) => Some(Gpt2),
-        (NormKind::Layer, ..) => Some(GptNeox),
-        (_, NormPlace::PreAndPost, _) if config.qk_norm == QkNorm::Head => Some(Gemma3),
-        (_, NormPlace::PreAndPost, _) => Some(Gemma2),
-        _ => None,
+    let is_text = kind == ExportKind::Safetensors;
+    let has_other_bias = config.attention_out_bias || config.ffn_bias;
+    let family = match (config.norm_kind, config.norm_place, config.position_kind) {
+        (NormKind::Layer, _, PositionKind::Learned) => Gpt2,
+        (NormKind::Layer, ..) => GptNeox,
+        (_, NormPlace::PreAndPost, _) if config.qk_norm == QkNorm::Head => Gemma3,
+        (_, NormPlace::PreAndPost, _) => Gemma2,
+        _ if config.qk_norm == QkNorm::Head => Qwen3,
+        _ if config.qkv_bias && !has_other_bias => Qwen2,
+        _ => Llama,
     };
     let refuse = |key: &str| Err(ImportError::new(ImportErrorKind::ExportUnsupported).field(key));
-    let may_differ = |families: &[Family]| own.is_some_and(|own| families.contains(&own));
+    let may_differ = |key: &str, families: &[Family]| match key {
+        "attention_scale" => is_text && family.is_gemma(),
+        "sliding_window" if is_text => true,
+        _ => families.contains(&family) && !(is_text && matches!(family, Gpt2 | GptNeox)),
+    };
     let mut rows = plain.iter();
-    if let Some((_, key, _)) = rows.find(|(holds, _, own)| !holds && !may_differ(own)) {
+    if let Some((_, key, _)) = rows.find(|(holds, key, own)| !holds && !may_differ(key, own)) {
         return refuse(key);
     }
-    if let Some(family) = own {
-        return Ok(family);
-    }
-    let has_other_bias = config.attention_out_bias || config.ffn_bias;
-    match (config.qk_norm, config.qkv_bias) {
-        (QkNorm::None, true) if !has_other_bias => Ok(Family::Qwen2),
-        (QkNorm::None, has_bias) if has_bias == config.attention_out_bias => Ok(Family::Llama),
-        (QkNorm::None, _) => refuse("attention_out_bias"),
-        (QkNorm::Head, false) if !has_other_bias => Ok(Family::Qwen3),
-        (QkNorm::Head, _) => refuse("qkv_bias"),
-        (QkNorm::Full, _) => refuse("qk_norm"),
+    let slides = config.attention_kinds.contains(&1);
+    // A Llama whose layers all slide is a Mistral, which has no biases.
+    let all_slide = config.attention_kinds.iter().all(|kind| *kind == 1);
+    let is_mistral = all_slide && !config.qkv_bias && !has_other_bias;
+    match (family, config.qk_norm) {
+        (_, QkNorm::Full) => refuse("qk_norm"),
+        (Llama, _) if slides && !is_mistral => refuse("sliding_window"),
+        (Llama, _) if config.qkv_bias != config.attention_out_bias => refuse("attention_out_bias"),
+        (Qwen3, _) if config.qkv_bias || has_other_bias => refuse("qkv_bias"),
+        _ => Ok(family),
     }
 }

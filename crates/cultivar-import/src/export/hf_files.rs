@@ -6,13 +6,14 @@ use super::family::family_of;
 use super::sentencepiece_model::{can_say, model_file};
 use super::tensor_rows::OutTensor;
 use super::{ExportKind, Exporter, tokenizer_json};
-use crate::architecture::{Family, names_of_hf};
+use crate::architecture::{Family, config_of_json, names_of_hf};
 use crate::error::{ImportError, ImportErrorKind};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use cultivar_core::json::JsonWriter;
+use cultivar_core::json::{self, JsonWriter};
+use cultivar_core::math::sqrt_f64;
 use cultivar_core::package::schema::expected_tensors;
 use cultivar_core::package::{Head, ModelConfig, RopeScalingKind};
 use cultivar_core::tensor::{Dtype, Format, Layout};
@@ -97,18 +98,26 @@ fn out_tensors(head: &Head, family: Family) -> Result<Vec<OutTensor>, ImportErro
         };
         let is_plain = entry.format.layout == Layout::Rows;
         let format = if is_plain { entry.format } else { f32 };
-        tensors.push(OutTensor::new(entry, located.name, format));
+        let mut tensor = OutTensor::new(entry, located.name, format);
+        tensor.is_less_one = names.adds_one && expected.role.is_norm();
+        tensors.push(tensor);
     }
     Ok(tensors)
 }
 
 fn config_json(head: &Head, family: Family) -> Result<String, ImportError> {
     let config = &head.config;
+    let slides = config.attention_kinds.contains(&1);
+    let (class, model_type) = match family {
+        Family::Llama if slides => ("MistralForCausalLM", "mistral"),
+        Family::Gemma3 => (family.class_name(), "gemma3_text"),
+        _ => (family.class_name(), family.gguf_name()),
+    };
     let mut json = JsonWriter::new();
     json.begin_object();
     json.key("architectures").begin_array();
-    json.string(family.class_name()).end_array();
-    json.field_str("model_type", family.gguf_name());
+    json.string(class).end_array();
+    json.field_str("model_type", model_type);
     for (key, value) in [
         ("hidden_size", config.d_model),
         ("intermediate_size", config.d_ff),
@@ -121,9 +130,16 @@ fn config_json(head: &Head, family: Family) -> Result<String, ImportError> {
     ] {
         json.field_u64(key, value as u64);
     }
-    json.field_str("hidden_act", "silu");
-    json.field_f64("rms_norm_eps", config.norm_eps);
-    json.field_f64("rope_theta", config.rope_theta);
+    if family.is_gemma() {
+        put_gemma(&mut json, config, family);
+    } else {
+        json.field_str("hidden_act", "silu");
+    }
+    if slides {
+        put_window(&mut json, config, family);
+    }
+    put_real(&mut json, "rms_norm_eps", config.norm_eps);
+    put_real(&mut json, "rope_theta", config.rope_theta);
     json.key("rope_scaling");
     put_scaling(&mut json, config);
     let has_bias = config.qkv_bias && family != Family::Qwen2;
@@ -143,7 +159,70 @@ fn config_json(head: &Head, family: Family) -> Result<String, ImportError> {
         }
     }
     json.end_object();
-    Ok(json.finish())
+    let text = json.finish();
+    // What an import makes of it must be this configuration.
+    let (_, back) = config_of_json(&json::parse(text.as_bytes())?)?;
+    match back == *config {
+        true => Ok(text),
+        false => Err(unsupported("config.json")),
+    }
+}
+
+/// A number with a point: readers in Python tell floats from integers.
+fn put_real<'a>(json: &'a mut JsonWriter, key: &str, value: f64) -> &'a mut JsonWriter {
+    let mut text = JsonWriter::new();
+    text.f64(value);
+    let mut text = text.finish();
+    if !text.contains(['.', 'e']) {
+        text += ".0";
+    }
+    json.key(key).raw(&text)
+}
+
+fn put_gemma(json: &mut JsonWriter, config: &ModelConfig, family: Family) {
+    json.field_str("hidden_activation", "gelu_pytorch_tanh");
+    // The factor on scores is 1 / sqrt(scalar), and scalars are whole.
+    let scalar = match config.attention_scale {
+        0.0 => config.head_dim as f64,
+        scale => {
+            let scalar = 1.0 / (scale * scale);
+            let whole = (scalar + 0.5) as u64 as f64;
+            if 1.0 / sqrt_f64(whole) == scale {
+                whole
+            } else {
+                scalar
+            }
+        }
+    };
+    json.field_f64("query_pre_attn_scalar", scalar);
+    for (key, cap) in [
+        ("attn_logit_softcapping", config.attention_softcap),
+        ("final_logit_softcapping", config.logits_softcap),
+    ] {
+        match cap {
+            0.0 => json.key(key).null(),
+            cap => put_real(json, key, cap),
+        };
+    }
+    let sliding = config.attention_kinds.iter().position(|kind| *kind == 1);
+    if let (Family::Gemma3, Some(layer_idx)) = (family, sliding) {
+        let theta = config.layer_rope_theta(layer_idx);
+        put_real(json, "rope_local_base_freq", theta);
+    }
+}
+
+/// The window and which layers have it; all of Mistral's do.
+fn put_window(json: &mut JsonWriter, config: &ModelConfig, family: Family) {
+    json.field_u64("sliding_window", config.sliding_window as u64);
+    if family == Family::Llama {
+        return;
+    }
+    json.field_bool("use_sliding_window", true);
+    json.key("layer_types").begin_array();
+    for kind in &config.attention_kinds {
+        json.string(["full_attention", "sliding_attention"][usize::from(*kind == 1)]);
+    }
+    json.end_array();
 }
 
 fn put_scaling(json: &mut JsonWriter, config: &ModelConfig) {
@@ -153,7 +232,7 @@ fn put_scaling(json: &mut JsonWriter, config: &ModelConfig) {
     }
     json.begin_object();
     json.field_str("rope_type", config.rope_scaling_kind.name());
-    json.field_f64("factor", config.rope_scaling_factor);
+    put_real(json, "factor", config.rope_scaling_factor);
     let names: &[&str] = match config.rope_scaling_kind {
         RopeScalingKind::Llama3 => &[
             "low_freq_factor",
@@ -169,7 +248,10 @@ fn put_scaling(json: &mut JsonWriter, config: &ModelConfig) {
         _ => &[],
     };
     for (name, value) in names.iter().zip(&config.rope_scaling_params) {
-        json.field_f64(name, *value);
+        match *name {
+            "original_max_position_embeddings" => json.field_f64(name, *value),
+            _ => put_real(json, name, *value),
+        };
     }
     if let (RopeScalingKind::Yarn, Some(is_whole)) =
         (config.rope_scaling_kind, config.rope_scaling_params.get(4))

@@ -31,6 +31,8 @@ pub(super) struct OutTensor {
     pub alignment: u64,
     /// Rows of a head whose halves become rotary neighbours; 0 if rows stay.
     pub head_dim: usize,
+    /// Whether 1 is taken from each element (norms that are stored as differences from 1).
+    pub is_less_one: bool,
 }
 
 impl OutTensor {
@@ -51,6 +53,7 @@ impl OutTensor {
             offset: 0,
             alignment: 1,
             head_dim: 0,
+            is_less_one: false,
         }
     }
 
@@ -123,7 +126,7 @@ impl OutTensor {
         out: &mut Vec<u8>,
     ) -> Result<(), ImportError> {
         let row_bytes = self.row_bytes() as usize;
-        let rows = if !self.is_requantized() {
+        let rows = if !self.is_requantized() && !self.is_less_one {
             self.kept(bytes, n_rows)?
         } else {
             self.recoded(bytes, n_rows)?
@@ -171,6 +174,9 @@ impl OutTensor {
         };
         for (row_idx, row) in values.chunks_exact_mut(self.d_in).enumerate() {
             codec::decode_row(row, view, row_idx);
+            if self.is_less_one {
+                row.iter_mut().for_each(|value| *value -= 1.0);
+            }
         }
         let n_bytes = self.format.stored_bytes(n_rows as u64, self.d_in as u64);
         let n_bytes = n_bytes.ok_or_else(|| self.refuse())? as usize;
