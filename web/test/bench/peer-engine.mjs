@@ -8,8 +8,6 @@ import { Cultivar } from "../../runtime/cultivar.js";
 /** The bench's own package of the shape and format of a model `/models/name15m-q8_0.gguf`. */
 export const fileFor = (model) => `/packages/${model.match(/\d+m-\w+(?=\.gguf$)/)[0]}.slm`;
 
-/** Rows of a prompt per step: as the others here, it is not to be stopped in between. */
-const CHUNK = 32;
 const module = new URL(import.meta.url).searchParams.get("module") ?? "auto";
 
 /** Opens a package; `nCtx` positions are held. */
@@ -22,8 +20,7 @@ export async function load({ blob, nCtx }) {
     const began = performance.now();
     const session = await pkg.createSession(settings);
     let firstMs;
-    const tokens = session.generate(prompt, { chunk: CHUNK });
-    for await (const _ of tokens) firstMs ??= performance.now() - began;
+    for await (const _ of session.generate(prompt)) firstMs ??= performance.now() - began;
     const ms = performance.now() - began;
     await session.close();
     return { firstMs, ms };
