@@ -28,6 +28,14 @@ const SAMPLER = [
   ["penalty_window", "whole", 64, 0, 1_048_576, "Penalty window", "Tokens back; 0 is all."],
 ].map((row) => number(row, { group: "sampler" }));
 
+/** Lists of tokens, by id, in one line; `form` is what one of them looks like. */
+const TOKENS = [
+  ["logit_bias", "Logit bias", /^\d{1,9}:-?\d+(\.\d*)?$/, "Token id:number, such as 42:-3.5 7:1."],
+  ["banned_tokens", "Banned tokens", /^\d{1,9}$/, "Ids, never chosen."],
+  ["stop_tokens", "Stop tokens", /^\d{1,9}$/, "Ids, beside the model’s own."],
+].map(([name, label, form, hint]) =>
+  ({ name, kind: "tokens", initial: "", label, hint, form, scope: "run", group: "sampler" }));
+
 /** Other folded numbers; an initial value of "" leaves the setting out. */
 const MORE = [
   ["context_len", "whole", "", 1, 1_048_576, "Context", "Positions; empty is the model’s."],
@@ -56,6 +64,15 @@ export const SETTINGS = Object.freeze([
   number(["seed", "seed", "0", 0, SEED_MAX, "Seed"]),
   number(["max_tokens", "whole", 256, 1, 1_048_576, "Max tokens"]),
   ...SAMPLER,
+  ...TOKENS,
+  {
+    name: "ignore_stop", kind: "choice", initial: "no", scope: "run", group: "sampler",
+    label: "Go on past the model’s stop", choices: [["no", "no"], ["yes", "yes"]],
+  },
+  {
+    name: "random_stream", kind: "choice", initial: "session", scope: "run", group: "sampler",
+    label: "Random numbers", choices: [["session", "go on"], ["prompt", "anew for each prompt"]],
+  },
   {
     name: "constrain", kind: "choice", initial: "none", group: "sampler", label: "Output must be",
     choices: [["none", "any text"], ["json", "JSON"], ["json_schema", "JSON of a schema"],
@@ -105,6 +122,9 @@ export function parseSetting(row, text) {
     case "lines":
       return linesOf(text).length <= 16 && linesOf(text).every(isStop)
         ? { value: text } : problem("up to 16 lines of 1 to 256 bytes");
+    case "tokens":
+      return tokensOf(text).every((one) => row.form.test(one))
+        ? { value: text } : problem(row.hint.replace(/[,.].*/, "").toLowerCase());
     case "choice": {
       const names = row.choices.map(([name]) => name);
       return names.includes(text) ? { value: text } : problem(`one of ${names.join(", ")}`);
@@ -133,6 +153,7 @@ function numberOf({ kind, initial, min }, text) {
 const ESCAPES = { n: "\n", t: "\t", "\\": "\\" };
 const linesOf = (text) => text.split("\n").filter(Boolean)
   .map((line) => line.replace(/\\([nt\\])/g, (_, letter) => ESCAPES[letter]));
+const tokensOf = (text) => text.split(/[\s,]+/).filter(Boolean);
 const isStop = (text) => new TextEncoder().encode(text).length <= 256;
 
 /** What a session is created with: what differs from "left out", as the engine wants it. */
@@ -141,12 +162,18 @@ export function sessionSettings(values) {
   for (const { name, kind, scope, group, initial } of SETTINGS) {
     const value = values[name];
     if (scope !== "run" || (group && value === initial)) continue;
-    settings[name] = kind === "lines" ? linesOf(value) : value;
+    settings[name] = kind === "lines" ? linesOf(value)
+      : kind === "tokens" ? engineTokens(name, tokensOf(value)) : value === "yes" || value;
   }
   const { constrain, rules } = values;
   if (constrain !== "none") settings.constraint = { [constrain]: constraintOf(constrain, rules) };
   return settings;
 }
+
+/** Ids, or ids with a number each. */
+const engineTokens = (name, list) => name === "logit_bias"
+  ? Object.fromEntries(list.map((one) => one.split(":")).map(([id, bias]) => [id, Number(bias)]))
+  : list.map(Number);
 
 /** A schema that is no JSON goes on as text, and the engine says what is wrong with it. */
 function constraintOf(kind, rules) {

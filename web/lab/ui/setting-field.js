@@ -45,6 +45,6 @@ function createInput(row, attributes) {
     const options = row.choices.map(([value, words]) => el("option", { value }, words));
     return el("select", attributes, options);
   }
-  const inputmode = row.min < 0 ? "text" : row.kind === "real" ? "decimal" : "numeric";
+  const inputmode = !(row.min >= 0) ? "text" : row.kind === "real" ? "decimal" : "numeric";
   return el("input", { ...attributes, type: "text", inputmode, autocomplete: "off" });
 }

@@ -56,6 +56,13 @@ test("a session gets what is open always, and of what is folded only what was ch
     ...plain, stop_strings: ["\n\nUser:", "End"], logprobs: 5,
     context_shift: 4, min_p: 0.1, constraint: { json_schema: { type: "object" } },
   });
+  const lists = play(initialState, type("logit_bias", "7:1, 42:-3.5"),
+    type("banned_tokens", "1 2"), type("stop_tokens", "3"), type("ignore_stop", "yes"),
+    type("random_stream", "prompt"));
+  assert.deepEqual(sessionSettings(lists.settings.values), {
+    ...plain, logit_bias: { 7: 1, 42: -3.5 }, banned_tokens: [1, 2], stop_tokens: [3],
+    ignore_stop: true, random_stream: "prompt",
+  });
   const constraint = (...typed) =>
     sessionSettings(play(initialState, ...typed).settings.values).constraint;
   assert.deepEqual(constraint(type("constrain", "json")), { json: true });

@@ -25,6 +25,9 @@ const TYPED = [
   ["stop_strings", "a\n\nb", "a\n\nb"], ["stop_strings", "x".repeat(257), null],
   ["stop_strings", "x\n".repeat(17), null], ["context_len", "0", null],
   ["kv", "f16", "f16"], ["kv", "q4", null], ["format", "q8_0", "q8_0"], ["format", "q9", null],
+  ["logit_bias", "7:1, 42:-3.5", "7:1, 42:-3.5"], ["logit_bias", "7", null],
+  ["banned_tokens", "1 2,3", "1 2,3"], ["banned_tokens", "1:2", null], ["stop_tokens", "-1", null],
+  ["ignore_stop", "yes", "yes"], ["ignore_stop", "true", null], ["random_stream", "x", null],
   ["prompt", "", ""], ["prompt", "a&b=c #\n🌱", "a&b=c #\n🌱"],
 ];
 

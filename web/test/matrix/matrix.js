@@ -11,8 +11,8 @@ import { loadPackage } from "../../runtime/package-loader.js";
 
 const CHUNKS = [1, 7, 64, 4096];
 const STATES = ["cold", "warm", "fork", "eviction", "snapshot"];
-/** Alone without drafts, and the third of five with them: the two ends of both columns. */
-const COMPANIES = [{ company: 1, lookup: 0 }, { company: 5, lookup: 4 }];
+/** Alone, and the third of five; each without drafts and with them. */
+const COMPANIES = [1, 5].flatMap((company) => [0, 4].map((lookup) => ({ company, lookup })));
 const KEPT_BYTES = 64 << 20;
 const ROWS = 80;
 const LOGIT_ROWS = 10;

@@ -102,7 +102,7 @@ for (const name of runnable) {
     });
 }
 
-test("records and snapshots with adapters and changes need them open, go on", async () => {
+test("records and snapshots with adapters and changes go on while those are open", async () => {
   const own = await kit.openPackage(goldenBlob(golden.base));
   const opened = [];
   for (const file of ["low-rank.sla", "sparse.sla"]) {
