@@ -64,7 +64,7 @@ const now = () => performance.now();
 
 /** Holds what cannot be in the state: the kit, the library, the open package and its source. */
 const desk = {
-  kit: Cultivar.open(),
+  kit: Cultivar.open({ profile: location.search === "?profile" }),
   /** Null where the browser keeps nothing for the page, as in some private windows. */
   library: Library.open().catch(() => null),
   storage: navigator.storage,
@@ -72,6 +72,8 @@ const desk = {
   device_bytes: navigator.deviceMemory ? navigator.deviceMemory * 2 ** 30 : undefined,
   opened: null,
   source: null,
+  /** The open package's bytes: storage gives them anew each time. */
+  blob: async () => (typeof desk.source === "function" ? desk.source() : desk.source),
   replay: (file) => commands.replay(file),
   /** Resolves when no run is using the open package. */
   settle: () => {
@@ -97,6 +99,8 @@ const commands = {
   ...createKeepCommands({ store, desk, jobs, files }),
   ...createRunCommands({ store, desk, now, live }),
   ...createRecordCommands({ store, desk, live }),
+  /** Loads the page again, at its link, with a module that tells time by operator. */
+  profile: () => (location.search = "?profile"),
 };
 
 const addressBar = createAddressBar((fragment) => dispatch(event("linkRead", { fragment })));

@@ -104,6 +104,8 @@ export interface Diagnostics {
   load_ms: number;
   n_prompt_tokens: number;
   n_output_tokens: number;
+  /** Milliseconds by operator (`attention_ms`, …) since the package was opened, if asked for. */
+  profile?: Record<string, number>;
   /** Rows that were computed: prompts, outputs and drafts. */
   n_rows: number;
   /** Pages of prompts that the cache had, and had not. */

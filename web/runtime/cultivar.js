@@ -32,16 +32,16 @@ export class Cultivar {
 
   /**
    * Starts the engine: picks the best module that this browser runs exactly, in a worker.
-   * @param {{module?: "auto"|"simd128"|"relaxed", baseUrl?: string|URL, spawnWorker?: Function}}
-   *   [options]
+   * @param {{module?: "auto"|"simd128"|"relaxed", baseUrl?: string|URL, spawnWorker?: Function,
+   *   profile?: boolean}} [options]
    */
-  static async open({ module = "auto", baseUrl = MODULES_URL, spawnWorker } = {}) {
+  static async open({ module = "auto", baseUrl = MODULES_URL, spawnWorker, profile } = {}) {
     let refusal;
     const base = new URL(baseUrl, globalThis.location?.href);
     for (const name of moduleCandidates(module)) {
       const cultivar = new Cultivar();
       try {
-        await cultivar.#start(name, base, spawnWorker);
+        await cultivar.#start(name, base, profile, spawnWorker);
         cultivar.info.fallback = refusal ? refusal.message : null;
         return cultivar;
       } catch (error) {
@@ -52,8 +52,10 @@ export class Cultivar {
     throw refusal;
   }
 
-  async #start(name, base, spawnWorker = spawnOwnWorker) {
-    const module = await compileModule(MODULE_FILES[name], base);
+  async #start(name, base, profile, spawnWorker = spawnOwnWorker) {
+    // Modules that ask for a clock stand beside the others: `cultivar-bench.wasm`.
+    const file = MODULE_FILES[name].replace("cultivar", profile ? "cultivar-bench" : "cultivar");
+    const module = await compileModule(file, base);
     const pool = (this.#pool = new WorkerPool(spawnWorker));
     const spawn = () => pool.take();
     const onReplaced = (reason) => this.onReplaced?.(reason);

@@ -26,6 +26,7 @@ export async function loadPackage(engine, source, { signal, onCard, onProgress }
     await loader.readTensors();
     await loader.readTail();
     await loader.finish();
+    engine.profile(loader.handle);
     engine.call("package_note_load_ms", loader.handle, performance.now() - began);
     return { handle: loader.handle, card: engine.json("package_describe", loader.handle) };
   } catch (error) {

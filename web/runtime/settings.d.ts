@@ -83,6 +83,8 @@ export interface OpenOptions {
   module?: "auto" | "simd128" | "relaxed";
   /** Folder of the module files, ending in a slash. Default: `../wasm/` beside the kit. */
   baseUrl?: string | URL;
+  /** Take a module that notes where time goes: reports then have `diagnostics.profile`. */
+  profile?: boolean;
   /** Starts the kit's worker, where the page needs another way than `new Worker(worker.js)`. */
   spawnWorker?: () => Worker;
 }

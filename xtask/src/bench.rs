@@ -114,9 +114,6 @@ pub fn run(given: &Given) -> TaskResult {
     let mut measure = Command::new(&node);
     if choice.has_wasm() {
         wasm::build(choice.modules.contains(&"scalar"), false)?;
-        if choice.phases.contains(&"profile") {
-            wasm::build_bench()?;
-        }
         npm_tools::install(Wanted::All)?;
         let mounts = vec![
             ("", workspace::root().join("web")),

@@ -80,7 +80,8 @@ const SCALAR: Variant = Variant {
     is_bench: false,
 };
 
-/// Engines for measurements alone, with a clock that they ask their host for. Never shipped.
+/// Engines that note where time goes, by a clock that they ask their host for: fetched only when
+/// a profile is asked for.
 const BENCH: &[Variant] = &[
     Variant {
         file: "cultivar-bench.wasm",
@@ -125,22 +126,15 @@ pub fn build(scalar: bool, debug_names: bool) -> TaskResult {
     let toolchain = wasm_toolchain::find_or_install()?;
     println!("wasm: {}", toolchain.describe());
     let optimizer = optimizer();
-    let mut variants = vec![SIMD128, RELAXED, PACKER, BREEDER];
+    let mut variants = vec![&SIMD128, &RELAXED, &PACKER, &BREEDER];
+    variants.extend(BENCH);
     if scalar {
-        variants.push(SCALAR);
+        variants.push(&SCALAR);
     }
-    for variant in &variants {
+    for variant in variants {
         build_one(&toolchain, variant, optimizer.as_deref(), debug_names)?;
     }
     demo::place()
-}
-
-/// The bench's own modules.
-pub fn build_bench() -> TaskResult {
-    let toolchain = wasm_toolchain::find_or_install()?;
-    let optimizer = optimizer();
-    let mut variants = BENCH.iter();
-    variants.try_for_each(|variant| build_one(&toolchain, variant, optimizer.as_deref(), false))
 }
 
 /// wasm-opt, installed if it can be. Without it the modules are larger, but work the same.

@@ -13,7 +13,6 @@ const BY_CODE = [
   [107, 107, MEMORY],
   [153, 153, MEMORY],
   [251, 251, MEMORY],
-  [404, 404, "Choose a smaller KV format, close other tabs, and run again."],
   [100, 199, "The file is damaged, cut short or not a package. Get it again, or import it anew."],
   [200, 249, "This engine does not run this kind of model yet. Try another model."],
   [250, 299, "The model's weights do not fit its description. Get the file again."],
@@ -21,7 +20,7 @@ const BY_CODE = [
   [354, 354, "Shorten it, begin a new session, or set a context shift."],
   [362, 364, "A record needs the model, the adapters and the prompt that it was made with."],
   [350, 399, "Change the setting named above and run again."],
-  [400, 449, "Choose a smaller KV format or fewer tokens, and run again."],
+  [400, 449, "Choose fewer tokens or a smaller KV format, close sessions, and run again."],
   [450, 458, "The adapter's file is damaged or of a kind that is not supported yet."],
   [459, 469, "It was made for another model: open that one, or import the adapter anew for this."],
   [470, 499, "Take an adapter off, or use a smaller weight."],
@@ -32,14 +31,14 @@ const BY_CODE = [
 /** Advice by the kit's names of failures that have no code of their own. */
 const BY_KIND = {
   too_large: MEMORY,
-  quota: "Delete models that are kept here, choose a smaller format, or free disk space.",
-  trap: "The engine was restarted. If this happens again with the same file, do not use it.",
+  quota: "Delete kept models, choose a smaller format, or free disk space.",
+  trap: "The engine was restarted. If it happens again, do not use the file.",
   replaced: "The engine was restarted. Run again: the open model is read anew.",
   session_lost: "The engine was restarted. Run again: the open model is read anew.",
   network: "Check that the file is still there and complete, and drop it again.",
-  record: "Choose a file that Save record, or the command’s --record, wrote.",
-  demo: "This copy of the page may lack its demo. Try again, or open a model of your own.",
-  unsupported: "Use a current version of Chrome, Edge, Firefox or Safari, and reload the page.",
+  record: "Choose a file that Save record or --record wrote.",
+  demo: "Try again, or open a model of your own.",
+  unsupported: "Use a current browser, and reload the page.",
 };
 
 const UNPACK = "Unpack the archive and drop the files in it.";

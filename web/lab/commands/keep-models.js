@@ -23,10 +23,8 @@ export function createKeepCommands({ store, desk, jobs, files }) {
   }
 
   /** A kept record's bytes or, without one, the open package's. */
-  async function sourceOf(record) {
-    if (record) return (await desk.library).blob(record.id);
-    return typeof desk.source === "function" ? desk.source() : desk.source;
-  }
+  const sourceOf = async (record) =>
+    record ? (await desk.library).blob(record.id) : desk.blob();
 
   return {
     /** Copies the open package into the browser's storage. */

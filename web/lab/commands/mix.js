@@ -78,15 +78,12 @@ export function createMixCommands({ store, desk }) {
     }
   }
 
-  /** The base's package: storage gives it anew each time. */
-  const base = async () => (typeof desk.source === "function" ? desk.source() : desk.source);
-
   /** Foreign files with their base become one .sla. */
   async function addForeign(files) {
     const name = files[0].folder ?? files[0].name.replace(/\.[^.]*$/, "");
     try {
       const kit = await desk.kit;
-      const { blob } = await kit.importAdapter(files, { base: await base(), name });
+      const { blob } = await kit.importAdapter(files, { base: await desk.blob(), name });
       await add(blob, name);
     } catch (error) {
       raise(`${name} was not added`, error);
@@ -184,16 +181,16 @@ export function createMixCommands({ store, desk }) {
       dispatch("comparisonChanged", { comparison: null });
     },
     saveMixAsAdapter: () => save("sla", "The mix was not saved", async (kit, options) =>
-      kit.mergeAdapters(files(), { base: await base(), ...options })),
+      kit.mergeAdapters(files(), { base: await desk.blob(), ...options })),
     saveMixAsModel: () => save("slm", "The model was not saved", async (kit, options) =>
-      kit.bake(await base(), files(), options)),
+      kit.bake(await desk.blob(), files(), options)),
     /** Compares an adapter with the model field by field, once. */
     async checkAdapter({ id, report, weight }) {
       if (report) return;
       try {
         const kit = await desk.kit;
         const adapter = { adapter: open.get(id).blob, weight };
-        const fields = (await kit.validateAdapter(adapter, { base: await base() })).fields;
+        const fields = (await kit.validateAdapter(adapter, { base: await desk.blob() })).fields;
         dispatch("adapterChanged", { id, change: { report: fields } });
       } catch (error) {
         raise("The adapter could not be compared", error);

@@ -22,11 +22,13 @@ export function createDiagnostics({ dispatch, commands }) {
   const save = el("button.quiet", {
     type: "button", onclick: () => commands.saveDiagnostics(withTexts.checked),
   }, icon("save"), "Save JSON");
+  const profile = el("button.quiet", { type: "button", onclick: commands.profile },
+    "Reload to time operators");
   const watts = createSettingField(settingRow("watts"), (name, text) =>
     dispatch(event("settingChanged", { name, text })));
   const dom = el("details.diagnostics-panel", {},
     el("summary", {}, el("h2", {}, "Diagnostics")),
-    el("div.row", {}, copy, save, el("label.check", { for: "with-texts" }, withTexts,
+    el("div.row", {}, copy, save, profile, el("label.check", { for: "with-texts" }, withTexts,
       "with prompt and text")), watts.dom,
     tables, el("details", {}, el("summary", {}, "JSON"), json));
   dom.addEventListener("toggle", show);

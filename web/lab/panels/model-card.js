@@ -11,10 +11,6 @@ import { icon } from "../ui/icon.js";
 import { createMemoryBar } from "../ui/memory-bar.js";
 import { bytesText, countText, wholeText } from "../ui/quantity.js";
 
-const IDENTITIES = [
-  ["content", "Content"], ["weights", "Weights"], ["architecture", "Architecture"],
-  ["tokenizer", "Tokenizer"], ["tensor_schema", "Schema"],
-];
 const SHORT_LEN = 12;
 /** In one column the completion is what people want next, so the details start folded. */
 const WIDE = "(min-width: 900px)";
@@ -102,12 +98,10 @@ function factRows(card, fileName) {
 const stated = (text) => (text === undefined ? null : text || "not stated");
 
 function identityRows(identities) {
-  return IDENTITIES.filter(([key]) => identities[key]).map(([key, label]) => {
-    const hex = identities[key];
-    const copy = createCopyButton({
-      label: `Copy ${label.toLowerCase()} identity`, textOf: () => hex,
-    });
+  return Object.entries(identities).filter(([, hex]) => hex).map(([key, hex]) => {
+    const label = key.replace("tensor_", "");
+    const copy = createCopyButton({ label: `Copy ${label} identity`, textOf: () => hex });
     const short = el("code", { title: hex }, hex.slice(0, SHORT_LEN));
-    return [label, el("span.digest", {}, short, copy)];
+    return [label[0].toUpperCase() + label.slice(1), el("span.digest", {}, short, copy)];
   });
 }

@@ -20,8 +20,8 @@ const COMMON = [
 
 /** Those of the sampler that stand folded. */
 const SAMPLER = [
-  ["min_p", "real", 0, 0, 1, "Min-p", "Least part of the likeliest’s probability; 0 is off."],
-  ["typical_p", "real", 1, 0.001, 1, "Typical-p", "Tokens of about expected surprise; 1 is off."],
+  ["min_p", "real", 0, 0, 1, "Min-p", "Of the likeliest; 0 is off."],
+  ["typical_p", "real", 1, 0.001, 1, "Typical-p", "1 is off."],
   ["repetition_penalty", "real", 1, 0.001, 100, "Repetition penalty", "1 is off."],
   ["frequency_penalty", "real", 0, -100, 100, "Frequency penalty", "0 is off."],
   ["presence_penalty", "real", 0, -100, 100, "Presence penalty", "0 is off."],
@@ -30,9 +30,9 @@ const SAMPLER = [
 
 /** Lists of tokens, by id, in one line; `form` is what one of them looks like. */
 const TOKENS = [
-  ["logit_bias", "Logit bias", /^\d{1,9}:-?\d+(\.\d*)?$/, "Token id:number, such as 42:-3.5 7:1."],
-  ["banned_tokens", "Banned tokens", /^\d{1,9}$/, "Ids, never chosen."],
-  ["stop_tokens", "Stop tokens", /^\d{1,9}$/, "Ids, beside the model’s own."],
+  ["logit_bias", "Logit bias", /^\d{1,9}:-?\d+(\.\d*)?$/, "Token id:number, as 42:-3.5."],
+  ["banned_tokens", "Banned tokens", /^\d{1,9}$/, "Ids."],
+  ["stop_tokens", "Stop tokens", /^\d{1,9}$/, "Ids."],
 ].map(([name, label, form, hint]) =>
   ({ name, kind: "tokens", initial: "", label, hint, form, scope: "run", group: "sampler" }));
 
@@ -40,7 +40,7 @@ const TOKENS = [
 const MORE = [
   ["context_len", "whole", "", 1, 1_048_576, "Context", "Positions; empty is the model’s."],
   ["context_shift", "whole", "", 0, 1_048_576, "Context shift",
-    "First tokens kept when full, half of the rest dropped; empty stops."],
+    "First tokens kept when full; empty stops."],
   ["prompt_lookup", "whole", 0, 0, 16, "Prompt lookup", "Tokens drafted at once: speed alone."],
   ["logprobs", "whole", "", 0, 20, "Log-probabilities", "Alternatives per token; empty is none."],
 ].map((row) => number(row, { group: "more" }));
@@ -67,11 +67,11 @@ export const SETTINGS = Object.freeze([
   ...TOKENS,
   {
     name: "ignore_stop", kind: "choice", initial: "no", scope: "run", group: "sampler",
-    label: "Go on past the model’s stop", choices: [["no", "no"], ["yes", "yes"]],
+    label: "Ignore stop", choices: [["no", "no"], ["yes", "yes"]],
   },
   {
     name: "random_stream", kind: "choice", initial: "session", scope: "run", group: "sampler",
-    label: "Random numbers", choices: [["session", "go on"], ["prompt", "anew for each prompt"]],
+    label: "Random numbers", choices: [["session", "go on"], ["prompt", "per prompt"]],
   },
   {
     name: "constrain", kind: "choice", initial: "none", group: "sampler", label: "Output must be",
@@ -84,20 +84,20 @@ export const SETTINGS = Object.freeze([
   },
   {
     name: "kv", kind: "choice", initial: "f32", scope: "run", group: "more", label: "KV format",
-    hint: "f32 is exact, q8 is smallest.", choices: [["f32", "f32"], ["f16", "f16"], ["q8", "q8"]],
+    hint: "q8 is smallest.", choices: [["f32", "f32"], ["f16", "f16"], ["q8", "q8"]],
   },
   ...MORE,
   {
     name: "stop_strings", kind: "lines", initial: "", scope: "run", group: "more",
-    label: "Stop at", hint: "Texts that end the output, one a line; \\n is a line end.",
+    label: "Stop at", hint: "One a line; \\n is a line end.",
   },
   {
     name: "watts", kind: "real", initial: "", min: 0.1, max: 10_000, group: "watts",
-    label: "Watts of this machine", hint: "For an estimate of the energy per token.",
+    label: "Watts of this machine", hint: "For energy per token.",
   },
   {
     name: "format", kind: "choice", initial: "keep", scope: "import", label: "Import weights as",
-    hint: "Smaller formats need less memory and change the text a little.",
+    hint: "Smaller ones change the text a little.",
     choices: [
       ["keep", "as stored"], ["f16", "f16 · 16 bits"], ["q8_0", "q8_0 · 8 bits"],
       ["q4_k_m", "q4_k_m · 4 to 6 bits"], ["q4_0", "q4_0 · 4 bits"],

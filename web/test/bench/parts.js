@@ -10,9 +10,7 @@ import { WHOLE, promptIds } from "./job.js";
 
 /** `{ prefill, decode, card }`: parts in milliseconds of a prompt, and of 64 tokens behind it. */
 export async function measureParts({ module, blob, seed }) {
-  const imports = { bench: { now_ms: () => performance.now() } };
-  const { instance } = await WebAssembly.instantiate(module, imports);
-  const engine = new Engine(instance);
+  const engine = await Engine.create(await WebAssembly.compile(module));
   const { handle, card } = await loadPackage(engine, blob);
   const settings = JSON.stringify({ max_tokens: 65, ignore_stop: true });
   const profile = {};
@@ -20,8 +18,7 @@ export async function measureParts({ module, blob, seed }) {
   for (const turn of [0, 1]) {
     const session = engine.call("session_new", handle, engine.putText(settings));
     const partsUntil = (wanted) => {
-      // This verb is in no table, so it is called by name.
-      instance.exports.bench_profile(handle);
+      engine.profile(handle);
       while (engine.call("session_step", session, WHOLE) !== wanted);
       return engine.json("session_report", session).diagnostics.profile;
     };

@@ -21,8 +21,9 @@ export function profileTable({ case: name, engine, profile }, samples) {
   const rows = [];
   for (const [phase, unit, of] of [["prefill", "GMAC/s", "macs"], ["decode", "GB/s", "bytes"]]) {
     const { n_rows: nRows, n_batches: nBatches, ...times } = profile[phase];
-    const total = Object.values(times).reduce((sum, { ms }) => sum + ms, 0);
-    for (const [part, { ms }] of Object.entries(times)) {
+    const total = Object.values(times).reduce((sum, ms) => sum + ms, 0);
+    for (const [key, ms] of Object.entries(times)) {
+      const part = key.replace(/_ms$/, "");
       // The output is computed for the last row alone.
       const n = part === "output" && phase === "prefill" ? 1 : nRows;
       const rate = parts[part] ? (parts[part][of] * n) / ms / 1e6 : NaN;

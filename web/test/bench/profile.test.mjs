@@ -27,7 +27,7 @@ test("costs are of the matrices that a token is multiplied by", () => {
 });
 
 test("rates are shares of the session's loops", () => {
-  const part = (qkv, output) => ({ qkv: { ms: qkv }, norm: { ms: 1 }, output: { ms: output } });
+  const part = (qkv, output) => ({ qkv_ms: qkv, norm_ms: 1, output_ms: output });
   const profile = {
     card,
     prefill: { n_rows: 10, n_batches: 1, ...part(1, 1) },

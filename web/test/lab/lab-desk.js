@@ -34,6 +34,7 @@ export async function setUp({ library = new FakeLibrary(), device_bytes } = {}) 
   const desk = {
     kit: Promise.resolve(kit), library: Promise.resolve(library), device_bytes,
     opened: null, source: null,
+    blob: async () => (typeof desk.source === "function" ? desk.source() : desk.source),
     settle: () => runs.settle(),
     replace(opened, source) {
       this.opened?.close();

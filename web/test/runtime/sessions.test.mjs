@@ -195,6 +195,26 @@ test("a record replays to the same bits, or to the first step that differs", asy
   assert.equal(await stopped, "AbortError");
 });
 
+test("a profile on demand tells time by operator and changes no bit", async () => {
+  const options = { module: "simd128", baseUrl: MODULES_URL, spawnWorker: () => new KitWorker() };
+  const profiling = await Cultivar.open({ ...options, profile: true });
+  const own = await profiling.openPackage(goldenBlob());
+  const session = await own.createSession(SAMPLED);
+  await run(session, golden.prompt);
+  const { run_digest, diagnostics } = await session.report();
+  assert.equal(run_digest, await digestOf(SAMPLED));
+  const { n_batches, n_rows, ...times } = diagnostics.profile;
+  assert.ok(n_batches >= SAMPLED.max_tokens && n_rows > n_batches);
+  assert.deepEqual(Object.keys(times), [
+    "embedding_ms", "norm_ms", "qkv_ms", "rotary_ms", "attention_ms", "w_o_ms", "ffn_in_ms",
+    "activation_ms", "w_down_ms", "output_ms",
+  ]);
+  assert.ok(Object.values(times).every((ms) => ms >= 0) && times.qkv_ms > 0);
+  const plain = await model.createSession(SAMPLED);
+  assert.equal((await plain.report()).diagnostics.profile, undefined, "only where asked for");
+  profiling.close();
+});
+
 test("a conversation becomes a prompt by the package's format, or the plain one", async () => {
   const family = await kit.openPackage(new Blob([readFileSync(sprout)]));
   const messages = [

@@ -126,9 +126,7 @@ fn write_profile(json: &mut JsonWriter, engine: &Engine) {
     json.field_u64("n_batches", profile.n_batches);
     json.field_u64("n_rows", profile.n_rows);
     for (part, ms) in PROFILE_PARTS.into_iter().zip(profile.parts_ms) {
-        json.key(part).begin_object();
-        json.field_f64("ms", ms);
-        json.end_object();
+        json.field_f64(&alloc::format!("{part}_ms"), ms);
     }
     json.end_object();
 }

@@ -1,7 +1,8 @@
 //! What the bench's own modules have beside an engine's verbs: where the time of the forward pass
-//! goes. The only place that asks its host for anything, a clock; no module with it ships.
+//! goes. The only place that asks its host for anything, a clock, which must call nothing back;
+//! fetched only when a profile is asked for.
 //!
-//! Not part of the export table; `web/test/bench` calls it by name.
+//! Not part of the export table; the kit's `Engine.profile` calls it by name.
 
 use crate::exports::exports;
 use crate::host::Host;
