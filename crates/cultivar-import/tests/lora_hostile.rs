@@ -308,6 +308,17 @@ fn refusals_name_the_file_and_the_tensor() {
         assert!(said.starts_with(name), "{said}");
         assert!(said.contains(about), "{about}: {said}");
     }
+    // A base of another width, and a layer that it lacks.
+    let deep = [a.replace(".0.", ".9."), b.replace(".0.", ".9.")];
+    for (names, rows, about) in [
+        ([&a, &b], 60, "layers.0.self_attn.q_proj"),
+        ([&deep[0], &deep[1]], 64, "layers.9.self_attn.q_proj"),
+    ] {
+        let (a, b) = ([2, 64], [rows, 2]);
+        let file = safetensors(&[(names[0], "F32", &a), (names[1], "F32", &b)]);
+        let said = says(&[config, (name, &file)], &base);
+        assert!(said.starts_with(name) && said.contains(about), "{said}");
+    }
     let infinite = CONFIG.replace(":4", ":1e999");
     let negative = CONFIG.replace(":4", ":\"4\"");
     for wrong in ["{", "[]", infinite.as_str(), negative.as_str()] {

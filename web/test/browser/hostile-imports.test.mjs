@@ -4,7 +4,7 @@
  * model that was open goes on giving the same bits.
  */
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
@@ -95,6 +95,44 @@ for (const [what, files, words] of BAD) {
     await lab.dismissAll();
     assert.deepEqual([await keptNames(lab), await storedFiles(lab)], [[], []]);
     await lab.opened("open.slm");
+    assert.equal((await lab.run(SETTINGS)).run_digest, digest);
+  });
+}
+
+/** An adapter of the demo with `change(files)` done to `{ config, weights }`, as a drop of both. */
+async function adapter(change) {
+  const read = (name) =>
+    readFile(new URL(`../../../fixtures/family/adapters/fact/${name}`, import.meta.url));
+  const names = ["adapter_config.json", "adapter_model.safetensors"];
+  const [config, weights] = await Promise.all(names.map(read));
+  const files = { config: String(config), weights };
+  change(files);
+  return [{ name: names[0], bytes: files.config }, { name: names[1], bytes: files.weights }];
+}
+
+const BAD_ADAPTERS = [
+  ["a variant that cannot be applied", (files) => {
+    files.config = JSON.stringify({ ...JSON.parse(files.config), use_dora: true });
+  }, /adapter_config\.json.*DoRA/],
+  ["a factor cut off", (files) => {
+    files.weights = files.weights.subarray(0, files.weights.length - 8);
+  }, /adapter_model\.safetensors.*lora_/],
+  ["a value that is no number", (files) => {
+    files.weights.fill(0xff, files.weights.length - 8);
+  }, /adapter_model\.safetensors.*lora_.*not a number/],
+  ["a module that the base lacks", (files) => {
+    const [from, to] = ["layers.0.", "layers.9."];
+    files.weights = Buffer.from(files.weights.toString("latin1").replaceAll(from, to), "latin1");
+  }, /adapter_model\.safetensors.*layers\.9\./],
+];
+
+for (const [what, change, words] of BAD_ADAPTERS) {
+  test(`an adapter with ${what} is refused by file and reason`, { skip }, async () => {
+    await lab.drop(...await adapter(change));
+    const { text, role } = await lab.message("was not added");
+    assert.match(text, words);
+    assert.equal(role, "alert");
+    await lab.dismissAll();
     assert.equal((await lab.run(SETTINGS)).run_digest, digest);
   });
 }

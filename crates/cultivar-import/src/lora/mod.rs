@@ -104,7 +104,9 @@ pub fn import_adapter(
         (None, None, None) => return Err(LoraError::new(LoraRule::NoFile, "")),
         (Some(gguf), ..) => return Err(LoraError::new(LoraRule::TwoOfAKind, "").file(gguf.name)),
     };
-    write(files, &foreign, base, options)
+    // What does not fit the base stands in the file of the factors.
+    let name = gguf.or(weights).map_or("", |file| file.name);
+    write(files, &foreign, base, options).map_err(|error| error.file(name))
 }
 
 /// Whether a file begins with the length of a JSON object that it holds. (As text, the eight bytes
