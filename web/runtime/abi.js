@@ -103,7 +103,7 @@ export const EXPORTS = Object.freeze({
   // grammar
   grammar_compile: "packer status len",
   // selftest
-  selftest: "engine status seed",
+  selftest: "engine status",
   // trap
   test_trap: "every status code",
   // after a trap

@@ -5,6 +5,7 @@
 //! refuse. Formulas and errors: `docs/breeding.md`.
 #![no_std]
 #![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods)]
 
 extern crate alloc;
 

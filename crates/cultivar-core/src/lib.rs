@@ -6,6 +6,7 @@
 //! only modules above it in this list and its own folder.
 #![no_std]
 #![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods)]
 
 extern crate alloc;
 

@@ -5,6 +5,7 @@
 //! reason. A new format is one file that fills a plan and one row where kinds are recognised.
 #![no_std]
 #![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods)]
 
 extern crate alloc;
 

@@ -58,7 +58,9 @@ impl Loss {
     fn add(&mut self, source: &[f32], stored: &[f32]) {
         for (source, stored) in source.iter().zip(stored) {
             let difference = (source - stored).abs();
-            self.max_abs = self.max_abs.max(difference);
+            if difference > self.max_abs {
+                self.max_abs = difference;
+            }
             self.sum_of_squares += f64::from(difference) * f64::from(difference);
             self.source_sum_of_squares += f64::from(*source) * f64::from(*source);
         }

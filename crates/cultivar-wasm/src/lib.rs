@@ -6,6 +6,7 @@
 #![cfg_attr(target_arch = "wasm32", no_std)]
 #![allow(unsafe_code)]
 #![deny(unsafe_op_in_unsafe_fn)]
+#![deny(clippy::disallowed_methods)]
 
 extern crate alloc;
 

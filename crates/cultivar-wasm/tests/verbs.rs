@@ -419,7 +419,7 @@ fn the_engine_describes_itself() {
     let len = host.engine_info().expect("JSON");
     let info = json::parse(&answer(&host, len)).expect("JSON");
     assert_eq!(info.get("abi_version").and_then(JsonValue::as_u64), Some(1));
-    assert!(host.selftest(1).expect("equal kernels") > 200);
+    assert!(host.selftest().expect("equal kernels") > 200);
     let len = host.memory_stats().expect("JSON");
     assert!(json::parse(&answer(&host, len)).is_ok());
     assert_eq!(host.error_code(), Ok(0));

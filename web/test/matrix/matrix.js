@@ -36,7 +36,7 @@ export async function goThrough({ engine: module, packer }, models, files) {
     });
     const engine = await Engine.create(module);
     backend = engine.info.backend;
-    engine.call("selftest", 1);
+    engine.call("selftest");
     const { handle } = await loadPackage(engine, blob);
     engine.call("package_limits", handle, ROWS, LOGIT_ROWS, NaN, NaN);
     for (const { settings, run_digest: expected } of model.runs) {

@@ -20,7 +20,9 @@ pub(super) fn llama3_of_factors(
     config: &mut ModelConfig,
     divisors: &[f32],
 ) -> Result<(), ImportError> {
-    let factor = divisors.iter().copied().fold(1.0_f32, f32::max);
+    let factor = divisors
+        .iter()
+        .fold(1.0, |most, &one| if one > most { one } else { most });
     let factor = f64::from(factor);
     let d = divisors.len() * 2;
     let close = |(i, divisor): (usize, &f32)| {

@@ -4,7 +4,9 @@
 //! and up share one). Buffers are sized when the workspace is made; loading never allocates.
 
 use super::backend::fast::{self, GROUP_ROWS, PackedBlock};
-use super::{BLOCK_LEN, Backend, scalar};
+#[cfg(not(target_feature = "simd128"))]
+use super::scalar;
+use super::{BLOCK_LEN, Backend, by_backend};
 use crate::memory::filled;
 use alloc::vec::Vec;
 
@@ -78,10 +80,7 @@ impl Activations {
         let n_blocks = self.d_in / BLOCK_LEN;
         for (i, (block, ((codes, scale), (sum, offset)))) in blocks.iter().zip(outputs).enumerate()
         {
-            *scale = match backend {
-                Backend::Scalar => scalar::quantize_block(codes, block),
-                Backend::Fast => fast::quantize_block(codes, block),
-            };
+            *scale = by_backend!(backend, quantize_block(codes, block));
             *sum = codes.iter().map(|&code| i32::from(code)).sum();
             *offset = *scale * *sum as f32;
             if backend == Backend::Fast {

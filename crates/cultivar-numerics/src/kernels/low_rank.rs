@@ -4,7 +4,9 @@
 //! then each element of `y` takes one sum over all `j` in list order (Hu et al., 2021, with one
 //! scale each). So a list that is split over several adapters gives the bits of the whole list.
 
-use super::{Backend, dot, dot_f16, scalar};
+#[cfg(not(target_feature = "simd128"))]
+use super::scalar;
+use super::{Backend, dot, dot_f16};
 use crate::tensor::half::f16_to_f32;
 
 /// Output rows that stand together in the panels of a `lora_b`: one cache line of f32.
@@ -111,6 +113,7 @@ pub fn add_components<'a>(
             let len = t.len() * PANEL_ROWS;
             let b = &b[panel * len..(panel + 1) * len];
             match backend {
+                #[cfg(not(target_feature = "simd128"))]
                 Backend::Scalar => scalar::add_panel(&mut acc, b, t),
                 Backend::Fast => add_panel(&mut acc, b, t),
             }

@@ -39,6 +39,18 @@ pub use backend::{Backend, backend_name};
 use crate::tensor::{Dtype, TensorRef};
 use backend::fast;
 
+/// Calls a kernel of the backend asked for. Builds with vectors hold no other than their own.
+macro_rules! by_backend {
+    ($backend:expr, $kernel:ident($($arg:expr),*)) => {
+        match $backend {
+            #[cfg(not(target_feature = "simd128"))]
+            Backend::Scalar => scalar::$kernel($($arg),*),
+            Backend::Fast => fast::$kernel($($arg),*),
+        }
+    };
+}
+use by_backend;
+
 /// Columns of one quantization block, for weights and activations alike.
 pub const BLOCK_LEN: usize = 32;
 /// Partial sums of every f32 reduction: element `i` is added to sum `i mod 16`.
@@ -69,17 +81,14 @@ pub fn matmul(backend: Backend, out: &mut [f32], w: TensorRef<'_>, x: &Activatio
     if n_rows == 0 {
         return;
     }
-    match (w.format.dtype, backend) {
-        (Dtype::Q8_0 | Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q4K | Dtype::Q6K, Backend::Fast) => {
-            fast::matmul_tiles(out, w, x);
+    match w.format.dtype {
+        Dtype::Q8_0 | Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q4K | Dtype::Q6K => {
+            by_backend!(backend, matmul_tiles(out, w, x));
         }
-        (Dtype::Q8_0 | Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q4K | Dtype::Q6K, Backend::Scalar) => {
-            scalar::matmul_tiles(out, w, x);
-        }
-        (Dtype::F32, _) => matmul_plain::<4>(backend, out, w, x),
-        (Dtype::F16 | Dtype::Bf16, _) => matmul_plain::<2>(backend, out, w, x),
+        Dtype::F32 => matmul_plain::<4>(backend, out, w, x),
+        Dtype::F16 | Dtype::Bf16 => matmul_plain::<2>(backend, out, w, x),
         // A package never gives a weight matrix of another dtype: the schema refuses it.
-        (Dtype::U32, _) => unreachable!("matmul: no kernel for {}", w.format.name),
+        Dtype::U32 => unreachable!("matmul: no kernel for {}", w.format.name),
     }
 }
 
@@ -94,13 +103,10 @@ fn matmul_plain<const ELEMENT_BYTES: usize>(
     for (row_idx, row) in w.bytes.chunks_exact(row_bytes).enumerate() {
         for t in 0..x.n_rows() {
             let values = x.values(t);
-            out[t * w.d_out + row_idx] = match (w.format.dtype, backend) {
-                (Dtype::F32, Backend::Scalar) => scalar::dot_f32_bytes(row, values),
-                (Dtype::F32, Backend::Fast) => fast::dot_f32_bytes(row, values),
-                (Dtype::F16, Backend::Scalar) => scalar::dot_f16_bytes(row, values),
-                (Dtype::F16, Backend::Fast) => fast::dot_f16_bytes(row, values),
-                (_, Backend::Scalar) => scalar::dot_bf16_bytes(row, values),
-                (_, Backend::Fast) => fast::dot_bf16_bytes(row, values),
+            out[t * w.d_out + row_idx] = match w.format.dtype {
+                Dtype::F32 => by_backend!(backend, dot_f32_bytes(row, values)),
+                Dtype::F16 => by_backend!(backend, dot_f16_bytes(row, values)),
+                _ => by_backend!(backend, dot_bf16_bytes(row, values)),
             };
         }
     }
@@ -113,10 +119,7 @@ fn matmul_plain<const ELEMENT_BYTES: usize>(
 #[inline]
 pub fn dot(backend: Backend, a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len(), "dot: lengths");
-    match backend {
-        Backend::Scalar => scalar::dot(a, b),
-        Backend::Fast => fast::dot(a, b),
-    }
+    by_backend!(backend, dot(a, b))
 }
 
 /// [`dot`] with `b` stored as f16 bits, each widened exactly.
@@ -126,10 +129,7 @@ pub fn dot(backend: Backend, a: &[f32], b: &[f32]) -> f32 {
 #[inline]
 pub fn dot_f16(backend: Backend, a: &[f32], b: &[u16]) -> f32 {
     assert_eq!(a.len(), b.len(), "dot_f16: lengths");
-    match backend {
-        Backend::Scalar => scalar::dot_f16(a, b),
-        Backend::Fast => fast::dot_f16(a, b),
-    }
+    by_backend!(backend, dot_f16(a, b))
 }
 
 /// [`dot`] with `b` stored as signed 8-bit codes, each widened exactly; the caller scales.
@@ -139,10 +139,7 @@ pub fn dot_f16(backend: Backend, a: &[f32], b: &[u16]) -> f32 {
 #[inline]
 pub fn dot_i8(backend: Backend, a: &[f32], b: &[i8]) -> f32 {
     assert_eq!(a.len(), b.len(), "dot_i8: lengths");
-    match backend {
-        Backend::Scalar => scalar::dot_i8(a, b),
-        Backend::Fast => fast::dot_i8(a, b),
-    }
+    by_backend!(backend, dot_i8(a, b))
 }
 
 /// [`dot`] with each row: `out: [n]`, `a: [d]`, `rows: [n, d]`.
@@ -152,6 +149,7 @@ pub fn dot_i8(backend: Backend, a: &[f32], b: &[i8]) -> f32 {
 pub fn dot_rows(backend: Backend, out: &mut [f32], a: &[f32], rows: &[f32]) {
     assert_eq!(rows.len(), out.len() * a.len(), "dot_rows: lengths");
     match backend {
+        #[cfg(not(target_feature = "simd128"))]
         Backend::Scalar => scalar::dot_rows(out, a, rows, scalar::dot),
         Backend::Fast => fast::dot_rows(out, a, rows),
     }
@@ -164,6 +162,7 @@ pub fn dot_rows(backend: Backend, out: &mut [f32], a: &[f32], rows: &[f32]) {
 pub fn dot_rows_f16(backend: Backend, out: &mut [f32], a: &[f32], rows: &[u16]) {
     assert_eq!(rows.len(), out.len() * a.len(), "dot_rows_f16: lengths");
     match backend {
+        #[cfg(not(target_feature = "simd128"))]
         Backend::Scalar => scalar::dot_rows(out, a, rows, scalar::dot_f16),
         Backend::Fast => fast::dot_rows_f16(out, a, rows),
     }
@@ -176,6 +175,7 @@ pub fn dot_rows_f16(backend: Backend, out: &mut [f32], a: &[f32], rows: &[u16]) 
 pub fn dot_rows_i8(backend: Backend, out: &mut [f32], a: &[f32], rows: &[i8]) {
     assert_eq!(rows.len(), out.len() * a.len(), "dot_rows_i8: lengths");
     match backend {
+        #[cfg(not(target_feature = "simd128"))]
         Backend::Scalar => scalar::dot_rows(out, a, rows, scalar::dot_i8),
         Backend::Fast => fast::dot_rows_i8(out, a, rows),
     }
