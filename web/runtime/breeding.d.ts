@@ -3,6 +3,7 @@
  * formulas behind them are in docs/breeding.md.
  */
 import type { Pauser } from "./cultivar.js";
+import type { PackageSink } from "./packages.js";
 
 /** An adapter with its weight: 1 unless given, refined by factors per layer and per module. */
 export type Weighted = Blob | {
@@ -20,8 +21,13 @@ export interface Made {
   report: MadeReport;
 }
 
+/** What is made with these options: with a sink, the file is there and not here. */
+export type MadeWith<Options> = Options extends { sink: PackageSink } ? Omit<Made, "blob"> : Made;
+
 /** What jobs on adapters have in common. */
 export interface JobOptions {
+  /** Where the file goes, range by range, instead of into memory. */
+  sink?: PackageSink;
   /** The base's package. */
   base: Blob;
   /** Name in the metadata of what is made. */
@@ -32,12 +38,12 @@ export interface JobOptions {
   onProgress?: (progress: { phase: string; done: number; total: number }) => void;
 }
 
-export interface AdapterImportOptions extends JobOptions {
+export interface AdapterImportOptions extends Omit<JobOptions, "sink"> {
   /** Only the very weights of this base will do. Default: false. */
   exact_base?: boolean;
 }
 
-export interface ValidateOptions extends Omit<JobOptions, "name"> {
+export interface ValidateOptions extends Omit<JobOptions, "name" | "sink"> {
   /** Adapters that are applied already, in order. */
   stack?: Weighted[];
 }

@@ -19,7 +19,7 @@ import type {
   CacheStats, Card, ChatPrompt, MemoryStats, Replayed, ReplayRecord, Report, StopReason,
 } from "./answers.js";
 import type {
-  AdapterImportOptions, BakeOptions, Compatibility, ExtractOptions, Made, MergeOptions,
+  AdapterImportOptions, BakeOptions, Compatibility, ExtractOptions, Made, MadeWith, MergeOptions,
   ValidateOptions, Weighted,
 } from "./breeding.js";
 import type {
@@ -91,14 +91,14 @@ export class Cultivar {
    */
   validateAdapter(adapter: Weighted, options: ValidateOptions): Promise<Compatibility>;
 
-  /** A stack of adapters into one adapter. */
-  mergeAdapters(adapters: Weighted[], options: MergeOptions): Promise<Made>;
+  /** A stack of adapters into one adapter. Files that are made go to `sink`, where one is given. */
+  mergeAdapters<O extends MergeOptions>(adapters: Weighted[], options: O): Promise<MadeWith<O>>;
 
   /** The adapter that leads from a base to another model with the same tensors. */
-  extractAdapter(child: Blob, options: ExtractOptions): Promise<Made>;
+  extractAdapter<O extends ExtractOptions>(child: Blob, options: O): Promise<MadeWith<O>>;
 
   /** A stack of adapters added to a copy of their base, which stays as it is. */
-  bake(base: Blob, adapters: Weighted[], options?: BakeOptions): Promise<Made>;
+  bake<O extends BakeOptions>(base: Blob, adapters: Weighted[], options?: O): Promise<MadeWith<O>>;
 
   /** Memory of the engine. */
   memory(): Promise<MemoryStats>;
@@ -110,10 +110,7 @@ export class Cultivar {
   close(): void;
 }
 
-/**
- * Pauses and resumes the call that it was given to, within 50 ms; a stop works meanwhile. One
- * pauser is for one call at a time.
- */
+/** Pauses and resumes the one call that it was given to within 50 ms; a stop works meanwhile. */
 export class Pauser {
   readonly isPaused: boolean;
   pause(): void;
@@ -234,6 +231,9 @@ export class Session {
    * digest and record.
    */
   setWeight(idx: number, weight: number): Promise<void>;
+
+  /** The same for the whole stack: adapters may come, go and move between any two tokens. */
+  setAdapters(adapters: WeightedAdapter[]): Promise<void>;
 
   /** Reads all tokens again with the weights as they are now, before the next one is made. */
   reread(): Promise<void>;

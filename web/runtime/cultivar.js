@@ -83,29 +83,16 @@ export class Cultivar {
   }
 
   /** Imports foreign model files into a package. */
-  async importPackage(files, { signal, pauser, sink, onPlan, onProgress, ...options } = {}) {
-    const onEvent = (event, data) => {
-      if (event === "progress") onProgress?.(data);
-      return event === "plan" ? onPlan?.(data)
-        : event === "write" ? sink.write({ type: "write", ...data }) : undefined;
-    };
+  importPackage(files, { signal, pauser, sink, onPlan, onProgress, ...options } = {}) {
     const named = Array.from(files, (file) => ({ name: file.name, blob: file }));
-    const args = { files: named, options, toSink: Boolean(sink) };
-    try {
-      const made = await this.#pack("importPackage", args, { signal, pauser, onEvent });
-      await sink?.close?.();
-      return made;
-    } catch (error) {
-      await sink?.abort?.(error);
-      throw error;
-    }
+    const hooks = { signal, pauser, sink, onPlan, onProgress };
+    return this.#make("importPackage", { files: named, options }, hooks);
   }
 
   /** Makes files of other programs from a package; see `cultivar.d.ts`. */
-  async exportPackage(source, format, { signal, pauser, onProgress } = {}) {
-    const onEvent = (event, data) => onProgress?.(data);
-    const blob = await blobOf(source, signal);
-    return this.#pack("exportPackage", { blob, format }, { signal, pauser, onEvent });
+  async exportPackage(source, format, hooks = {}) {
+    const blob = await blobOf(source, hooks.signal);
+    return this.#make("exportPackage", { blob, format }, hooks);
   }
 
   /** The table of a constraint, which sessions are given. */
@@ -145,10 +132,25 @@ export class Cultivar {
     return this.#job(job, [base, ...list.map(({ adapter }) => adapter)], { ...options, weights });
   }
 
-  #job(job, blobs, { signal, pauser, onProgress, ...options }) {
+  #job(job, blobs, { signal, pauser, sink, onProgress, ...options }) {
     const files = blobs.map((blob, i) => ({ name: blob.name ?? `file ${i + 1}`, blob }));
-    const onEvent = (event, data) => onProgress?.(data);
-    return this.#pack("runJob", { job, files, options }, { signal, pauser, onEvent }, "breeder");
+    const hooks = { signal, pauser, sink, onProgress };
+    return this.#make("runJob", { job, files, options }, hooks, "breeder");
+  }
+
+  /** Makes a file: it goes to the sink, or comes back. */
+  async #make(verb, args, { signal, pauser, sink, onPlan, onProgress }, part) {
+    const onEvent = (event, data) => (event === "write" ? sink.write({ type: "write", ...data })
+      : (event === "plan" ? onPlan : onProgress)?.(data));
+    const all = { ...args, toSink: Boolean(sink) };
+    try {
+      const made = await this.#pack(verb, all, { signal, pauser, onEvent }, part);
+      await sink?.close?.();
+      return made;
+    } catch (error) {
+      await sink?.abort?.(error);
+      throw error;
+    }
   }
 
   async #pack(verb, args, hooks, part = "packer") {

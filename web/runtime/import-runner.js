@@ -56,14 +56,14 @@ export async function exportFiles(engine, blob, format, { signal, onProgress } =
 }
 
 /**
- * Runs a job of the breeder; docs/abi.md lists them. Resolves to `{ blob, report }`. `files` are
- * `{ name, blob }`.
+ * Runs a job of the breeder; docs/abi.md lists them. Resolves to `{ blob, report }`; with a hook
+ * `write`, the file went there and `blob` is missing. `files` are `{ name, blob }`.
  */
-export async function runJob(engine, job, files, options, { signal, onProgress } = {}) {
+export async function runJob(engine, job, files, options, { signal, onProgress, write } = {}) {
   const sources = files.map(({ name, blob }) => ({ name, bytes: blob.size }));
   const order = JSON.stringify({ job, sources, options });
   const handle = engine.call("job_begin", engine.putText(order));
-  const target = new RangeSink();
+  const target = write ? new CallerSink(write) : new RangeSink();
   let report = null;
   await pump(engine, "job", handle, signal, {
     read: ([source, at, n]) => readRange(files[source], at, n),
@@ -71,7 +71,8 @@ export async function runJob(engine, job, files, options, { signal, onProgress }
     progress: ([, done, total]) => onProgress?.({ phase: job, done, total }),
     done: () => (report = engine.json("job_report", handle)),
   });
-  return { blob: target.end(), report };
+  const made = await target.end();
+  return write ? { report } : { blob: made, report };
 }
 
 /** Does what the steps of a handle ask for, to its end, and closes it. */

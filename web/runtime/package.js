@@ -128,7 +128,7 @@ export class Package {
 
   async #session(verb, args) {
     const { value, epoch } = await this.#call(verb, args);
-    return new Session(this.#client, value, epoch);
+    return new Session(this.#client, value, epoch, (adapters) => this.#stack(adapters));
   }
 
   /** The prompt of a conversation. */

@@ -69,7 +69,7 @@ export interface PackageSink {
   write(range: { type: "write"; position: number; data: Uint8Array }): void | Promise<void>;
   /** All is written. */
   close?(): void | Promise<void>;
-  /** The import ended early; what was written is of no use. */
+  /** What was being made ended early; what was written is of no use. */
   abort?(reason: CultivarError): void | Promise<void>;
 }
 

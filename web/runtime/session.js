@@ -10,14 +10,17 @@ export class Session {
   #client;
   #handle;
   #epoch;
+  #stack;
 
   /** Why the last generation ended: see `StopReason` in `cultivar.d.ts`; `null` before that. */
   stopReason = null;
 
-  constructor(client, handle, epoch) {
+  /** `stack(adapters)` gives adapters as the worker names them. */
+  constructor(client, handle, epoch, stack) {
     this.#client = client;
     this.#handle = handle;
     this.#epoch = epoch;
+    this.#stack = stack;
   }
 
   #call(verb, args = {}, hooks = {}) {
@@ -89,6 +92,11 @@ export class Session {
     return this.#call("record", { flags: redactPrompts + 2 * steps });
   }
 
+  /** Takes these adapters in the place of those it has; the next token uses them. */
+  async setAdapters(adapters) {
+    await this.#call("setAdapters", { stack: await this.#stack(adapters) });
+  }
+
   /** Gives adapter `idx` another weight; the next token uses it. */
   async setWeight(idx, weight) {
     await this.#call("setWeight", { idx, weight });
@@ -106,7 +114,7 @@ export class Session {
 
   /** A session that continues from here on its own. */
   async fork() {
-    return new Session(this.#client, await this.#call("fork"), this.#epoch);
+    return new Session(this.#client, await this.#call("fork"), this.#epoch, this.#stack);
   }
 
   /** Gives the session's memory back. */

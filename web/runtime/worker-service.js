@@ -12,6 +12,14 @@ import { loadPackage } from "./package-loader.js";
 import { servePort } from "./service.js";
 import { encodeFlags, runReplay, runSession } from "./session-runner.js";
 
+/** What a file that is being made tells the caller, and where it goes. */
+const makingHooks = ({ signal, emit, ask }, toSink) => ({
+  signal,
+  onPlan: (plan) => ask("plan", plan),
+  onProgress: (progress) => emit("progress", progress),
+  write: toSink && ((position, data) => ask("write", { position, data }, [data.buffer])),
+});
+
 /** One function per verb: (args, {signal, emit, ask}) to the value that is answered. */
 function createActions() {
   let engine = null;
@@ -35,24 +43,12 @@ function createActions() {
         onProgress: (progress) => emit("progress", progress),
       }),
     closePackage: ({ handle }) => engine.call("package_close", handle),
-    importPackage: async ({ module, files, options, toSink }, { signal, emit, ask }) =>
-      importFiles(await Engine.create(module), files, options, {
-        signal,
-        onPlan: (plan) => ask("plan", plan),
-        onProgress: (progress) => emit("progress", progress),
-        write: toSink
-          && ((position, data) => ask("write", { position, data }, [data.buffer])),
-      }),
-    exportPackage: async ({ module, blob, format }, { signal, emit }) =>
-      exportFiles(await Engine.create(module), blob, format, {
-        signal,
-        onProgress: (progress) => emit("progress", progress),
-      }),
-    runJob: async ({ module, job, files, options }, { signal, emit }) =>
-      runJob(await Engine.create(module), job, files, options, {
-        signal,
-        onProgress: (progress) => emit("progress", progress),
-      }),
+    importPackage: async ({ module, files, options, toSink }, call) =>
+      importFiles(await Engine.create(module), files, options, makingHooks(call, toSink)),
+    exportPackage: async ({ module, blob, format }, call) =>
+      exportFiles(await Engine.create(module), blob, format, makingHooks(call)),
+    runJob: async ({ module, job, files, options, toSink }, call) =>
+      runJob(await Engine.create(module), job, files, options, makingHooks(call, toSink)),
     tokenize({ handle, text, options }) {
       const n = engine.call("tokenize", handle, engine.putText(text), encodeFlags(options));
       return engine.memory.words(engine.call("buffer_ptr"), n);
@@ -76,14 +72,15 @@ function createActions() {
       keep(handle, tables);
       const session = engine.call("session_new", handle, engine.putText(JSON.stringify(settings)));
       try {
-        const json = engine.putText(JSON.stringify(stack));
-        if (stack.length > 0) engine.call("session_adapters", session, json);
+        if (stack.length > 0) this.setAdapters({ session, stack });
         return session;
       } catch (error) {
         engine.call("session_close", session);
         throw error;
       }
     },
+    setAdapters: ({ session, stack }) =>
+      engine.call("session_adapters", session, engine.putText(JSON.stringify(stack))),
     setWeight: ({ session, idx, weight }) =>
       engine.call("session_weight", session, idx, weight),
     reread: ({ session }) => engine.call("session_reread", session),

@@ -372,15 +372,15 @@ fn an_engine_needs_the_table_of_each_constraint_once() {
     session.rewind(&mut engine, 3).unwrap();
     let snapshot = session.snapshot(&engine).unwrap();
     let mut other = load_engine(&model, EngineOptions::default());
-    let early = Session::restore(&mut other, &snapshot, None).err().unwrap();
+    let early = Session::restore(&mut other, &snapshot, &[]).err().unwrap();
     assert_eq!(early.code(), 645);
     other.add_grammar(source.grammar().unwrap());
-    let mut restored = Session::restore(&mut other, &snapshot, None).unwrap();
+    let mut restored = Session::restore(&mut other, &snapshot, &[]).unwrap();
     while !matches!(restored.step(&mut other, 8).unwrap(), Step::Done(_)) {}
     assert_eq!(restored.run_digest(), digest);
     let record = record_json(&restored, &other, RecordOptions::default());
     let record = ReplayRecord::parse(record.as_bytes()).unwrap();
-    let mut replay = Replay::new(&mut other, record, None).unwrap();
+    let mut replay = Replay::new(&mut other, record, Vec::new()).unwrap();
     let end = loop {
         match replay.step(&mut other, 8).unwrap() {
             ReplayStep::Going(_) => {}

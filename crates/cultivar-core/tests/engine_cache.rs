@@ -246,7 +246,7 @@ fn drafts_are_forgotten_where_the_session_leaves_them() {
         let mut fork = session.fork(&mut engine).unwrap();
         let mut restored = {
             let bytes = session.snapshot(&engine).unwrap();
-            Session::restore(&mut engine, &bytes, None).unwrap()
+            Session::restore(&mut engine, &bytes, &[]).unwrap()
         };
         match round % 3 {
             0 => {
@@ -377,7 +377,7 @@ fn snapshots_go_on_with_the_same_bits_and_survive_the_trip() {
         let bytes = session.snapshot(&engine).unwrap();
         finish(&mut session, &mut engine);
         let mut elsewhere = engine_of(160);
-        let mut restored = Session::restore(&mut elsewhere, &bytes, None).unwrap();
+        let mut restored = Session::restore(&mut elsewhere, &bytes, &[]).unwrap();
         assert!(restored.snapshot(&elsewhere).unwrap() == bytes, "canonical");
         finish(&mut restored, &mut elsewhere);
         assert_eq!(restored.tokens(), session.tokens());
@@ -416,9 +416,7 @@ fn hostile_snapshots_are_refused_by_name_and_leave_nothing() {
         ..KvBudget::default()
     });
     let refuse = |engine: &mut Engine, bytes: &[u8]| {
-        let error = Session::restore(engine, bytes, None)
-            .err()
-            .expect("refused");
+        let error = Session::restore(engine, bytes, &[]).err().expect("refused");
         assert_eq!(engine.kv().allocated_bytes(), 0);
         error.kind.clone()
     };
@@ -446,21 +444,22 @@ fn hostile_snapshots_are_refused_by_name_and_leave_nothing() {
     let cases = [
         (12, "numerics version"),
         (16, "assembly of model and adapters"),
-        (52, "shape of keys and values"),
+        (48, "shape of keys and values"),
     ];
     for (at, what) in cases {
         let bytes = forged(&good, at, &[77]);
         assert_eq!(of_other(refuse(&mut engine, &bytes)), what);
     }
     // Every word of the body in turn, with a checksum that fits: refused or harmless.
-    let settings_len = u32::from_le_bytes(good[64..68].try_into().unwrap()) as usize;
+    let settings_len = u32::from_le_bytes(good[60..64].try_into().unwrap()) as usize;
+    // Behind the settings comes the number of adapters: none.
     let body = 68 + settings_len;
     let n_tokens = u32::from_le_bytes(good[body..body + 4].try_into().unwrap());
     assert_eq!(n_tokens, 80);
-    for at in (body..body + 400).step_by(4).chain([48, 64]) {
+    for at in (body..body + 400).step_by(4).chain([60, body - 4]) {
         for word in [u32::MAX, 0x7FFF_FFFF, 1000, 81] {
             let bytes = forged(&good, at, &word.to_le_bytes());
-            if let Ok(session) = Session::restore(&mut engine, &bytes, None) {
+            if let Ok(session) = Session::restore(&mut engine, &bytes, &[]) {
                 session.close(&mut engine);
             }
             assert_eq!(engine.kv().allocated_bytes(), 0, "{at}");

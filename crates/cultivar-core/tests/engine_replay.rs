@@ -1,7 +1,7 @@
 //! Records and replays: the same bits, the first step that differs, redaction, adapters that
 //! change on the way, and what is refused.
 
-use cultivar_core::adapter::{Adapter, Stack, StackLimits};
+use cultivar_core::adapter::{Adapter, LoadedAdapter, StackLimits};
 use cultivar_core::model::{Engine, EngineOptions, StackId};
 use cultivar_core::session::{
     RecordOptions, Replay, ReplayRecord, ReplayStep, Session, SessionErrorKind, Settings, Step,
@@ -10,22 +10,35 @@ use cultivar_core::session::{
 use cultivar_testdata::adapters::{DeltaSpec, adapter_for};
 use cultivar_testdata::loading::load_engine;
 use cultivar_testdata::models::ModelSpec;
+use std::sync::Arc;
 
 fn engine() -> Engine {
     load_engine(&ModelSpec::tiny("q8_0").build(), EngineOptions::default())
 }
 
-/// A stack of one adapter on two matrices.
-fn add_stack(engine: &mut Engine) -> StackId {
+/// An adapter on the matrices whose names have that part.
+fn load(engine: &Engine, seed: u64, part: &str) -> Arc<LoadedAdapter> {
     let model = ModelSpec::tiny("q8_0").build();
     let delta = DeltaSpec::LowRank(4, "f32");
-    let file = adapter_for(&model, 5, delta, |name| name.contains("w_q"));
+    let file = adapter_for(&model, seed, delta, |name| name.contains(part));
     let adapter = Adapter::parse(&file).unwrap();
-    let limits = StackLimits::default();
-    let loaded = engine.load_adapter(&adapter, limits).unwrap();
-    let mut stack = Stack::new(3, limits);
-    stack.push(loaded, 0.5).unwrap();
+    engine
+        .load_adapter(&adapter, StackLimits::default())
+        .unwrap()
+}
+
+/// A stack of one adapter on two matrices.
+fn add_stack(engine: &mut Engine) -> StackId {
+    let mut stack = engine.new_stack(StackLimits::default());
+    stack.push(load(engine, 5, "w_q"), 0.5).unwrap();
     engine.add_stack(stack).unwrap()
+}
+
+/// The adapters on a stack.
+fn pool(engine: &Engine, stack: Option<StackId>) -> Vec<Arc<LoadedAdapter>> {
+    let stack = stack.and_then(|id| engine.stack(id));
+    let entries = stack.map_or(&[][..], |stack| stack.entries()).iter();
+    entries.map(|entry| entry.adapter().clone()).collect()
 }
 
 fn advance(session: &mut Session, engine: &mut Engine, n_tokens: usize) {
@@ -36,8 +49,18 @@ fn advance(session: &mut Session, engine: &mut Engine, n_tokens: usize) {
 }
 
 fn replay(engine: &mut Engine, record: &str, stack: Option<StackId>, budget: usize) -> ReplayStep {
+    let pool = pool(engine, stack);
+    replay_with(engine, record, pool, budget)
+}
+
+fn replay_with(
+    engine: &mut Engine,
+    record: &str,
+    pool: Vec<Arc<LoadedAdapter>>,
+    budget: usize,
+) -> ReplayStep {
     let record = ReplayRecord::parse(record.as_bytes()).unwrap();
-    let mut replay = Replay::new(engine, record, stack).unwrap();
+    let mut replay = Replay::new(engine, record, pool).unwrap();
     let end = loop {
         match replay.step(engine, budget).unwrap() {
             ReplayStep::Going(_) => {}
@@ -98,7 +121,7 @@ fn the_first_step_that_differs_is_named() {
     let third = session.output_ids()[2];
     let mut parsed = ReplayRecord::parse(record.as_bytes()).unwrap();
     parsed.turns[1].output_ids[2] = third ^ 1;
-    let mut changed = Replay::new(&mut engine, parsed, None).unwrap();
+    let mut changed = Replay::new(&mut engine, parsed, Vec::new()).unwrap();
     let difference = loop {
         match changed.step(&mut engine, 8).unwrap() {
             ReplayStep::Going(_) => {}
@@ -113,7 +136,7 @@ fn the_first_step_that_differs_is_named() {
     // Other logits, same tokens: another digest of the fifth step, or only of the run.
     let mut parsed = ReplayRecord::parse(record.as_bytes()).unwrap();
     parsed.steps[4][0] ^= 1;
-    let mut changed = Replay::new(&mut engine, parsed, None).unwrap();
+    let mut changed = Replay::new(&mut engine, parsed, Vec::new()).unwrap();
     let end = loop {
         match changed.step(&mut engine, 8).unwrap() {
             ReplayStep::Going(_) => {}
@@ -131,7 +154,7 @@ fn the_first_step_that_differs_is_named() {
     // A record that goes on where the settings stop.
     let mut parsed = ReplayRecord::parse(record.as_bytes()).unwrap();
     parsed.turns[1].output_ids.push(1);
-    let mut longer = Replay::new(&mut engine, parsed, None).unwrap();
+    let mut longer = Replay::new(&mut engine, parsed, Vec::new()).unwrap();
     let end = loop {
         match longer.step(&mut engine, 8).unwrap() {
             ReplayStep::Going(_) => {}
@@ -177,22 +200,137 @@ fn adapters_that_change_on_the_way_are_events() {
     );
     // Without its adapter it is another run.
     let parsed = ReplayRecord::parse(record.as_bytes()).unwrap();
-    let error = Replay::new(&mut engine, parsed, None).err().unwrap();
+    let error = Replay::new(&mut engine, parsed, Vec::new()).err().unwrap();
     assert_eq!(
         error.kind,
         SessionErrorKind::RecordOfOther("list of adapters")
     );
     // Going back before a change and on again leaves what never changed.
     let bytes = session.snapshot(&engine).unwrap();
-    let restored = Session::restore(&mut engine, &bytes, None).err().unwrap();
+    let restored = Session::restore(&mut engine, &bytes, &[]).err().unwrap();
     assert!(matches!(
         restored.kind,
         SessionErrorKind::SnapshotOfOther(_)
     ));
-    engine.set_adapter_weight(stack, 0, -0.5).unwrap();
-    let restored = Session::restore(&mut engine, &bytes, Some(stack)).unwrap();
+    // The weights are the snapshot's own.
+    let adapters = pool(&engine, Some(stack));
+    let restored = Session::restore(&mut engine, &bytes, &adapters).unwrap();
     assert!(restored.snapshot(&engine).unwrap() == bytes);
     assert_eq!(restored.events(), session.events());
+}
+
+#[test]
+fn adapters_come_go_and_move_between_tokens() {
+    let mut engine = engine();
+    let all = [(5, "w_q"), (6, "w_q"), (7, "w_down")].map(|(seed, part)| load(&engine, seed, part));
+    let [a, b, c] = &all;
+    let mut session = conversation(&mut engine, None);
+    let base = engine.assembly(None);
+    // Within the prompt one comes; then another, they change places, one goes, all go.
+    let steps: [&[(&Arc<LoadedAdapter>, f32)]; 5] = [
+        &[(a, 1.5)],
+        &[(a, 1.5), (b, -1.0), (c, 2.0)],
+        &[(b, -1.0), (a, 1.5), (c, 2.0)],
+        &[(b, -1.0), (c, 2.0)],
+        &[],
+    ];
+    session.step(&mut engine, 2).unwrap();
+    for adapters in steps {
+        let mut stack = engine.new_stack(StackLimits::default());
+        for (adapter, weight) in adapters {
+            stack.push(Arc::clone(adapter), *weight).unwrap();
+        }
+        let n_computed = session.n_computed();
+        session.change_stack(&mut engine, stack).unwrap();
+        assert_eq!(session.n_computed(), n_computed, "what was computed stays");
+        advance(&mut session, &mut engine, 3);
+        let last = session.events().last().unwrap();
+        assert_eq!(last.assembly, engine.assembly(session.stack(&engine)));
+        let identities = adapters.iter().map(|(one, weight)| (one.weights, *weight));
+        assert!(last.adapters.iter().copied().eq(identities));
+    }
+    assert_eq!(session.events().len(), 5);
+    assert_eq!(engine.assembly(session.stack(&engine)), base);
+    let bytes = session.snapshot(&engine).unwrap();
+    let middle = session.tokens().len() - 7;
+    let mut branch = session.fork(&mut engine).unwrap();
+    advance(&mut session, &mut engine, 100);
+    let record = record_json(&session, &engine, STEPS);
+    for budget in [1, 5, usize::MAX] {
+        let end = replay_with(&mut engine, &record, all.to_vec(), budget);
+        assert_eq!(end, ReplayStep::SameBits, "{budget}");
+    }
+    let mut restored = Session::restore(&mut engine, &bytes, &all).unwrap();
+    assert_eq!(restored.events().len(), 5);
+    advance(&mut restored, &mut engine, 100);
+    assert_eq!(restored.run_digest(), session.run_digest());
+    // Between two turns one comes and all is read again, then another takes its place.
+    for (adapter, rereads) in [(c, true), (a, false)] {
+        let mut stack = engine.new_stack(StackLimits::default());
+        stack.push(Arc::clone(adapter), 1.0).unwrap();
+        restored.change_stack(&mut engine, stack).unwrap();
+        if rereads {
+            restored.reread(&mut engine).unwrap();
+        }
+    }
+    restored.prompt(&mut engine, &[10, 11, 12, 13]).unwrap();
+    advance(&mut restored, &mut engine, 6);
+    assert_eq!(restored.events().len(), 7);
+    let record = record_json(&restored, &engine, STEPS);
+    for budget in [3, usize::MAX] {
+        let end = replay_with(&mut engine, &record, all.to_vec(), budget);
+        assert_eq!(end, ReplayStep::SameBits, "{budget}");
+    }
+    // One that is not at hand is missed where it comes.
+    let some = vec![a.clone(), c.clone()];
+    let parsed = ReplayRecord::parse(record.as_bytes()).unwrap();
+    let mut without = Replay::new(&mut engine, parsed, some).unwrap();
+    let error = loop {
+        if let Err(error) = without.step(&mut engine, 8) {
+            break error;
+        }
+    };
+    let other = SessionErrorKind::RecordOfOther("list of adapters");
+    assert_eq!(error.kind, other);
+    // Going back over changes and on with another mix is recorded as it was.
+    branch.rewind(&mut engine, middle).unwrap();
+    let mut stack = engine.new_stack(StackLimits::default());
+    stack.push(c.clone(), 0.5).unwrap();
+    branch.change_stack(&mut engine, stack).unwrap();
+    advance(&mut branch, &mut engine, 100);
+    let record = record_json(&branch, &engine, STEPS);
+    let end = replay_with(&mut engine, &record, all.to_vec(), 4);
+    assert_eq!(end, ReplayStep::SameBits);
+}
+
+#[test]
+fn a_change_while_a_full_context_is_read_again_is_replayed_where_it_was() {
+    let mut engine = engine();
+    let adapter = load(&engine, 5, "w_q");
+    // Wide enough for whole pages among what is read again.
+    let json = r#"{"max_tokens":300,"context_len":96,"context_shift":4,"ignore_stop":true}"#;
+    let mut session = Session::new(&mut engine, Settings::from_json(json).unwrap()).unwrap();
+    session.prompt(&mut engine, &[256, 84, 104]).unwrap();
+    let mut n_changes = 0;
+    // A row's layer at a time: a batch that was begun is given up at a change.
+    while !matches!(session.step_part(&mut engine, 5, 5).unwrap(), Step::Done(_)) {
+        let n_left = session.tokens().len() - session.n_computed();
+        let place = [39, 4][n_changes % 2];
+        if session.tokens().len() > 96 && session.n_computed() == place && n_left > 1 {
+            let mut stack = engine.new_stack(StackLimits::default());
+            n_changes += 1;
+            stack.push(adapter.clone(), n_changes as f32).unwrap();
+            session.change_stack(&mut engine, stack).unwrap();
+        }
+    }
+    assert!(n_changes > 1);
+    let positions = session.events().iter().map(|event| event.position);
+    assert!(positions.eq((0..n_changes).map(|i| [39, 4][i % 2])));
+    let record = record_json(&session, &engine, STEPS);
+    for budget in [1, 5, usize::MAX] {
+        let end = replay_with(&mut engine, &record, vec![adapter.clone()], budget);
+        assert_eq!(end, ReplayStep::SameBits, "{budget}");
+    }
 }
 
 /// Bits of the next token's logits in a session that reads all of these tokens at once.
@@ -245,7 +383,8 @@ fn a_session_that_reads_again_is_one_that_never_had_other_weights() {
         let end = replay(&mut engine, &record, Some(stack), budget);
         assert_eq!(end, ReplayStep::SameBits);
     }
-    let mut restored = Session::restore(&mut engine, &bytes, Some(stack)).unwrap();
+    let adapters = pool(&engine, Some(stack));
+    let mut restored = Session::restore(&mut engine, &bytes, &adapters).unwrap();
     advance(&mut restored, &mut engine, 100);
     assert_eq!(restored.run_digest(), session.run_digest());
     // Going back to before the change leaves nothing that the later weights have read unnoted.
@@ -271,7 +410,7 @@ fn a_redacted_prompt_keeps_its_hash() {
     let record = record_json(&session, &engine, options);
     assert!(!record.contains("prompt_ids"));
     let mut parsed = ReplayRecord::parse(record.as_bytes()).unwrap();
-    let error = Replay::new(&mut engine, parsed.clone(), None)
+    let error = Replay::new(&mut engine, parsed.clone(), Vec::new())
         .err()
         .unwrap();
     assert_eq!(error.kind, SessionErrorKind::RecordPrompt(0));
@@ -282,7 +421,7 @@ fn a_redacted_prompt_keeps_its_hash() {
     let error = parsed.clone().fill_prompts(&prompts[..1]).unwrap_err();
     assert_eq!(error.kind, SessionErrorKind::RecordPrompt(1));
     parsed.fill_prompts(&prompts).unwrap();
-    let mut replay = Replay::new(&mut engine, parsed, None).unwrap();
+    let mut replay = Replay::new(&mut engine, parsed, Vec::new()).unwrap();
     while let ReplayStep::Going(_) = replay.step(&mut engine, 8).unwrap() {}
     assert_eq!(replay.step(&mut engine, 8).unwrap(), ReplayStep::SameBits);
 }
@@ -334,7 +473,7 @@ fn what_is_no_record_is_refused_by_name() {
     let parsed = ReplayRecord::parse(record.as_bytes()).unwrap();
     let options = EngineOptions::default();
     let mut foreign = load_engine(&ModelSpec::tiny("f16").build(), options);
-    let error = Replay::new(&mut foreign, parsed, None).err().unwrap();
+    let error = Replay::new(&mut foreign, parsed, Vec::new()).err().unwrap();
     assert_eq!(
         error.kind,
         SessionErrorKind::RecordOfOther("model or adapters")

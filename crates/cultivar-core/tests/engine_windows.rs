@@ -130,7 +130,7 @@ fn snapshots_leave_out_what_is_behind_the_windows_and_go_on_with_the_same_bits()
         let bytes = session.snapshot(&engine).unwrap();
         let expected = finish(&mut session, &mut engine, 32);
         let mut elsewhere = engine_of(400, kinds);
-        let mut restored = Session::restore(&mut elsewhere, &bytes, None).unwrap();
+        let mut restored = Session::restore(&mut elsewhere, &bytes, &[]).unwrap();
         assert!(restored.snapshot(&elsewhere).unwrap() == bytes, "canonical");
         assert_eq!(finish(&mut restored, &mut elsewhere, 32), expected);
         assert!(restored.diagnostics().n_rows < 60, "nothing is read again");

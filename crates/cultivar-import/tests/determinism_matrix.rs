@@ -131,7 +131,7 @@ fn digest(engine: &mut Engine, json: &str, cell: Cell) -> Digest {
             State::AfterFork => sessions[place].fork(engine).unwrap(),
             _ => {
                 let bytes = sessions[place].snapshot(engine).unwrap();
-                Session::restore(engine, &bytes, None).unwrap()
+                Session::restore(engine, &bytes, &[]).unwrap()
             }
         };
         let before = std::mem::replace(&mut sessions[place], next);

@@ -7,6 +7,8 @@ import { messageOfError, note } from "./advice.js";
 import { mainFormat } from "./open-files.js";
 import { saveBlob } from "./records.js";
 
+const stemOf = (name) => name.replace(/\.sl[am]$/, "");
+
 /** `files` are the commands that list and open, `jobs` runs jobs, `desk` holds the open package. */
 export function createKeepCommands({ store, desk, jobs, files }) {
   const dispatch = (type, fields) => store.dispatch(event(type, fields));
@@ -49,13 +51,13 @@ export function createKeepCommands({ store, desk, jobs, files }) {
       raise(note("The browser promised nothing", "It may clear kept models when it needs room.",
         "Save important ones as files, or try again once you use this page more often."));
     }),
-    /** Saves a kept package, or the open one, as "slm", "gguf" or "safetensors". */
+    /** Saves a kept package, or the open one, as it is or as "gguf" or "safetensors". */
     async savePackage(format, record) {
       const { name } = record ?? store.state.model;
-      const stem = name.replace(/\.slm$/, "");
-      if (format === "slm") {
+      const stem = stemOf(name);
+      if (format.startsWith("sl")) {
         await change(`${name} could not be saved`, async () =>
-          saveBlob(await sourceOf(record), `${stem}.slm`));
+          saveBlob(await sourceOf(record), `${stem}.${format}`));
         return;
       }
       await jobs.runJob("export", `${stem} as ${format}`, async ({ onCard, ...options }) => {
@@ -65,6 +67,32 @@ export function createKeepCommands({ store, desk, jobs, files }) {
         const { notes } = made.report;
         if (notes.length > 0) raise(note(`${stem} was saved with changes`, notes.join(" ")));
       });
+    },
+    /** Makes one adapter ("sla") or model ("slm") of the mix: kept here, and saved as a file. */
+    async saveMix(ending) {
+      const { name: model, card } = store.state.model;
+      const stem = `${stemOf(model)}-mix`;
+      const name = `${stem}.${ending}`;
+      await jobs.runJob("export", name, async ({ signal, pauser, onProgress }) => {
+        const [kit, library, base] = await Promise.all([desk.kit, desk.library, sourceOf()]);
+        const sink = await library?.create();
+        const totalBytes = card.file_bytes;
+        const options = { name: stem, sink, signal, pauser,
+          onProgress: ({ done, total }) => onProgress(
+            { phase: "export", doneBytes: totalBytes * done / total, totalBytes }) };
+        const isAdapter = ending === "sla";
+        const mix = desk.mix.files();
+        const { blob, report } = await (isAdapter
+          ? kit.mergeAdapters(mix, { base, ...options }) : kit.bake(base, mix, options));
+        if (sink) {
+          const format = isAdapter ? "adapter" : mainFormat(card.formats);
+          const { content, file_bytes: bytes } = report;
+          sink.id = await library.commit(sink.id,
+            { name, format, bytes, content, imported: null, added: Date.now() });
+        }
+        saveBlob(blob ?? await library.blob(sink.id), name);
+      });
+      await files.readLibrary();
     },
   };
 }

@@ -37,13 +37,13 @@ export function createLiveSessions(mix = NO_MIX) {
   }
 
   /** What is kept for later gives way to what is wanted now. */
-  async function create(model, settings) {
+  async function create(model, settings, adapters) {
     try {
-      return await model.createSession(settings, mix.adapters());
+      return await model.createSession(settings, adapters);
     } catch (error) {
       if (live.length === 0 || !MEMORY_KINDS.includes(error.kind)) throw error;
       await drop(() => true);
-      return model.createSession(settings, mix.adapters());
+      return model.createSession(settings, adapters);
     }
   }
 
@@ -54,20 +54,21 @@ export function createLiveSessions(mix = NO_MIX) {
      */
     async begin(model, settings, ids, owner, turn) {
       const before = find(owner, turn);
+      const adapters = mix.adapters();
       const isSame = before?.key === keyOf(settings, mix.key());
       const n = isSame ? Math.min(sharedLen(before.ids, ids), ids.length - 1) : 0;
       if (n > 0) {
         try {
           const session = await before.session.fork();
           if (n < before.ids.length) await session.rewind(n);
-          mix.follow(session);
+          mix.follow(session, adapters);
           return { session, n };
         } catch (error) {
           if (![...MEMORY_KINDS, "session_lost"].includes(error.kind)) throw error;
         }
       }
-      const session = await create(model, settings);
-      mix.follow(session);
+      const session = await create(model, settings, adapters);
+      mix.follow(session, adapters);
       return { session, n: 0 };
     },
     /**

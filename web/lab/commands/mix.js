@@ -1,19 +1,18 @@
 /**
- * The mix behind the page: open adapters with the files that they came from, the sessions that
- * run with them, and what is made of a mix. A change of weight reaches every running session at
- * once; another order, or one adapter more, the next run.
+ * The mix behind the page: open adapters with the files that they came from, and the sessions that
+ * run with them. Whatever changes, a weight, the order, one adapter more or less, reaches every
+ * running session at its next token.
  */
 import { event } from "../state/events.js";
 import { effectiveWeight } from "../state/mix.js";
 import { sessionSettings } from "../state/setting-table.js";
 import { messageOfError } from "./advice.js";
 import { DEMO, fetchDemoAdapters } from "./demo.js";
-import { saveBlob } from "./records.js";
 
 export function createMixCommands({ store, desk }) {
   /** What the state's adapters stand for: id → `{ adapter, blob }`. */
   const open = new Map();
-  /** Running sessions: session → `{ ids, key, weights }`, ids in the order of its stack. */
+  /** Running sessions: session → `{ key, mix }`; no key once its mix has changed on the way. */
   const running = new Map();
   let nextId = 1;
   let comparing = null;
@@ -28,7 +27,8 @@ export function createMixCommands({ store, desk }) {
     return list.filter(({ id }) => open.has(id)).map((one) => (
       { id: one.id, weight: effectiveWeight(list, one), adapter: open.get(one.id)[what] }));
   };
-  const keyOf = () => JSON.stringify(mixOf("adapter").map(({ id, weight }) => [id, weight]));
+  const keyOf = (mix = mixOf("adapter")) =>
+    JSON.stringify(mix.map(({ id, weight }) => [id, weight]));
 
   store.subscribe(({ model, mix }) => {
     for (const id of open.keys()) {
@@ -38,23 +38,23 @@ export function createMixCommands({ store, desk }) {
     const now = keyOf();
     if (now === asked) return;
     asked = now;
-    setWeights(mix.list);
+    for (const session of running.keys()) tell(session);
     tellAssembly(model, now);
   });
 
-  function setWeights(list) {
-    for (const [session, entry] of running) {
-      for (const [idx, id] of entry.ids.entries()) {
-        const one = list.find((adapter) => adapter.id === id);
-        const weight = one ? effectiveWeight(list, one) : 0;
-        if (weight === entry.weights[idx]) continue;
-        entry.weights[idx] = weight;
-        entry.key = null;
-        session.setWeight(idx, weight).catch((error) => {
-          if (running.has(session)) raise("The weight was not changed", error);
-        });
-      }
-    }
+  /** Lets a running session have the mix as it is now. */
+  function tell(session) {
+    const entry = running.get(session);
+    const { mix: before } = entry;
+    const mix = (entry.mix = mixOf("adapter"));
+    if (keyOf(before) === keyOf(mix)) return;
+    entry.key = null;
+    const isReweighed = String(before.map(({ id }) => id)) === String(mix.map(({ id }) => id));
+    const told = isReweighed ? mix.map(({ weight }, idx) =>
+      weight !== before[idx].weight && session.setWeight(idx, weight)) : [session.setAdapters(mix)];
+    Promise.all(told).catch((error) => {
+      if (running.has(session)) raise("The running mix was not changed", error);
+    });
   }
 
   async function tellAssembly(model, key) {
@@ -99,7 +99,7 @@ export function createMixCommands({ store, desk }) {
     } });
     const write = async (side, mix) => {
       const session = await desk.opened.createSession(sessionSettings(values), mix);
-      if (side === "mix") follow(session);
+      if (side === "mix") follow(session, mix);
       try {
         let text = "";
         for await (const token of session.generate(values.prompt, { signal: mine.signal })) {
@@ -124,11 +124,9 @@ export function createMixCommands({ store, desk }) {
     }
   }
 
-  function follow(session) {
-    const mix = mixOf("adapter");
-    running.set(session, {
-      ids: mix.map(({ id }) => id), weights: mix.map(({ weight }) => weight), key: keyOf(),
-    });
+  function follow(session, mix) {
+    running.set(session, { key: keyOf(mix), mix });
+    tell(session);
   }
   function leave(session) {
     const key = running.get(session)?.key ?? null;
@@ -140,19 +138,12 @@ export function createMixCommands({ store, desk }) {
   const files = () => mixOf("blob").filter(({ weight }) => weight !== 0)
     .map(({ weight, adapter }) => ({ adapter, weight }));
 
-  async function save(ending, title, make) {
-    const name = `${store.state.model.name.replace(/\.[^.]*$/, "")}-mix`;
-    try {
-      const { blob } = await make(await desk.kit, { name });
-      saveBlob(blob, `${name}.${ending}`);
-    } catch (error) {
-      raise(title, error);
-    }
-  }
-
   return {
-    /** What sessions are made with: `adapters()`, `key()`, `follow(session)`, `leave(session)`. */
-    mix: { adapters: () => mixOf("adapter"), key: keyOf, follow, leave },
+    /**
+     * What sessions are made with: `adapters()`, `key()`, `follow(session, adapters)` with those
+     * that it was made with, `leave(session)`; and `files()`, of which a mix is saved.
+     */
+    mix: { adapters: () => mixOf("adapter"), key: keyOf, follow, leave, files },
     /** Adds what was dropped: .sla files, and groups of foreign files. */
     async addAdapters({ packages, foreign }) {
       for (const file of packages) await add(file, file.name);
@@ -180,10 +171,6 @@ export function createMixCommands({ store, desk }) {
       comparing = null;
       dispatch("comparisonChanged", { comparison: null });
     },
-    saveMixAsAdapter: () => save("sla", "The mix was not saved", async (kit, options) =>
-      kit.mergeAdapters(files(), { base: await desk.blob(), ...options })),
-    saveMixAsModel: () => save("slm", "The model was not saved", async (kit, options) =>
-      kit.bake(await desk.blob(), files(), options)),
     /** Compares an adapter with the model field by field, once. */
     async checkAdapter({ id, report, weight }) {
       if (report) return;

@@ -128,9 +128,13 @@ export function createFileCommands({ store, desk, now, jobs }) {
     async importAgain() {
       if (lastSet) await importSet(lastSet);
     },
-    /** Opens a kept package without its file. */
-    async openStored({ id, name, imported }) {
+    /** Opens a kept package without its file; an adapter is added to the open model. */
+    async openStored({ id, name, imported, format }) {
       const library = await desk.library;
+      if (format === "adapter") {
+        await commands.openFiles([new File([await library.blob(id)], name)]);
+        return;
+      }
       await jobs.runJob("open", name, (options) =>
         openSource(() => library.blob(id), { name, imported, id }, options));
     },

@@ -89,15 +89,15 @@ function missingOfPair(files) {
 export function sortAdapters(files) {
   const of = (wanted) => files.filter(({ kind }) => kind.kind === wanted).map(({ file }) => file);
   const configs = of("peft_config");
-  const foreign = of("lora").map((file) => {
-    const isBeside = (config) => config.folder === file.folder;
-    const at = configs.findIndex(isBeside);
+  const ggufs = of("gguf_lora").map((file) => [file]);
+  const foreign = [...ggufs, ...of("lora").map((file) => {
+    const at = configs.findIndex((config) => config.folder === file.folder);
     return at < 0 ? [file] : [...configs.splice(at, 1), file];
-  });
+  })];
   // What lies beside an adapter in its folder belongs to it.
-  const folders = of("lora").map(({ folder }) => folder).filter(Boolean);
+  const folders = foreign.map((group) => group.at(-1).folder).filter(Boolean);
   const others = files.filter(({ file, kind }) =>
-    !["adapter", "lora", "peft_config"].includes(kind.kind) && !folders.includes(file.folder));
+    !/adapter|lora|peft/.test(kind.kind) && !folders.includes(file.folder));
   return { adapters: { packages: of("adapter"), foreign }, others };
 }
 

@@ -24,7 +24,7 @@ const KINDS = [
   },
   { kind: "package", what: "a Cultivar package", test: (head) => startsWith(head, MAGIC) },
   {
-    kind: "lora", what: "a GGUF LoRA adapter",
+    kind: "gguf_lora", what: "a GGUF LoRA adapter",
     test: (head) => startsWith(head, ascii("GGUF"))
       && /general\.type.{12}adapter/s.test(latin(head)),
   },

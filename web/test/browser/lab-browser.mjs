@@ -94,6 +94,16 @@ class Lab {
     }, packed);
   }
 
+  /** Drops files and folders of this machine on the window, as the system does. */
+  async dropPaths(...files) {
+    const devtools = await this.page.createCDPSession();
+    const data = { items: [], files, dragOperationsMask: 1 };
+    for (const type of ["dragEnter", "dragOver", "drop"]) {
+      await devtools.send("Input.dispatchDragEvent", { type, x: 200, y: 200, data });
+    }
+    await devtools.detach();
+  }
+
   /** Waits for the page to have a model open under that file name, with nothing going on. */
   async opened(name) {
     await this.page.waitForFunction((wanted) => {

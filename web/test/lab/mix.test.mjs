@@ -87,13 +87,15 @@ test("adapters are told from models by their bytes; PEFT files find their settin
     "GGUF", new Uint32Array([3, 0, 0, 1, 0]), "general.type", new Uint32Array([8, 7, 0]), type,
     new Uint8Array(64),
   ], `${type}.gguf`);
+  const beside = Object.assign(gguf("adapter"), { folder: "add" });
+  files.unshift(beside);
   files.push(gguf("adapter"), gguf("model"));
   const entries = await Promise.all(files.map(async (file) => (
     { file, kind: await kindOfFile(file) })));
   const { adapters, others } = sortAdapters(entries);
   assert.deepEqual(others.map(({ file }) => file.name), ["model.safetensors", "model.gguf"]);
   const named = adapters.foreign.map((group) => group.map(({ name, folder }) => folder ?? name));
-  assert.deepEqual(named, [["add", "add"], ["fact", "fact"], ["adapter.gguf"]]);
+  assert.deepEqual(named, [["add"], ["adapter.gguf"], ["add", "add"], ["fact", "fact"]]);
 });
 
 /** A package whose adapters and assemblies are noted. */
@@ -119,29 +121,38 @@ function setUp() {
 
 const settled = () => new Promise((done) => setTimeout(done, 5));
 
-test("a weight reaches running sessions at once, an order the next; assembly follows", async () => {
+test("weights, order and number reach running sessions at once; assembly follows", async () => {
   const { store, commands: { mix, removeAdapter }, add, said } = setUp();
   await add("1", "2");
   await settled();
   assert.equal(store.state.mix.assembly, "1:1,2:1");
-  const session = { setWeight: async (idx, weight) => said.push(`${idx}=${weight}`) };
-  mix.follow(session);
+  const session = {
+    setWeight: async (idx, weight) => said.push(`${idx}=${weight}`),
+    setAdapters: async (list) => said.push(list.map(({ id, weight }) => `${id}*${weight}`).join()),
+  };
+  const follow = () => mix.follow(session, mix.adapters());
+  follow();
   const key = mix.key();
   const change = (id, fields) => store.dispatch(event("adapterChanged", { id, change: fields }));
-  store.dispatch(event("adapterMoved", { id: 2, to: 0 }));
+  change(1, { isMuted: false });
   assert.deepEqual(said, []);
   assert.equal(mix.leave(session), key, "nothing changed for it");
-  mix.follow(session);
+  follow();
   change(1, { weight: 0.5 });
   change(2, { isSolo: true });
-  assert.deepEqual(said, ["1=0.5", "1=0"]);
+  store.dispatch(event("adapterMoved", { id: 2, to: 0 }));
+  assert.deepEqual(said, ["0=0.5", "0=0", "2*1,1*0"]);
   assert.equal(mix.leave(session), null, "it must not be gone on from");
-  mix.follow(session);
+  follow();
   removeAdapter(2);
+  await add("3");
   await settled();
-  assert.deepEqual(said.slice(2), ["close 2", "0=0", "1=0.5"]);
-  assert.equal(store.state.mix.assembly, "1:0.5");
-  assert.deepEqual(mix.adapters().map(({ weight }) => weight), [0.5]);
+  assert.deepEqual(said.slice(3), ["close 2", "1*0.5", "1*0.5,3*1"]);
+  assert.equal(store.state.mix.assembly, "1:0.5,3:1");
+  // One that was made before the last change hears of it when it begins to run.
+  mix.follow(session, [{ ...mix.adapters()[0], weight: 1 }]);
+  assert.deepEqual(said.slice(6), ["1*0.5,3*1"]);
+  assert.equal(mix.leave(session), null);
 });
 
 test("an adapter that does not fit is a message by name, and the mix is as before", async () => {

@@ -158,6 +158,37 @@ test("a weight set while text streams is used by the tokens that follow", async 
   await plain.close();
 });
 
+test("adapters come, go and move while text streams; record and snapshot know them", async () => {
+  const [low, raw, sparse] = Object.values(adapters).map((adapter) => ({ adapter, weight: 2 }));
+  const settings = { ...golden.settings, max_tokens: 3000, context_shift: 4, ignore_stop: true };
+  const session = await model.createSession(settings, []);
+  const stacks = [[low], [low, sparse], [sparse, low, raw], [raw]];
+  const waiting = [...stacks];
+  for await (const { id } of session.generate(golden.prompt)) {
+    if (id !== null && waiting.length > 0) await session.setAdapters(waiting.shift());
+  }
+  const report = await session.report();
+  assert.equal(report.diagnostics.assembly, await model.assembly([raw]));
+  await assert.rejects(session.setAdapters([{ ...low, weight: NaN }]), { code: 9 });
+  const record = await session.record({ steps: true });
+  assert.deepEqual(record.adapters, []);
+  const counts = record.events.map((one) => one.adapters.length);
+  assert.equal(counts.at(-1), 1);
+  assert.ok(counts.includes(3));
+  const replayed = await model.replay(record);
+  assert.equal(replayed.same_bits, true, JSON.stringify(replayed));
+  const restored = await model.restore(await session.snapshot());
+  const again = await Promise.all([session, restored].map((one) => runToEnd(one, " and")));
+  assert.equal(again[0].run_digest, again[1].run_digest);
+  assert.deepEqual(again[1].diagnostics.adapters, report.diagnostics.adapters);
+  // Where an adapter is not at hand, it is missed by name.
+  const bare = await kit.openPackage(goldenBlob(golden.base));
+  await assert.rejects(bare.replay(record), { code: 363 });
+  await assert.rejects(bare.restore(await session.snapshot()), { code: 361 });
+  await bare.close();
+  for (const one of [session, restored]) await one.close();
+});
+
 test("the card says what an adapter is", () => {
   const { card } = adapters["low-rank.sla"];
   assert.equal(card.schema, "cultivar.adapter.v1");

@@ -58,6 +58,26 @@ test("adapters and models come out with the bytes of the native build", async ()
   assert.ok(report.tensors.length > 10);
 });
 
+test("a file goes to a sink range by range; a stop or a failing sink ends the job", async () => {
+  const bytes = new Uint8Array(made.get("kept").size);
+  const calls = [];
+  const sink = {
+    write: async ({ position, data }) => bytes.set(data, position),
+    close: () => calls.push("close"),
+    abort: ({ message }) => calls.push(message),
+  };
+  const row = jobs.find((one) => one.make === "kept");
+  const { report, blob } = await make({ ...row, options: { ...row.options, sink } },
+    row.files.map((file) => made.get(file) ?? blobOf(file)));
+  assert.equal(blob, undefined);
+  assert.equal(report.file_bytes, bytes.length);
+  assert.equal(await sha256(new Blob([bytes])), row.sha256);
+  const full = { ...sink, write: () => Promise.reject(new Error("no room")) };
+  const refused = await refusal(kit.bake(base, [made.get("add")], { sink: full }));
+  assert.match(refused.message, /no room/);
+  assert.deepEqual(calls, ["close", refused.message]);
+});
+
 test("a baked model opens and speaks; the base is what it was", async () => {
   const before = await sha256(base);
   const model = await kit.openPackage(made.get("kept"));

@@ -48,10 +48,13 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     };
     record.fill_prompts(prompt.as_slice()).map_err(bad)?;
     let stack = adapter_files::put(given, &mut engine)?;
+    let stack = stack.and_then(|id| engine.stack(id));
+    let entries = stack.map_or(&[][..], |stack| stack.entries()).iter();
+    let pool = entries.map(|entry| entry.adapter().clone()).collect();
     if let Some(source) = &record.settings.constraint {
         engine.add_grammar(constraint_flag::compiled(source)?);
     }
-    let mut replay = Replay::new(&mut engine, record, stack).map_err(bad)?;
+    let mut replay = Replay::new(&mut engine, record, pool).map_err(bad)?;
     loop {
         match replay.step(&mut engine, usize::MAX)? {
             ReplayStep::Going(_) => {}

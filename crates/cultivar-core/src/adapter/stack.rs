@@ -22,6 +22,14 @@ pub struct StackLimits {
     pub max_bytes: u64,
 }
 
+impl StackLimits {
+    /// For adapters that are in memory already.
+    pub const UNLIMITED: Self = Self {
+        max_adapters: usize::MAX,
+        max_bytes: u64::MAX,
+    };
+}
+
 impl Default for StackLimits {
     /// 64 adapters, 1 GiB.
     fn default() -> Self {

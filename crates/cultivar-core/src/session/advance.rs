@@ -173,7 +173,7 @@ impl Session {
         if n_output > 0 && self.constraint.as_ref().is_some_and(is_complete) {
             return Ok(Some(self.finish(StopReason::GrammarEnd)));
         }
-        self.note_assembly(engine);
+        self.note_assembly(engine)?;
         if self.n_handed < self.made.len() {
             return self.hand_out(engine).map(Some);
         }
@@ -182,11 +182,10 @@ impl Session {
             if !self.context.shifts() {
                 return Ok(Some(self.finish(StopReason::ContextFull)));
             }
-            self.context.follow(engine, &self.tokens, 1)?;
-            self.diagnostics.n_context_shifts += 1;
+            self.shift(engine)?;
         }
         let n_pending = self.context.tokens.len() - self.context.n_computed;
-        if n_pending > 1 {
+        if n_pending > 1 && self.until == usize::MAX {
             let counts = self.context.adopt(engine)?;
             // Misses count once, when a prompt is first looked up.
             self.diagnostics
@@ -200,12 +199,25 @@ impl Session {
         Ok(None)
     }
 
+    /// Drops the middle of a context that is full.
+    pub(super) fn shift(&mut self, engine: &mut Engine) -> Result<(), SessionError> {
+        if self.context.is_full() {
+            self.context.follow(engine, &self.tokens, 1)?;
+            self.diagnostics.n_context_shifts += 1;
+        }
+        Ok(())
+    }
+
     /// Rows of the positions that are not computed yet, and of a draft behind the last.
     fn plan_rows(&mut self, n_rows: usize, room: Room, n_output: usize) {
         let context = &self.context;
         let sequence = context.sequence;
         let last = context.tokens.len() - 1;
-        let positions = context.n_computed..context.tokens.len();
+        let end = match self.until > context.n_computed {
+            true => self.until.min(last + 1),
+            false => last + 1,
+        };
+        let positions = context.n_computed..end;
         self.rows.extend(positions.take(n_rows).map(|i| Row {
             sequence,
             position: i as u32,

@@ -4,10 +4,12 @@
 //! positions, digest and, from there on, the same bits.
 
 use super::{Session, SessionError, SessionErrorKind, no_room};
+use crate::adapter::{LoadedAdapter, Stack, StackError, StackLimits};
 use crate::digest::Digest;
 use crate::kv_cache::SequenceId;
 use crate::model::{Engine, StackId};
 use crate::sampler::Logprobs;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The assembly changed while a session ran.
@@ -19,8 +21,8 @@ pub struct AssemblyEvent {
     pub position: usize,
     /// Its identity.
     pub assembly: Digest,
-    /// The weights of its adapters in stack order.
-    pub weights: Vec<f32>,
+    /// `weights` identity and weight of its adapters, in stack order.
+    pub adapters: Vec<(Digest, f32)>,
 }
 
 impl Session {
@@ -61,9 +63,7 @@ impl Session {
         if prompt_start < n {
             self.digest.prompt(&self.tokens[prompt_start..]);
         }
-        if is_mixed {
-            self.context.compute_anew(engine, self.settings.kv_format)?;
-        }
+        self.take_up_assembly(engine, is_mixed)?;
         let known = self.events.last().map_or(self.opened_by, |e| e.assembly);
         if known != self.context.assembly || is_mixed && !self.events.is_empty() {
             self.note_event(engine);
@@ -105,7 +105,7 @@ impl Session {
         fork.turns = self.turns.clone();
         fork.events = self.events.clone();
         fork.opened_by = self.opened_by;
-        fork.opened_weights = self.opened_weights.clone();
+        fork.opened_adapters = self.opened_adapters.clone();
         fork.stop = self.stop;
         fork.made.extend_from_slice(&self.made);
         fork.n_handed = self.n_handed;
@@ -128,7 +128,8 @@ impl Session {
     }
 
     /// Gives the session a stack of adapters, or none: rows from here on are computed with it,
-    /// and what is computed already stays. The next step or prompt notes the change.
+    /// and what is computed already stays. The next step or prompt notes the change. Several
+    /// sessions may share a stack.
     pub fn use_stack(
         &mut self,
         engine: &mut Engine,
@@ -136,6 +137,37 @@ impl Session {
     ) -> Result<(), SessionError> {
         let bound = engine.use_stack(self.context.sequence, stack);
         bound.map_err(|_| SessionError::new(SessionErrorKind::NoSuchStack))
+    }
+
+    /// Puts a stack in the place of the session's own, which it shares with none; adapters may
+    /// come, go and move between any two tokens.
+    pub fn change_stack(&mut self, engine: &mut Engine, stack: Stack) -> Result<(), StackError> {
+        if let Some(id) = self.stack(engine) {
+            return engine.replace_stack(id, stack);
+        }
+        let id = engine.add_stack(stack)?;
+        let bound = engine.use_stack(self.context.sequence, Some(id));
+        bound.inspect_err(|_| engine.remove_stack(id))
+    }
+
+    /// Gives the session adapters by identity, out of those at hand; refused as `missing`.
+    pub(super) fn arrange(
+        &mut self,
+        engine: &mut Engine,
+        (pool, adapters): (&[Arc<LoadedAdapter>], &[(Digest, f32)]),
+        missing: fn() -> SessionErrorKind,
+    ) -> Result<(), SessionError> {
+        let missing = || SessionError::new(missing());
+        if adapters.is_empty() && self.stack(engine).is_none() {
+            return Ok(());
+        }
+        let mut stack = engine.new_stack(StackLimits::UNLIMITED);
+        for (weights, weight) in adapters {
+            let adapter = pool.iter().find(|one| one.weights == *weights);
+            let pushed = stack.push(adapter.ok_or_else(missing)?.clone(), *weight);
+            pushed.map_err(|_| missing())?;
+        }
+        self.change_stack(engine, stack).map_err(|_| missing())
     }
 
     /// Forgets what was computed by earlier weights of the adapters: the next steps read every
@@ -147,13 +179,7 @@ impl Session {
         if is_whole || self.tokens.is_empty() {
             return Ok(());
         }
-        self.forget_made();
-        self.settle(engine)?;
-        self.context.assembly = assembly;
-        self.context.compute_anew(engine, self.settings.kv_format)?;
-        self.mix_revision = engine.mix_revision();
-        self.note_event(engine);
-        Ok(())
+        self.change_assembly(engine, true)
     }
 
     /// The stack that the session uses.
@@ -162,39 +188,47 @@ impl Session {
     }
 
     /// Notes whether another assembly computes from here on: another stack, or other weights.
-    pub(super) fn note_assembly(&mut self, engine: &Engine) {
-        let revision = engine.mix_revision();
-        if self.mix_revision == revision {
-            return;
+    pub(super) fn note_assembly(&mut self, engine: &mut Engine) -> Result<(), SessionError> {
+        if self.mix_revision == engine.mix_revision() {
+            return Ok(());
         }
-        self.mix_revision = revision;
-        let assembly = engine.assembly(self.stack(engine));
-        if assembly == self.context.assembly {
-            return;
+        if engine.assembly(self.stack(engine)) != self.context.assembly {
+            return self.change_assembly(engine, false);
         }
-        if self.tokens.is_empty() {
-            self.open_with(engine, assembly);
-            return;
-        }
+        self.mix_revision = engine.mix_revision();
+        Ok(())
+    }
+
+    /// Lets the assembly of now compute from here on, or everything anew, and notes that.
+    pub(super) fn change_assembly(
+        &mut self,
+        engine: &mut Engine,
+        is_anew: bool,
+    ) -> Result<(), SessionError> {
         // What was chosen ahead came from the old one.
         self.forget_made();
-        self.context.change_assembly(assembly);
+        self.settle(engine)?;
+        self.take_up_assembly(engine, is_anew)?;
         self.note_event(engine);
+        Ok(())
     }
 
-    /// Weights of the session's adapters in stack order.
-    pub(super) fn weights(&self, engine: &Engine) -> Vec<f32> {
-        let adapters = self.adapters_now(engine).into_iter();
-        adapters.map(|(_, weight)| weight).collect()
-    }
-
-    /// The session's adapters with the weights that they began with.
-    pub(super) fn adapters_at_start(&self, engine: &Engine) -> Vec<(Digest, f32)> {
-        let mut adapters = self.adapters_now(engine);
-        for ((_, now), at_start) in adapters.iter_mut().zip(&self.opened_weights) {
-            *now = *at_start;
+    fn take_up_assembly(&mut self, engine: &mut Engine, is_anew: bool) -> Result<(), SessionError> {
+        self.mix_revision = engine.mix_revision();
+        let assembly = engine.assembly(self.stack(engine));
+        if is_anew {
+            self.context.assembly = assembly;
+            self.context.compute_anew(engine, self.settings.kv_format)?;
+        } else if assembly != self.context.assembly {
+            self.context.change_assembly(assembly);
         }
-        adapters
+        Ok(())
+    }
+
+    /// The adapters that the next row was to be computed with when that was last looked at.
+    pub(super) fn adapters_noted(&self) -> &[(Digest, f32)] {
+        let last = self.events.last();
+        last.map_or(&self.opened_adapters, |event| &event.adapters)
     }
 
     /// The session's adapters with their weights.
@@ -211,7 +245,7 @@ impl Session {
             n_tokens: self.tokens.len(),
             position: self.context.n_computed,
             assembly: self.context.assembly,
-            weights: self.weights(engine),
+            adapters: self.adapters_now(engine),
         };
         self.digest.event(event.position, &event.assembly);
         self.events.push(event);

@@ -32,7 +32,6 @@ pub use record::{
 pub use replay::{Difference, Replay, ReplayStep};
 pub use report::{ReportOptions, report_json};
 pub use settings::{STOP_STRING_BYTES_MAX, STOPS_MAX, Settings};
-pub use snapshot::snapshot_adapters;
 
 use crate::digest::Digest;
 use crate::memory::reserved;
@@ -130,8 +129,8 @@ pub struct Session {
     /// The assembly of the first row.
     opened_by: Digest,
     events: Vec<AssemblyEvent>,
-    /// Weights of the adapters of the first row, in stack order.
-    opened_weights: Vec<f32>,
+    /// `weights` identity and weight of the adapters of the first row, in stack order.
+    opened_adapters: Vec<(Digest, f32)>,
     /// The engine's count of changes of stacks when they were last looked at.
     mix_revision: u64,
     diagnostics: Diagnostics,
@@ -140,6 +139,9 @@ pub struct Session {
     rows: Vec<Row>,
     /// What the engine computed of it, where that is not all.
     begun: Option<Begun>,
+    /// No step goes beyond this position, and nothing is taken from the cache: a replay's next
+    /// change of the assembly.
+    until: usize,
     /// How many rows at its end are a draft.
     n_drafted: usize,
     /// Tokens chosen from the last batch, and how many of them were handed out.
@@ -225,12 +227,13 @@ impl Session {
             digest: RunDigest::new(opened),
             opened_by: context.assembly,
             events: Vec::new(),
-            opened_weights: Vec::new(),
+            opened_adapters: Vec::new(),
             mix_revision: u64::MAX,
             diagnostics: Diagnostics::default(),
             last_step: LastStep::Nothing,
             rows: reserved(engine.max_rows())?,
             begun: None,
+            until: usize::MAX,
             n_drafted: 0,
             made: reserved(DRAFT_TOKENS_MAX + 1)?,
             n_handed: 0,
@@ -249,9 +252,11 @@ impl Session {
         self.digest.reserve(n_tokens)
     }
 
-    /// Begins with this assembly, before there is any token.
-    fn open_with(&mut self, engine: &Engine, assembly: Digest) {
-        self.opened_weights = self.weights(engine);
+    /// Begins with the assembly of now, before there is any token.
+    fn open_with(&mut self, engine: &Engine) {
+        let assembly = engine.assembly(self.stack(engine));
+        self.mix_revision = engine.mix_revision();
+        self.opened_adapters = self.adapters_now(engine);
         self.opened_by = assembly;
         self.context.restart(assembly, self.settings.kv_format);
         let opened = run_digest::opened(&assembly, &self.settings, self.context.max_len);
@@ -286,7 +291,9 @@ impl Session {
             self.reserve(n_tokens).ok_or_else(|| no_room(n_tokens))?;
         }
         self.forget_made();
-        self.note_assembly(engine);
+        if self.tokens.is_empty() {
+            self.open_with(engine);
+        }
         self.turns.push(Turn {
             prompt_start: self.tokens.len(),
             output_start: end,

@@ -42,15 +42,15 @@ impl RecordedTurn {
     }
 }
 
-/// Other weights of the adapters from some token on.
+/// Other adapters, or other weights of them, from some token on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordedEvent {
     /// Tokens that the session held.
     pub n_tokens: usize,
     /// Positions that had been computed.
     pub position: usize,
-    /// The weights from then on, in stack order.
-    pub weights: Vec<f32>,
+    /// `weights` identity and weight of each adapter from then on, in stack order.
+    pub adapters: Vec<(Digest, f32)>,
 }
 
 /// A record that was read.
@@ -97,14 +97,7 @@ pub fn record_json(session: &Session, engine: &Engine, options: RecordOptions) -
     json.field_display("tokenizer", identities.tokenizer);
     json.end_object();
     json.field_display("assembly", session.opened_by);
-    json.key("adapters").begin_array();
-    for (weights, weight) in session.adapters_at_start(engine) {
-        json.begin_object();
-        json.field_display("weights", weights);
-        json.field_f32("weight", weight);
-        json.end_object();
-    }
-    json.end_array();
+    write_adapters(&mut json, &session.opened_adapters);
     json.key("settings");
     session.settings_in_full().write_json(&mut json);
     json.key("turns").begin_array();
@@ -125,11 +118,7 @@ pub fn record_json(session: &Session, engine: &Engine, options: RecordOptions) -
         json.field_u64("n_tokens", event.n_tokens as u64);
         json.field_u64("n_positions", event.position as u64);
         json.field_display("assembly", event.assembly);
-        json.key("weights").begin_array();
-        event.weights.iter().for_each(|weight| {
-            json.f32(*weight);
-        });
-        json.end_array();
+        write_adapters(&mut json, &event.adapters);
         json.end_object();
     }
     json.end_array();
@@ -148,6 +137,18 @@ pub fn record_json(session: &Session, engine: &Engine, options: RecordOptions) -
     json.field_display("run_digest", session.run_digest());
     json.end_object();
     json.finish()
+}
+
+/// Adapters in stack order, each with its identity and weight.
+pub(super) fn write_adapters(json: &mut JsonWriter, adapters: &[(Digest, f32)]) {
+    json.key("adapters").begin_array();
+    for (weights, weight) in adapters {
+        json.begin_object();
+        json.field_display("weights", weights);
+        json.field_f32("weight", *weight);
+        json.end_object();
+    }
+    json.end_array();
 }
 
 impl ReplayRecord {
@@ -235,13 +236,10 @@ fn turn(value: &JsonValue) -> Option<RecordedTurn> {
 }
 
 fn event(value: &JsonValue) -> Option<RecordedEvent> {
-    let weights = value.get("weights")?.as_array()?.iter();
     Some(RecordedEvent {
         n_tokens: value.get("n_tokens")?.as_u32()? as usize,
         position: value.get("n_positions")?.as_u32()? as usize,
-        weights: weights
-            .map(|w| Some(w.as_f64()? as f32))
-            .collect::<Option<_>>()?,
+        adapters: list(value, "adapters", adapter).ok()?,
     })
 }
 

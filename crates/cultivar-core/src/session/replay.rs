@@ -1,13 +1,21 @@
 //! Replays of a record, step by step, and the first step that differs.
 //!
-//! A replay is an ordinary session that is told its prompts and the weights of its adapters; what
+//! A replay is an ordinary session that is told its prompts, its adapters and their weights; what
 //! it computes is compared, never taken over.
 
-use super::record::{RecordedEvent, ReplayRecord};
+use super::record::ReplayRecord;
 use super::{Session, SessionError, SessionErrorKind, Step};
+use crate::adapter::LoadedAdapter;
 use crate::json::JsonWriter;
-use crate::model::{Engine, StackId};
+use crate::model::Engine;
 use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// The record names an adapter that is not at hand.
+fn other_adapters() -> SessionErrorKind {
+    SessionErrorKind::RecordOfOther("list of adapters")
+}
 
 /// The first step that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +74,8 @@ pub enum ReplayStep {
 pub struct Replay {
     record: ReplayRecord,
     session: Session,
-    stack: Option<StackId>,
+    /// Adapters at hand; the record names those that it wants.
+    pool: Vec<Arc<LoadedAdapter>>,
     /// Turns that were prompted.
     n_turns: usize,
     n_events: usize,
@@ -75,47 +84,45 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Opens the run again. The engine must be of the recorded model, with the recorded adapters
-    /// on `stack`; their weights are set here.
+    /// Opens the run again. The engine must be of the recorded model; the recorded adapters are
+    /// taken from `pool`, by their identities.
     pub fn new(
         engine: &mut Engine,
         record: ReplayRecord,
-        stack: Option<StackId>,
+        pool: Vec<Arc<LoadedAdapter>>,
     ) -> Result<Self, SessionError> {
-        let of_other = |what| SessionError::new(SessionErrorKind::RecordOfOther(what));
-        let adapters = stack.and_then(|id| engine.stack(id));
-        let entries = adapters.map_or(&[][..], |stack| stack.entries());
-        let recorded = record.adapters.iter().map(|(weights, _)| *weights);
-        if !recorded.eq(entries.iter().map(|entry| entry.adapter().weights)) {
-            return Err(of_other("list of adapters"));
-        }
-        for (idx, (_, weight)) in record.adapters.iter().enumerate() {
-            set_weight(engine, stack, idx, *weight)?;
-        }
-        if engine.assembly(stack) != record.assembly {
-            return Err(of_other("model or adapters"));
-        }
         if let Some(i) = record.turns.iter().position(|turn| !turn.has_its_prompt()) {
             return Err(SessionError::new(SessionErrorKind::RecordPrompt(i as u32)));
         }
-        let mut session = Session::new(engine, record.settings.clone())?;
-        if let Err(error) = session.use_stack(engine, stack) {
-            session.close(engine);
-            return Err(error);
-        }
-        Ok(Self {
+        let session = Session::new(engine, record.settings.clone())?;
+        let mut replay = Self {
             record,
             session,
-            stack,
+            pool,
             n_turns: 0,
             n_events: 0,
             n_before: 0,
-        })
+        };
+        match replay.begin(engine) {
+            Ok(()) => Ok(replay),
+            Err(error) => {
+                replay.close(engine);
+                Err(error)
+            }
+        }
     }
 
-    /// The stack whose weights it sets.
-    pub fn stack(&self) -> Option<StackId> {
-        self.stack
+    /// Puts the adapters of the start; refused if that is not the recorded assembly.
+    fn begin(&mut self, engine: &mut Engine) -> Result<(), SessionError> {
+        let mix = (&*self.pool, &*self.record.adapters);
+        self.session.arrange(engine, mix, other_adapters)?;
+        match engine.assembly(self.session.stack(engine)) == self.record.assembly {
+            true => Ok(()),
+            false => {
+                let kind = SessionErrorKind::RecordOfOther("model or adapters");
+                Err(SessionError::new(kind))
+            }
+        }
     }
 
     /// The session that replays.
@@ -131,6 +138,7 @@ impl Replay {
     ) -> Result<ReplayStep, SessionError> {
         let done = self.session.output_ids().len();
         let expected = self.current_output().len();
+        self.apply_events(engine)?;
         if done >= expected {
             let next = self.record.turns.get(self.n_turns);
             let Some(prompt) = next.and_then(|turn| turn.prompt_ids.as_deref()) else {
@@ -141,7 +149,6 @@ impl Replay {
             self.n_turns += 1;
             return Ok(ReplayStep::Going(self.n_before));
         }
-        let budget_rows = self.apply_events(engine, budget_rows)?;
         let step = self.session.step(engine, budget_rows)?;
         if self.session.output_ids().len() == done {
             // Nothing came, though the record goes on: the settings ended it.
@@ -191,49 +198,36 @@ impl Replay {
         }
     }
 
-    /// Sets the weights that are due; fewer rows where the next change falls within the step.
-    fn apply_events(
-        &mut self,
-        engine: &mut Engine,
-        budget_rows: usize,
-    ) -> Result<usize, SessionError> {
+    /// Puts the adapters that are due; where the next change falls within the step, the step ends
+    /// there.
+    fn apply_events(&mut self, engine: &mut Engine) -> Result<(), SessionError> {
+        self.session.until = usize::MAX;
         while let Some(event) = self.record.events.get(self.n_events) {
-            let RecordedEvent {
-                n_tokens,
-                position,
-                weights,
-            } = event;
-            if *n_tokens != self.session.tokens().len() {
+            if event.n_tokens != self.session.tokens().len() {
                 break;
             }
-            let n_due = position.saturating_sub(self.session.n_computed());
-            if n_due > 0 {
-                return Ok(budget_rows.min(n_due));
+            // Fewer positions than now are there only when a full context has dropped its middle;
+            // perhaps nothing was computed since.
+            let n_sinks = self.record.settings.context_shift.unwrap_or(0) as usize;
+            if event.position == n_sinks && n_sinks < self.session.n_computed() {
+                self.session.shift(engine)?;
             }
-            for (idx, weight) in weights.iter().enumerate() {
-                set_weight(engine, self.stack, idx, *weight)?;
+            if event.position != 0 && event.position != self.session.n_computed() {
+                self.session.until = event.position;
+                break;
             }
-            if *position == 0 && self.session.n_computed() > 0 {
-                self.session.reread(engine)?;
-            }
+            let mix = (&*self.pool, &*event.adapters);
+            self.session.arrange(engine, mix, other_adapters)?;
+            self.session.change_assembly(engine, event.position == 0)?;
             self.n_events += 1;
         }
-        Ok(budget_rows)
+        Ok(())
     }
 
-    /// Gives the session's pages back.
+    /// Gives the session's pages back, and its stack.
     pub fn close(self, engine: &mut Engine) {
+        let stack = self.session.stack(engine);
         self.session.close(engine);
+        stack.into_iter().for_each(|id| engine.remove_stack(id));
     }
-}
-
-fn set_weight(
-    engine: &mut Engine,
-    stack: Option<StackId>,
-    idx: usize,
-    weight: f32,
-) -> Result<(), SessionError> {
-    stack
-        .and_then(|stack| engine.set_adapter_weight(stack, idx, weight).ok())
-        .ok_or_else(|| SessionError::new(SessionErrorKind::NoSuchStack))
 }

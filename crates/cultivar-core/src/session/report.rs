@@ -1,5 +1,6 @@
 //! The report of a run as JSON: what was asked, what came out, its digest and its diagnostics.
 
+use super::record::write_adapters;
 use super::{Diagnostics, LoadTimes, Session};
 use crate::json::JsonWriter;
 use crate::kernels::backend_name;
@@ -55,14 +56,7 @@ fn write_diagnostics(
     json.field_u64("numerics_version", u64::from(NUMERICS_VERSION));
     json.field_display("assembly", session.context.assembly);
     json.field_u64("n_adapters", adapters.len() as u64);
-    json.key("adapters").begin_array();
-    for (weights, weight) in adapters {
-        json.begin_object();
-        json.field_display("weights", weights);
-        json.field_f32("weight", weight);
-        json.end_object();
-    }
-    json.end_array();
+    write_adapters(json, &adapters);
     json.field_f64("load_ms", options.load.load_ms);
     write_counts(json, session.diagnostics());
     write_energy(json, session.diagnostics(), options.watts);

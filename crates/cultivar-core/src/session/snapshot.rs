@@ -6,17 +6,22 @@
 
 use super::history::AssemblyEvent;
 use super::{Session, SessionError, SessionErrorKind, Settings, StopReason, Turn};
+use crate::adapter::LoadedAdapter;
 use crate::bytes::{Reader, UnexpectedEnd, put_f32, put_u32};
 use crate::digest::{Digest, Sha256};
 use crate::json::JsonWriter;
 use crate::kv_cache::AssemblyChange;
-use crate::model::{Engine, NUMERICS_VERSION, StackId};
+use crate::model::{Engine, NUMERICS_VERSION};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 const MAGIC: &[u8; 8] = b"CVSNAP\r\n";
 
 /// Version of the layout.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+
+/// What a snapshot of another model, or with other adapters, differs in.
+const ASSEMBLY: &str = "assembly of model and adapters";
 
 /// Bytes of the checksum at the end.
 const CHECKSUM_BYTES: usize = 32;
@@ -47,14 +52,6 @@ impl Session {
         put_u32(&mut out, VERSION);
         put_u32(&mut out, NUMERICS_VERSION);
         out.extend_from_slice(&context.assembly.0);
-        // With the weights that the session noted last, which give this assembly.
-        let adapters = self.adapters_now(engine);
-        let noted = self.events.last().map(|event| &event.weights);
-        put_u32(&mut out, adapters.len() as u32);
-        for ((weights, _), weight) in adapters.iter().zip(noted.unwrap_or(&self.opened_weights)) {
-            out.extend_from_slice(&weights.0);
-            put_f32(&mut out, *weight);
-        }
         for word in [shape.n_layers, shape.n_kv_heads, shape.head_dim] {
             put_u32(&mut out, word as u32);
         }
@@ -63,6 +60,7 @@ impl Session {
         let settings = json.finish();
         put_u32(&mut out, settings.len() as u32);
         out.extend_from_slice(settings.as_bytes());
+        put_adapters(&mut out, self.adapters_noted());
         put_u32(&mut out, self.tokens.len() as u32);
         self.tokens.iter().for_each(|id| put_u32(&mut out, *id));
         put_u32(&mut out, self.turns.len() as u32);
@@ -72,13 +70,13 @@ impl Session {
         }
         put_u32(&mut out, self.stop.map_or(0, StopReason::id));
         out.extend_from_slice(&self.opened_by.0);
-        put_floats(&mut out, &self.opened_weights);
+        put_adapters(&mut out, &self.opened_adapters);
         put_u32(&mut out, self.events.len() as u32);
         for event in &self.events {
             put_u32(&mut out, event.n_tokens as u32);
             put_u32(&mut out, event.position as u32);
             out.extend_from_slice(&event.assembly.0);
-            put_floats(&mut out, &event.weights);
+            put_adapters(&mut out, &event.adapters);
         }
         out.extend_from_slice(&self.digest.opened().0);
         for digest in self.digest.after() {
@@ -97,21 +95,28 @@ impl Session {
         Ok(out)
     }
 
-    /// The session of a snapshot. `stack` holds the adapters that it ran with last, if any.
+    /// The session of a snapshot; its adapters are taken from `pool`, by their identities.
     pub fn restore(
         engine: &mut Engine,
         bytes: &[u8],
-        stack: Option<StackId>,
+        pool: &[Arc<LoadedAdapter>],
     ) -> Result<Self, SessionError> {
-        let (settings, mut reader) = check_head(engine, bytes, stack)?;
+        let (settings, head, mut reader) = check_head(engine, bytes)?;
         let mut session = Session::new(engine, settings)?;
+        let missing = || SessionErrorKind::SnapshotOfOther(ASSEMBLY);
         let read = session
-            .use_stack(engine, stack)
+            .arrange(engine, (pool, &head.adapters), missing)
+            .and_then(|()| match engine.assembly(session.stack(engine)) {
+                assembly if assembly == head.assembly => Ok(()),
+                _ => Err(refuse(missing())),
+            })
             .and_then(|()| session.read_snapshot(engine, &mut reader));
         match read {
             Ok(()) => Ok(session),
             Err(error) => {
+                let stack = session.stack(engine);
                 session.close(engine);
+                stack.into_iter().for_each(|id| engine.remove_stack(id));
                 Err(error)
             }
         }
@@ -138,7 +143,7 @@ impl Session {
         self.tokens.extend(ids);
         self.read_turns(reader)?;
         self.opened_by = Digest(reader.array()?);
-        self.opened_weights = read_floats(reader)?;
+        self.opened_adapters = read_adapters(reader)?;
         let n_events = reader.u32()?;
         for _ in 0..n_events {
             let (n_before, position) = (reader.u32()? as usize, reader.u32()? as usize);
@@ -148,7 +153,7 @@ impl Session {
                 n_tokens: n_before,
                 position,
                 assembly,
-                weights: read_floats(reader)?,
+                adapters: read_adapters(reader)?,
             });
         }
         self.digest.reopen(Digest(reader.array()?));
@@ -217,37 +222,21 @@ impl Session {
     }
 }
 
-fn put_floats(out: &mut Vec<u8>, values: &[f32]) {
-    put_u32(out, values.len() as u32);
-    values.iter().for_each(|value| put_f32(out, *value));
-}
-
-fn read_floats(reader: &mut Reader<'_>) -> Result<Vec<f32>, UnexpectedEnd> {
-    let n = reader.u32()?;
-    let bytes = reader.take_u64(u64::from(n) * 4)?;
-    let words = bytes.as_chunks().0.iter();
-    Ok(words.map(|word| f32::from_le_bytes(*word)).collect())
-}
-
-/// The adapters that a snapshot names, with their weights in stack order; none if it has no such
-/// list, which [`Session::restore`] refuses.
-pub fn snapshot_adapters(bytes: &[u8]) -> Vec<(Digest, f32)> {
-    let mut reader = Reader::new(bytes);
-    let at = MAGIC.len() + 8 + size_of::<Digest>();
-    let list = reader.take(at).and_then(|_| read_adapters(&mut reader));
-    list.unwrap_or_default()
+fn put_adapters(out: &mut Vec<u8>, adapters: &[(Digest, f32)]) {
+    put_u32(out, adapters.len() as u32);
+    for (weights, weight) in adapters {
+        out.extend_from_slice(&weights.0);
+        put_f32(out, *weight);
+    }
 }
 
 fn read_adapters(reader: &mut Reader<'_>) -> Result<Vec<(Digest, f32)>, UnexpectedEnd> {
     let n = reader.u32()?;
-    let bytes = reader.take_u64(u64::from(n) * 36)?;
-    let rows = bytes.as_chunks::<36>().0.iter();
-    let row = |row: &[u8; 36]| {
-        let (digest, weight) = row.split_at(32);
-        let weight = f32::from_le_bytes(*weight.first_chunk()?);
-        Some((Digest(*digest.first_chunk()?), weight))
-    };
-    Ok(rows.filter_map(row).collect())
+    let mut adapters = Vec::new();
+    for _ in 0..n {
+        adapters.push((Digest(reader.array()?), f32::from_bits(reader.u32()?)));
+    }
+    Ok(adapters)
 }
 
 /// Refuses what a snapshot that was written whole cannot hold.
@@ -264,12 +253,18 @@ fn checksum(bytes: &[u8]) -> Digest {
     hash.finish()
 }
 
-/// Whether the file is whole and meant for this engine; its settings, and a reader of the rest.
+/// What computes the next row of a snapshot's session.
+struct SnapshotMix {
+    assembly: Digest,
+    adapters: Vec<(Digest, f32)>,
+}
+
+/// Whether the file is whole and meant for this engine; its settings, what computed it, and a
+/// reader of the rest.
 fn check_head<'a>(
     engine: &Engine,
     bytes: &'a [u8],
-    stack: Option<StackId>,
-) -> Result<(Settings, Reader<'a>), SessionError> {
+) -> Result<(Settings, SnapshotMix, Reader<'a>), SessionError> {
     if !bytes.starts_with(MAGIC) {
         return Err(refuse(SessionErrorKind::NotASnapshot));
     }
@@ -290,10 +285,7 @@ fn check_head<'a>(
     if reader.u32()? != NUMERICS_VERSION {
         return Err(of_other("numerics version"));
     }
-    if reader.array::<32>()? != engine.assembly(stack).0 {
-        return Err(of_other("assembly of model and adapters"));
-    }
-    let _ = read_adapters(&mut reader)?;
+    let assembly = Digest(reader.array()?);
     let shape = engine.kv().shape();
     for expected in [shape.n_layers, shape.n_kv_heads, shape.head_dim] {
         if reader.u32()? as usize != expected {
@@ -304,5 +296,9 @@ fn check_head<'a>(
     let at = reader.offset();
     let text = core::str::from_utf8(reader.take_u64(u64::from(n_bytes))?);
     let text = text.map_err(|_| refuse(SessionErrorKind::SnapshotDamaged(at)))?;
-    Ok((Settings::from_json(text)?, reader))
+    let mix = SnapshotMix {
+        assembly,
+        adapters: read_adapters(&mut reader)?,
+    };
+    Ok((Settings::from_json(text)?, mix, reader))
 }

@@ -12,9 +12,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use cultivar_core::adapter::{Adapter, FusedCheck, LoadedAdapter, Stack, StackError, StackLimits};
-use cultivar_core::digest::Digest;
 use cultivar_core::json::{self, JsonValue};
-use cultivar_core::model::{Engine, StackId};
+use cultivar_core::model::Engine;
 use cultivar_core::package::schema::TensorRole;
 use cultivar_core::session::Session;
 
@@ -120,29 +119,22 @@ impl Host {
         self.buffer.put(&assembly.to_hex())
     }
 
-    /// Gives a session a stack, before its first prompt.
+    /// Gives a session a stack; the next token uses it.
     pub fn session_adapters(&mut self, s: i32, len: u32) -> Result<i32, Failure> {
-        let slot = self.sessions.get(s)?;
-        if !slot.session.tokens().is_empty() {
-            return Err(out_of_order(
-                "adapters before the first prompt; their weights change at any time",
-            ));
-        }
-        let stack = self.stack_of(slot.package, len)?;
+        let package = self.sessions.get(s)?.package;
+        let stack = self.stack_of(package, len)?;
         let n_adapters = stack.entries().len();
         let (slot, package) = self.pair(s)?;
-        let engine = package.engine()?;
-        match slot.session.stack(engine) {
-            Some(id) => engine.replace_stack(id, stack)?,
-            None => {
-                let id = engine.add_stack(stack)?;
-                if let Err(error) = slot.session.use_stack(engine, Some(id)) {
-                    engine.remove_stack(id);
-                    return Err(error.into());
-                }
-            }
-        }
+        slot.session.change_stack(package.engine()?, stack)?;
         Ok(n_adapters as i32)
+    }
+
+    /// All adapters of a package that are checked: what its records and snapshots may ask for.
+    pub(super) fn adapters_of(&self, package: i32) -> Vec<Arc<LoadedAdapter>> {
+        let slots = self.adapters.iter().filter(|slot| slot.package == package);
+        slots
+            .filter_map(|slot| slot.usable().ok().cloned())
+            .collect()
     }
 
     /// Changes a weight of a session's stack; the next token uses it.
@@ -160,29 +152,6 @@ impl Host {
         let (slot, package) = self.pair(s)?;
         slot.session.reread(package.engine()?)?;
         Ok(0)
-    }
-
-    /// A stack of the open adapters that a record or snapshot names, as far as they are there;
-    /// `None` where it names none.
-    pub(super) fn stack_of_named(
-        &mut self,
-        package: i32,
-        named: &[(Digest, f32)],
-    ) -> Result<Option<StackId>, Failure> {
-        if named.is_empty() {
-            return Ok(None);
-        }
-        let engine = self.packages.get_mut(package)?.engine()?;
-        let mut stack = engine.new_stack(StackLimits::default());
-        for (weights, weight) in named {
-            let is_it = |slot: &&AdapterSlot| {
-                slot.package == package && slot.loaded.weights == *weights && slot.check.is_none()
-            };
-            if let Some(slot) = self.adapters.iter().find(is_it) {
-                stack.push(slot.loaded.clone(), *weight)?;
-            }
-        }
-        Ok(Some(engine.add_stack(stack)?))
     }
 
     /// The stack that the JSON in the buffer asks for; nothing else changes.
@@ -241,8 +210,8 @@ exports! {
     fn adapter_close(adapter: i32) -> status;
     /// The assembly identity, hexadecimal, that `len` bytes of JSON (a stack) would give.
     fn adapter_assembly(package: i32, len: u32) -> status;
-    /// Gives a session the stack in `len` bytes of JSON, before its first prompt; answers its
-    /// number of adapters.
+    /// Gives a session the stack in `len` bytes of JSON from the next token on; answers its number
+    /// of adapters.
     fn session_adapters(session: i32, len: u32) -> status;
     /// Gives adapter `idx` of a session's stack another weight from the next token on.
     fn session_weight(session: i32, idx: u32, weight: f64) -> status;

@@ -9,10 +9,8 @@ use crate::status::{Failure, Status};
 use alloc::boxed::Box;
 use alloc::string::String;
 use cultivar_core::json::JsonWriter;
-use cultivar_core::model::{Engine, StackId};
 use cultivar_core::session::{
-    Difference, RecordOptions, Replay, ReplayRecord, ReplayStep, Session, SessionError,
-    record_json, snapshot_adapters,
+    Difference, RecordOptions, Replay, ReplayRecord, ReplayStep, Session, record_json,
 };
 
 /// Outcome of a step of a replay: all is as recorded so far.
@@ -47,13 +45,11 @@ impl Host {
         self.buffer.put(&bytes)
     }
 
-    /// Opens the session of the snapshot in the buffer, with the open adapters that it names.
+    /// Opens the session of the snapshot in the buffer.
     pub fn session_restore(&mut self, package: i32, len: u32) -> Result<i32, Failure> {
-        let named = snapshot_adapters(self.buffer.read(len)?);
-        let stack = self.stack_of_named(package, &named)?;
+        let pool = self.adapters_of(package);
         let engine = self.packages.get_mut(package)?.engine()?;
-        let session = Session::restore(engine, self.buffer.read(len)?, stack);
-        let session = session.map_err(|error| without(engine, stack, error))?;
+        let session = Session::restore(engine, self.buffer.read(len)?, &pool)?;
         let n_drafts = session.settings().prompt_lookup as usize;
         let handle = self.keep(package, session)?;
         let slot = self.packages.get_mut(package)?;
@@ -75,15 +71,13 @@ impl Host {
         self.buffer.put(json.as_bytes())
     }
 
-    /// Begins to replay the record in the buffer, with the open adapters that it names.
+    /// Begins to replay the record in the buffer.
     pub fn replay_new(&mut self, package: i32, len: u32) -> Result<i32, Failure> {
+        let pool = self.adapters_of(package);
         let slot = self.packages.get_mut(package)?;
         let record = ReplayRecord::parse(self.buffer.read(len)?)?;
         slot.make_room(1, 1 + record.settings.prompt_lookup as usize)?;
-        let stack = self.stack_of_named(package, &record.adapters)?;
-        let engine = self.packages.get_mut(package)?.engine()?;
-        let replay = Replay::new(engine, record, stack);
-        let replay = replay.map_err(|error| without(engine, stack, error))?;
+        let replay = Replay::new(slot.engine()?, record, pool)?;
         let kept = self.replays.insert(Box::new(ReplaySlot {
             package,
             replay,
@@ -95,7 +89,7 @@ impl Host {
             Ok(handle) => Ok(handle),
             Err((failure, refused)) => {
                 let engine = self.packages.get_mut(package)?.engine()?;
-                end(refused.replay, engine);
+                refused.replay.close(engine);
                 Err(failure)
             }
         }
@@ -136,22 +130,9 @@ impl Host {
     pub fn replay_close(&mut self, replay: i32) -> Result<i32, Failure> {
         let slot = self.replays.remove(replay)?;
         let package = self.packages.get_mut(slot.package)?;
-        end(slot.replay, package.engine()?);
+        slot.replay.close(package.engine()?);
         Ok(0)
     }
-}
-
-/// Forgets the stack of what was refused.
-fn without(engine: &mut Engine, stack: Option<StackId>, error: SessionError) -> Failure {
-    stack.into_iter().for_each(|id| engine.remove_stack(id));
-    error.into()
-}
-
-/// Closes a replay and forgets its stack.
-fn end(replay: Replay, engine: &mut Engine) {
-    let stack = replay.stack();
-    replay.close(engine);
-    stack.into_iter().for_each(|id| engine.remove_stack(id));
 }
 
 fn replay_json(slot: &ReplaySlot) -> String {
