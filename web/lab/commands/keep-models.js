@@ -71,12 +71,12 @@ export function createKeepCommands({ store, desk, jobs, files }) {
     /** Makes one adapter ("sla") or model ("slm") of the mix: kept here, and saved as a file. */
     async saveMix(ending) {
       const { name: model, card } = store.state.model;
+      const totalBytes = card.file_bytes;
       const stem = `${stemOf(model)}-mix`;
       const name = `${stem}.${ending}`;
       await jobs.runJob("export", name, async ({ signal, pauser, onProgress }) => {
-        const [kit, library, base] = await Promise.all([desk.kit, desk.library, sourceOf()]);
+        const [kit, library, base] = await Promise.all([desk.kit, desk.library, desk.blob()]);
         const sink = await library?.create();
-        const totalBytes = card.file_bytes;
         const options = { name: stem, sink, signal, pauser,
           onProgress: ({ done, total }) => onProgress(
             { phase: "export", doneBytes: totalBytes * done / total, totalBytes }) };

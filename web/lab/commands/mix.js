@@ -62,9 +62,10 @@ export function createMixCommands({ store, desk }) {
     if (key === asked && store.state.model === model) dispatch("assemblyKnown", { assembly });
   }
 
-  /** One .sla that is there as a Blob. */
-  async function add(blob, name) {
+  /** One .sla as `make()` gives its Blob. */
+  async function add(name, make) {
     try {
+      const blob = await make();
       const adapter = await desk.opened.openAdapter(blob);
       const id = nextId++;
       open.set(id, { adapter, blob });
@@ -78,16 +79,13 @@ export function createMixCommands({ store, desk }) {
     }
   }
 
-  /** Foreign files with their base become one .sla. */
-  async function addForeign(files) {
-    const name = files[0].folder ?? files[0].name.replace(/\.[^.]*$/, "");
-    try {
+  /** Foreign files with their base become one .sla: two by their folder's name, one by its own. */
+  function addForeign(files) {
+    const name = files[1]?.folder ?? files[0].name.replace(/\.[^.]*$/, "");
+    return add(name, async () => {
       const kit = await desk.kit;
-      const { blob } = await kit.importAdapter(files, { base: await desk.blob(), name });
-      await add(blob, name);
-    } catch (error) {
-      raise(`${name} was not added`, error);
-    }
+      return (await kit.importAdapter(files, { base: await desk.blob(), name })).blob;
+    });
   }
 
   async function compare() {
@@ -146,7 +144,7 @@ export function createMixCommands({ store, desk }) {
     mix: { adapters: () => mixOf("adapter"), key: keyOf, follow, leave, files },
     /** Adds what was dropped: .sla files, and groups of foreign files. */
     async addAdapters({ packages, foreign }) {
-      for (const file of packages) await add(file, file.name);
+      for (const file of packages) await add(file.name, () => file);
       for (const group of foreign) await addForeign(group);
     },
     isDemo: () => store.state.model?.name === DEMO.name,

@@ -6,7 +6,6 @@ import { el, setChildren, setShown, setText } from "../ui/element.js";
 import { bytesText } from "../ui/quantity.js";
 
 const FORMATS = [["slm", "Save .slm"], ["gguf", "Save GGUF"], ["safetensors", "Save safetensors"]];
-const ADAPTER_FORMATS = [["sla", "Save .sla"]];
 
 export function createLibrary({ commands }) {
   const list = el("ul.library-list");
@@ -54,7 +53,7 @@ function createRow(record, isOpen, isBusy, commands) {
   };
   return el("li", {}, words, isOpen ? el("span.badge", {}, "open now") : open,
     el("details", {}, el("summary", { "aria-label": `More about ${name}` }, "More"),
-      (format === "adapter" ? ADAPTER_FORMATS : FORMATS).map(([kind, verb]) =>
+      (format === "adapter" ? [["sla", "Save .sla"]] : FORMATS).map(([kind, verb]) =>
         button(verb, () => commands.savePackage(kind, record), `${verb}: ${name}`)),
       isOpen ? null : button("Delete", remove, `Delete ${name}`)));
 }

@@ -175,13 +175,19 @@ test("PEFT folders and GGUF LoRA files write what PEFT wrote", { skip: noData },
     await lab.dropPaths(data(`adapters/stories260K/${name}`));
     await mixed(lab.page, 2);
     const [prompt] = reference[name].prompts;
-    for (const muted of await names(lab.page)) {
+    const both = await names(lab.page);
+    assert.deepEqual(both.toSorted(), [name, `${name}-lora-f32`]);
+    for (const muted of both) {
       await lab.page.click(`[aria-label="Mute ${muted}"]`);
       const shown = await lab.run({ prompt: prompt.text, temperature: 0, max_tokens: 40 });
       assert.equal(shown.text.trim(), prompt.greedy_text, `${name} without ${muted}`);
       await lab.page.click(`[aria-label="Mute ${muted}"]`);
     }
-    for (const one of await names(lab.page)) await lab.page.click(`[aria-label="Remove ${one}"]`);
+    for (const [idx, one] of both.entries()) {
+      await lab.page.click(`[aria-label="Remove ${one}"]`);
+      await lab.page.waitForFunction((n) =>
+        document.querySelectorAll(".adapter").length === n, {}, 1 - idx);
+    }
   }
   await lab.page.close();
 });

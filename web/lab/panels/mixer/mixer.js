@@ -17,8 +17,8 @@ export function createMixer({ dispatch, commands }) {
   const assembly = el("p.assembly", {}, el("span.label", {}, "Assembly"), hex,
     createCopyButton({ label: "Copy assembly identity", textOf: () => hex.title }));
   const button = (words, title, onclick) => el("button", { type: "button", title, onclick }, words);
-  const save = (what, title, ending) => button(`Save mix as ${what}`,
-    `${title}: kept in this browser and saved as a file`, () => commands.saveMix(ending));
+  const save = (what, ending) => button(`Save mix as ${what}`,
+    "Kept in this browser and saved as a file", () => commands.saveMix(ending));
   const reread = button("Re-read prompt",
     "Read the running text again with the weights as they are now", commands.reread);
   const compare = button("Compare with base", "Same prompt and seed, side by side",
@@ -29,8 +29,7 @@ export function createMixer({ dispatch, commands }) {
   const wanted = el("p.field-hint", { role: "status" });
   const controls = el("div.mix-foot", {}, assembly,
     el("div.mix-actions", {}, compare, reread,
-      save("adapter", "One .sla that does the same", "sla"),
-      save("model", "A .slm with the mix in its weights", "slm")));
+      save("adapter", "sla"), save("model", "slm")));
   const dom = el("div.mixer", { hidden: true }, el("h2", {}, "Adapters"), list, controls, wanted,
     hint, demo);
   const context = { dispatch, commands, place };
