@@ -1,6 +1,8 @@
-//! Takes whole-line comments and indentation out of a script: what visitors download is code.
+//! Takes whole-line comments and indentation out of a script, and at the end also the spaces beside
+//! brackets and the like: what visitors download is code.
 //!
-//! Nothing else changes, and lines within template literals stay as they are. It reads as much of
+//! Nothing else changes: every line of code stays a line, and what stands within strings and
+//! templates stays as it is. It reads as much of
 //! JavaScript as that takes (ECMA-262, section 12: comments, strings, templates, regular
 //! expressions); a script that it does not understand is left untouched.
 
@@ -8,7 +10,16 @@ use std::ops::Range;
 
 /// The script without its whole-line comments, indentation and empty lines.
 pub fn lean(script: &str) -> String {
-    let Some(needless) = needless(script) else {
+    without(script, false)
+}
+
+/// The same, without the spaces beside [`SEPARATORS`] either.
+pub fn tight(script: &str) -> String {
+    without(script, true)
+}
+
+fn without(script: &str, drops_spaces: bool) -> String {
+    let Some(needless) = needless(script, drops_spaces) else {
         return script.to_string();
     };
     let mut out = String::with_capacity(script.len());
@@ -20,12 +31,14 @@ pub fn lean(script: &str) -> String {
     out + &script[at..]
 }
 
-/// What may go, in order: comments with nothing else on their lines, together with these, and white
-/// space at the beginning of lines of code; `None` for what is not understood.
-fn needless(script: &str) -> Option<Vec<Range<usize>>> {
+/// What may go, in order: comments with nothing else on their lines, together with these, white
+/// space at the beginning of lines of code, and where wanted spaces beside [`SEPARATORS`]; `None`
+/// for what is not understood.
+fn needless(script: &str, drops_spaces: bool) -> Option<Vec<Range<usize>>> {
     let mut lexer = Lexer {
         bytes: script.as_bytes(),
         at: 0,
+        drops_spaces,
         line_is_blank: true,
         before: Before::Nothing,
         braces: Vec::new(),
@@ -58,6 +71,8 @@ enum Brace {
 struct Lexer<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Whether spaces beside separators go too.
+    drops_spaces: bool,
     /// Only white space so far on this line.
     line_is_blank: bool,
     before: Before,
@@ -71,12 +86,16 @@ const KEYWORDS: &[&[u8]] = &[
     b"do", b"await", b"yield", b"extends", b"default",
 ];
 
+/// Beside these a space parts nothing: no two of them that code ever has apart become one token
+/// when they stand together. (Signs and slashes do: `a - -b`.)
+const SEPARATORS: &[u8] = b"{}()[],;:=<>?&|";
+
 impl Lexer<'_> {
     fn token(&mut self) -> Option<()> {
         let rest = &self.bytes[self.at..];
         match rest[0] {
             b'\n' | b' ' | b'\t' | b'\r' => {
-                if self.line_is_blank {
+                if self.line_is_blank || self.is_needless_space() {
                     self.needless.push(self.at..self.at + 1);
                 }
                 self.line_is_blank |= rest[0] == b'\n';
@@ -111,6 +130,17 @@ impl Lexer<'_> {
         }
         self.line_is_blank = false;
         Some(())
+    }
+
+    /// One space with a separator on a side, and code on both.
+    fn is_needless_space(&self) -> bool {
+        let beside = [self.at.checked_sub(1), Some(self.at + 1)];
+        let beside = beside.map(|at| at.and_then(|at| self.bytes.get(at)).copied());
+        let parts = |byte: Option<u8>| byte.is_some_and(|byte| SEPARATORS.contains(&byte));
+        self.drops_spaces
+            && self.bytes[self.at] == b' '
+            && beside.iter().any(|byte| parts(*byte))
+            && !beside.iter().flatten().any(u8::is_ascii_whitespace)
     }
 
     fn operator(&mut self) {
@@ -221,37 +251,41 @@ mod tests {
     use crate::workspace;
 
     #[test]
-    fn comments_and_indentation_go_and_nothing_else_changes() {
+    fn comments_indentation_and_needless_spaces_go_and_nothing_else_changes() {
         let rows = [
             ("// a\nb();\n", "b();\n"),
-            ("a(); // b\n", "a(); // b\n"),
+            ("a(); // b\n", "a();// b\n"),
             ("  /** a\n   * b */  \nc();", "c();"),
             ("/* a */ b();", "/* a */ b();"),
             ("/* a\n b */ c();\n// d", "/* a\n b */ c();\n"),
-            ("a = b /* c */\n/* d */\n", "a = b /* c */\n"),
-            ("a = \"// b\";\n// c\n", "a = \"// b\";\n"),
-            ("a = `\n// b\n`;\n// c\n", "a = `\n// b\n`;\n"),
+            ("a = b /* c */\n/* d */\n", "a=b /* c */\n"),
+            (
+                "a = b - -c ? [d] : { e: f };\n//\n",
+                "a=b - -c?[d]:{e:f};\n",
+            ),
+            ("a  = b;  \n", "a  =b;  \n"),
+            ("a = \"// b\";\n// c\n", "a=\"// b\";\n"),
+            ("a = `\n// b\n`;\n// c\n", "a=`\n// b\n`;\n"),
             (
                 "a = `${{ b: `\n// c\n` }}\n// d\n`;\n// e",
-                "a = `${{ b: `\n// c\n` }}\n// d\n`;\n",
+                "a=`${{b:`\n// c\n`}}\n// d\n`;\n",
             ),
-            ("a = `$${b}\\`\n// c\n`;\n//\n", "a = `$${b}\\`\n// c\n`;\n"),
-            ("a = /[`/]\\/`/g;\n// b\n", "a = /[`/]\\/`/g;\n"),
-            (
-                "a = b / c; d = e / `\n// f\n`",
-                "a = b / c; d = e / `\n// f\n`",
-            ),
+            ("a = `$${b}\\`\n// c\n`;\n//\n", "a=`$${b}\\`\n// c\n`;\n"),
+            ("a = /[`/]\\/`/g;\n// b\n", "a=/[`/]\\/`/g;\n"),
+            ("a = b / c; d = e / `\n// f\n`", "a=b / c;d=e / `\n// f\n`"),
             ("return /`/;\n// a\n", "return /`/;\n"),
-            ("a = 'it\\'s\\\n// b';\n// c\r\n", "a = 'it\\'s\\\n// b';\n"),
-            ("a = é.b / 2;\n// é\n", "a = é.b / 2;\n"),
-            ("a {\n\n  b  c\n\t}\n", "a {\nb  c\n}\n"),
+            ("a = 'it\\'s\\\n// b';\n// c\r\n", "a='it\\'s\\\n// b';\n"),
+            ("a = é.b / 2;\n// é\n", "a=é.b / 2;\n"),
+            ("a {\n\n  b  c\n\t}\n", "a{\nb  c\n}\n"),
             (
                 "  a = `\n  b\n\n ${\n  c\n  }\n  `;\n",
-                "a = `\n  b\n\n ${\nc\n}\n  `;\n",
+                "a=`\n  b\n\n ${\nc\n}\n  `;\n",
             ),
         ];
         for (script, expected) in rows {
-            assert_eq!(lean(script), expected, "{script}");
+            assert_eq!(tight(script), expected, "{script}");
+            let spaces = |text: &str| text.replace(' ', "");
+            assert_eq!(spaces(&lean(script)), spaces(expected), "{script}");
         }
     }
 
@@ -265,7 +299,7 @@ mod tests {
             "// a\n{} /`/",
             "// a\nb = /c\n/;",
         ] {
-            assert_eq!(lean(script), script);
+            assert_eq!(tight(script), script);
         }
     }
 
@@ -276,11 +310,13 @@ mod tests {
         for path in workspace::files(&root) {
             if path.starts_with("web/") && path.ends_with(".js") {
                 let script = std::fs::read_to_string(root.join(&path)).unwrap();
-                let kept = lean(&script);
+                let kept = tight(&script);
                 // Each has a comment at its top.
                 assert!(kept.len() < script.len(), "{path}");
-                let mut lines = script.lines().map(str::trim_start);
-                for line in kept.lines().map(str::trim_start) {
+                // Line by line the same but for spaces.
+                let code = |line: &str| line.replace(' ', "");
+                let mut lines = script.lines().map(code);
+                for line in kept.lines().map(code) {
                     assert!(lines.any(|one| one == line), "{path}: {line}");
                 }
                 n_scripts += 1;

@@ -3,6 +3,7 @@
 
 use crate::flags::Given;
 use crate::joined_scripts::{self, Script};
+use crate::lean_script;
 use crate::{TaskError, TaskResult, wasm, workspace};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,7 +66,9 @@ pub fn scripts(web: &Path) -> TaskResult<Vec<Script>> {
         .collect();
     // A worker begins with a script of its own.
     entries.extend(sources.filter(|path| path.ends_with("worker.js")));
-    joined_scripts::join(&read, &entries, SHARED).map_err(TaskError::Failed)
+    let joined = joined_scripts::join(&read, &entries, SHARED).map_err(TaskError::Failed)?;
+    let tight = |(name, text): Script| (name, lean_script::tight(&text));
+    Ok(joined.into_iter().map(tight).collect())
 }
 
 fn write(web: &Path, folder: &Path) -> TaskResult<u64> {
@@ -142,7 +145,7 @@ mod tests {
         assert_eq!(read("index.html"), "<!-- kept -->");
         let script = read("runtime/cultivar.js");
         assert!(
-            script.contains("const b = 1;") && !script.contains("gone"),
+            script.contains("const b=1;") && !script.contains("gone"),
             "{script}"
         );
         assert_eq!(read("runtime/a.d.ts"), "// kept\n");

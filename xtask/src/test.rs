@@ -32,7 +32,7 @@ use std::time::Instant;
 const MODULE_GZIP_GOAL: u64 = 160 * 1024;
 /// What it may weigh: the engines outgrew the goal with grammars, architectures and tokenizers,
 /// and opening adapters adds 18 KiB; no build may make that worse.
-const MODULE_GZIP_MAX: u64 = 212 * 1024;
+const MODULE_GZIP_MAX: u64 = 204 * 1024;
 /// What all scripts of the site, page and kit, may weigh, in bytes after gzip.
 const SCRIPTS_GZIP_MAX: u64 = 60 * 1024;
 
