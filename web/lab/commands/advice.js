@@ -31,13 +31,13 @@ const BY_CODE = [
 /** Advice by the kit's names of failures that have no code of their own. */
 const BY_KIND = {
   too_large: MEMORY,
-  quota: "Delete kept models, choose a smaller format, or free disk space.",
+  quota: "Delete models that are kept here, choose a smaller format, or free disk space.",
   trap: "The engine was restarted. If it happens again, do not use the file.",
   replaced: "The engine was restarted. Run again: the open model is read anew.",
   session_lost: "The engine was restarted. Run again: the open model is read anew.",
   network: "Check that the file is still there and complete, and drop it again.",
   record: "Choose a file that Save record or --record wrote.",
-  demo: "Try again, or open a model of your own.",
+  demo: "This copy of the page may lack its demo. Try again, or open a model of your own.",
   unsupported: "Use a current browser, and reload the page.",
 };
 
