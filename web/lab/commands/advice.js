@@ -32,13 +32,13 @@ const BY_CODE = [
 const BY_KIND = {
   too_large: MEMORY,
   quota: "Delete models that are kept here, choose a smaller format, or free disk space.",
-  trap: "The engine was restarted. If it happens again, do not use the file.",
+  trap: "The engine was restarted. If this happens again with the same file, do not use it.",
   replaced: "The engine was restarted. Run again: the open model is read anew.",
   session_lost: "The engine was restarted. Run again: the open model is read anew.",
   network: "Check that the file is still there and complete, and drop it again.",
-  record: "Choose a file that Save record or --record wrote.",
+  record: "Choose a file that Save record, or the command’s --record, wrote.",
   demo: "This copy of the page may lack its demo. Try again, or open a model of your own.",
-  unsupported: "Use a current browser, and reload the page.",
+  unsupported: "Use a current version of Chrome, Edge, Firefox or Safari, and reload the page.",
 };
 
 const UNPACK = "Unpack the archive and drop the files in it.";
