@@ -78,8 +78,8 @@ const TASKS: &[Task] = &[
         name: "site",
         summary: "build the modules and write the folder to publish on a static host",
         details: "The page, the kit, the modules and the demo, without tests; scripts are joined \
-                  into a few files, without comments, indentation and needless spaces. It goes to target/site, \
-                  which is replaced.",
+                  into a few files, without comments, indentation and needless spaces. It \
+                  goes to target/site, which is replaced.",
         flags: &[value(
             "-o",
             "DIR",
