@@ -31,7 +31,7 @@ test("a stopped import, one without room and one that does not open keep nothing
   assert.match(store.state.messages.list[0].title, /was not imported/);
   library.room = 10;
   await files.importAgain();
-  assert.match(store.state.messages.list[0].advice, /Delete kept models/);
+  assert.match(store.state.messages.list[0].advice, /Delete models/);
   library.room = Infinity;
   kit.openPackage = () => Promise.reject(new CultivarError("the digest is wrong", 110, "package"));
   await files.importAgain();
