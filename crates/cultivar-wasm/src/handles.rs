@@ -96,7 +96,7 @@ impl Slots {
         let mark = (bits >> SLOT_BITS & GENERATION_MASK, true);
         match self.marks.get(slot_idx) {
             Some(found) if *found == mark => Ok(slot_idx),
-            _ => Err(Failure::number(Status::StaleHandle, handle).named(self.kind.name())),
+            _ => Err(self.stale(handle)),
         }
     }
 
@@ -104,6 +104,10 @@ impl Slots {
         if let Some(mark) = self.marks.get_mut(slot_idx) {
             mark.1 = false;
         }
+    }
+
+    fn stale(&self, handle: i32) -> Failure {
+        Failure::number(Status::StaleHandle, handle).named(self.kind.name())
     }
 
     fn full(&self) -> Failure {
@@ -154,13 +158,15 @@ impl<T> Table<T> {
     /// The object that `handle` names.
     pub fn get(&self, handle: i32) -> Result<&T, Failure> {
         let slot_idx = self.slots.find(handle)?;
-        self.values[slot_idx].as_deref().ok_or_else(no_memory)
+        let stale = || self.slots.stale(handle);
+        self.values[slot_idx].as_deref().ok_or_else(stale)
     }
 
     /// The object that `handle` names, to change it.
     pub fn get_mut(&mut self, handle: i32) -> Result<&mut T, Failure> {
         let slot_idx = self.slots.find(handle)?;
-        self.values[slot_idx].as_deref_mut().ok_or_else(no_memory)
+        let stale = || self.slots.stale(handle);
+        self.values[slot_idx].as_deref_mut().ok_or_else(stale)
     }
 
     /// The objects that the handles name, in their order; each may be named once.
@@ -191,7 +197,8 @@ impl<T> Table<T> {
     pub fn remove(&mut self, handle: i32) -> Result<Box<T>, Failure> {
         let slot_idx = self.slots.find(handle)?;
         self.slots.free(slot_idx);
-        self.values[slot_idx].take().ok_or_else(no_memory)
+        let stale = || self.slots.stale(handle);
+        self.values[slot_idx].take().ok_or_else(stale)
     }
 
     /// All live objects.
