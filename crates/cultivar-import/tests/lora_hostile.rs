@@ -209,16 +209,23 @@ fn tensors_that_do_not_belong_are_refused_by_name() {
     assert!((500..570).contains(&code(&[config, ("w", &cut)], &base)));
 }
 
+/// What a good GGUF adapter says of itself.
+const GGUF_VALUES: [(&str, &str); 3] = [
+    ("general.architecture", "llama"),
+    ("general.type", "adapter"),
+    ("adapter.type", "lora"),
+];
+/// Its two factors: name, type, dimensions.
+const GGUF_FACTORS: [(&str, u32, &[u64]); 2] = [
+    ("blk.0.attn_q.weight.lora_a", 0, &[2, 64]),
+    ("blk.0.attn_q.weight.lora_b", 0, &[64, 2]),
+];
+
 #[test]
 fn gguf_files_are_refused_by_name() {
     let base = base(&ModelSpec::tiny("f32"));
-    let values = [
-        ("general.architecture", "llama"),
-        ("general.type", "adapter"),
-        ("adapter.type", "lora"),
-    ];
-    let (a, b) = ("blk.0.attn_q.weight.lora_a", "blk.0.attn_q.weight.lora_b");
-    let factors: [(&str, u32, &[u64]); 2] = [(a, 0, &[2, 64]), (b, 0, &[64, 2])];
+    let (values, factors) = (GGUF_VALUES, GGUF_FACTORS);
+    let [(a, ..), (b, ..)] = factors;
     let of = |file: Vec<u8>| code(&[("lora.gguf", &file)], &base);
     assert_eq!(of(gguf(&values, Some(4.0), &factors)), 0);
     let rule = |rule: LoraRule, file: Vec<u8>| assert_eq!(of(file), rule.code(), "{rule:?}");
@@ -331,13 +338,7 @@ fn refusals_name_the_file_and_the_tensor() {
 #[test]
 fn a_gguf_adapter_cut_anywhere_is_refused() {
     let base = base(&ModelSpec::tiny("f32"));
-    let values = [
-        ("general.architecture", "llama"),
-        ("general.type", "adapter"),
-        ("adapter.type", "lora"),
-    ];
-    let (a, b) = ("blk.0.attn_q.weight.lora_a", "blk.0.attn_q.weight.lora_b");
-    let factors: [(&str, u32, &[u64]); 2] = [(a, 0, &[2, 64]), (b, 0, &[64, 2])];
+    let (values, factors) = (GGUF_VALUES, GGUF_FACTORS);
     let good = gguf(&values, Some(4.0), &factors);
     for n_bytes in 4..good.len() {
         let said = says(&[("lora.gguf", &good[..n_bytes])], &base);
