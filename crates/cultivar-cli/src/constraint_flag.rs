@@ -26,7 +26,7 @@ pub fn read(given: &Arguments) -> Result<Option<(GrammarSource, Grammar)>, Failu
             Ok(Some((GrammarSource::Json, grammar)))
         }
         Some(("schema", path)) => of_file(Path::new(path), |text| {
-            let schema = json::parse(text.as_bytes()).map_err(SessionError::from)?;
+            let schema = json::parse_unique(text.as_bytes()).map_err(SessionError::from)?;
             Ok(("json_schema", schema))
         }),
         Some(("grammar", path)) => of_file(Path::new(path), |text| {

@@ -136,6 +136,7 @@ fn what_is_wrong_is_named() {
     );
     let error = parse(&safetensors_file("{\"a\":1,\"a\":1}", &[])).unwrap_err();
     assert!(matches!(error.kind, Kind::Json(_)), "{error}");
+    assert!(error.to_string().contains("stands twice"), "{error}");
     let error = header_bytes(&u64::MAX.to_le_bytes(), u64::MAX).unwrap_err();
     assert_eq!(error.kind, Kind::CountTooLarge);
 }

@@ -75,7 +75,7 @@ impl Buffer {
     /// The first `len` bytes as JSON.
     #[cfg(feature = "packer")]
     pub fn json(&self, len: u32) -> Result<JsonValue, Failure> {
-        json::parse(self.read(len)?)
+        json::parse_unique(self.read(len)?)
             .map_err(|error| Failure::of(Status::BadJson).named(&alloc::format!("{error}")))
     }
 

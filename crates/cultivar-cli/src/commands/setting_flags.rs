@@ -139,7 +139,7 @@ pub fn settings(given: &Arguments) -> Result<Settings, Failure> {
     replace(&mut sampling.seed, given.number("--seed")?);
     for flag in NAMED {
         if let Some(text) = given.text(flag)? {
-            let value = json::parse(text.as_bytes());
+            let value = json::parse_unique(text.as_bytes());
             let value = value.unwrap_or_else(|_| JsonValue::String(text.into()));
             settings.set(&flag[2..].replace('-', "_"), &value)?;
         }

@@ -97,7 +97,7 @@ fn base_of(child: &Path) -> Result<String, Failure> {
     let head = file.head()?;
     let tail = file.tail(&head)?;
     let genome = tail.section(SectionId::GENOME).unwrap_or_default();
-    let genome = json::parse(genome).ok();
+    let genome = json::parse_unique(genome).ok();
     let text = |value: &JsonValue, key: &str| {
         let found = value.get(key).and_then(JsonValue::as_str);
         found.map(String::from)

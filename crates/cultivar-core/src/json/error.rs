@@ -23,7 +23,7 @@ pub enum JsonErrorKind {
     BadNumber,
     /// A number beyond what a 64-bit float can hold.
     NumberRange,
-    /// A key that stands twice in one object.
+    /// A key that stands twice in one object; only of `parse_unique`.
     DuplicateKey,
     /// Arrays and objects nested more deeply than allowed.
     TooDeep,

@@ -1,4 +1,5 @@
-//! Reads JSON strictly (RFC 8259): one value, UTF-8, unique keys, bounded depth.
+//! Reads JSON strictly (RFC 8259): one value, UTF-8, bounded depth; keys that stand twice are taken
+//! or refused, as the caller wants it.
 //!
 //! Recursive descent over bytes; memory stays proportional to the text, because every element and
 //! member costs at least two bytes of it. Checked against Nicolas Seriot's JSONTestSuite.
@@ -16,14 +17,30 @@ pub const DEPTH_MAX: usize = 64;
 const PAIRWISE_MEMBERS_MAX: usize = 16;
 
 /// The value that `bytes` spell; anything before or behind it other than white space is refused.
+///
+/// Of members with one key, [`JsonValue::get`] gives the last, as Python's and JavaScript's readers
+/// do. For files of others; what is ours or says where bytes lie goes through [`parse_unique`].
 pub fn parse(bytes: &[u8]) -> Result<JsonValue, JsonError> {
+    read(bytes, false)
+}
+
+/// As [`parse`], but a key that stands twice in one object is refused.
+pub fn parse_unique(bytes: &[u8]) -> Result<JsonValue, JsonError> {
+    read(bytes, true)
+}
+
+fn read(bytes: &[u8], is_unique: bool) -> Result<JsonValue, JsonError> {
     if let Err(error) = core::str::from_utf8(bytes) {
         return Err(JsonError {
             kind: JsonErrorKind::NotUtf8,
             offset: error.valid_up_to(),
         });
     }
-    let mut text = Text { bytes, pos: 0 };
+    let mut text = Text {
+        bytes,
+        pos: 0,
+        is_unique,
+    };
     text.skip_white_space();
     let value = text.value(0)?;
     text.skip_white_space();
@@ -37,6 +54,8 @@ pub fn parse(bytes: &[u8]) -> Result<JsonValue, JsonError> {
 struct Text<'a> {
     bytes: &'a [u8],
     pos: usize,
+    /// Whether a key that stands twice is refused.
+    is_unique: bool,
 }
 
 impl Text<'_> {
@@ -128,7 +147,7 @@ impl Text<'_> {
             }
             let key = self.string()?;
             let is_few = members.len() < PAIRWISE_MEMBERS_MAX;
-            if is_few && members.iter().any(|(other, _)| *other == key) {
+            if self.is_unique && is_few && members.iter().any(|(other, _)| *other == key) {
                 return Err(JsonError {
                     kind: JsonErrorKind::DuplicateKey,
                     offset: key_offset,
@@ -144,7 +163,8 @@ impl Text<'_> {
                 break;
             }
         }
-        if members.len() > PAIRWISE_MEMBERS_MAX && has_duplicate(&members) {
+        let is_many = members.len() > PAIRWISE_MEMBERS_MAX;
+        if self.is_unique && is_many && has_duplicate(&members) {
             return Err(JsonError {
                 kind: JsonErrorKind::DuplicateKey,
                 offset: start,
@@ -380,7 +400,6 @@ mod tests {
         check(r#""\u12g4""#, Err((BadEscape, 5)));
         check(r#""\ud800\u0041""#, Err((LoneSurrogate, 1)));
         check(r#""\udc00""#, Err((LoneSurrogate, 1)));
-        check(r#"{"a":1,"a":2}"#, Err((DuplicateKey, 7)));
         assert_eq!(
             parse(b"\"\xFF\""),
             Err(JsonError {
@@ -391,17 +410,31 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_stand_twice_are_the_callers_choice() {
+        let text = br#"{"a":1,"b":3,"a":2}"#;
+        let value = parse(text).unwrap();
+        assert_eq!(value.get("a"), Some(&JsonValue::Unsigned(2)));
+        let refusal = JsonError {
+            kind: JsonErrorKind::DuplicateKey,
+            offset: 13,
+        };
+        assert_eq!(parse_unique(text), Err(refusal));
+    }
+
+    #[test]
     fn duplicates_among_many_keys_are_found() {
         let mut text = String::from("{\"k0\":0");
         for i in 1..100 {
             text.push_str(&alloc::format!(",\"k{i}\":0"));
         }
-        assert!(parse(alloc::format!("{text}}}").as_bytes()).is_ok());
-        text.push_str(",\"k50\":0}");
+        assert!(parse_unique(alloc::format!("{text}}}").as_bytes()).is_ok());
+        text.push_str(",\"k50\":1}");
         assert_eq!(
-            parse(text.as_bytes()).map_err(|e| e.kind),
+            parse_unique(text.as_bytes()).map_err(|e| e.kind),
             Err(JsonErrorKind::DuplicateKey)
         );
+        let last = parse(text.as_bytes()).unwrap();
+        assert_eq!(last.get("k50"), Some(&JsonValue::Unsigned(1)));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// A JSON value. Objects keep the order of the text; their keys are unique.
+/// A JSON value. Objects keep the order of the text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum JsonValue {
     /// `null`
@@ -27,11 +27,11 @@ pub enum JsonValue {
 }
 
 impl JsonValue {
-    /// The value of `key`, if this is an object that has it.
+    /// The value of `key`, if this is an object that has it; the last one, should there be several.
     pub fn get(&self, key: &str) -> Option<&JsonValue> {
         self.as_object()?
             .iter()
-            .find(|(name, _)| name == key)
+            .rfind(|(name, _)| name == key)
             .map(|(_, value)| value)
     }
 

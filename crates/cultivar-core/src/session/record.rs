@@ -154,7 +154,7 @@ pub(super) fn write_adapters(json: &mut JsonWriter, adapters: &[(Digest, f32)]) 
 impl ReplayRecord {
     /// Reads a record; a field that is missing or of the wrong kind is refused by name.
     pub fn parse(text: &[u8]) -> Result<Self, SessionError> {
-        let value = json::parse(text)?;
+        let value = json::parse_unique(text)?;
         if value.get("schema").and_then(JsonValue::as_str) != Some(SCHEMA) {
             return Err(wrong("schema"));
         }

@@ -117,7 +117,7 @@ impl Settings {
 
     /// Reads a JSON object whose fields replace defaults; unknown fields are refused by name.
     pub fn from_json(text: &str) -> Result<Self, SessionError> {
-        Self::from_value(&json::parse(text.as_bytes())?)
+        Self::from_value(&json::parse_unique(text.as_bytes())?)
     }
 
     /// The same of a value that was read before.

@@ -139,7 +139,7 @@ impl ChatFormat {
     /// The format that a section's text names, as far as this version reads it, else the plain
     /// one: for whoever renders a prompt and does not judge the section.
     pub fn from_section(text: &str) -> ChatFormat {
-        let value = json::parse(text.as_bytes()).ok();
+        let value = json::parse_unique(text.as_bytes()).ok();
         let known = value.as_ref().filter(|_| text.starts_with(START));
         known.and_then(read).unwrap_or_else(ChatFormat::plain)
     }
@@ -153,7 +153,7 @@ impl ChatFormat {
             return Ok(None);
         }
         let refused = TokenizerError::new(TokenizerErrorKind::ChatFormat, 0);
-        let format = json::parse(text.as_bytes())
+        let format = json::parse_unique(text.as_bytes())
             .ok()
             .as_ref()
             .and_then(read)

@@ -96,7 +96,7 @@ impl Safetensors {
     pub fn parse(bytes: &[u8], file_bytes: u64) -> Result<Safetensors, ImportError> {
         let end = header_bytes(bytes, file_bytes)?;
         let text = bytes.get(8..end as usize).unwrap_or_default();
-        let JsonValue::Object(members) = json::parse(text)? else {
+        let JsonValue::Object(members) = json::parse_unique(text)? else {
             return Err(ImportError::new(ImportErrorKind::FieldValue).field("header"));
         };
         if members.len() > limits::TENSORS_MAX as usize + 1 {

@@ -15,7 +15,7 @@ pub struct ShardIndex {
 impl ShardIndex {
     /// Reads `{"weight_map": {"tensor": "file", …}}`; `FieldMissing` or `FieldValue` otherwise.
     pub fn parse(text: &[u8]) -> Result<ShardIndex, ImportError> {
-        let JsonValue::Object(members) = json::parse(text)? else {
+        let JsonValue::Object(members) = json::parse_unique(text)? else {
             return Err(ImportError::new(ImportErrorKind::FieldMissing).field("weight_map"));
         };
         let map = members.into_iter().find(|(key, _)| key == "weight_map");

@@ -157,7 +157,8 @@ impl Host {
     /// The stack that the JSON in the buffer asks for; nothing else changes.
     fn stack_of(&mut self, package: i32, len: u32) -> Result<Stack, Failure> {
         let engine = self.packages.get_mut(package)?.engine()?;
-        let wanted = json::parse(self.buffer.read(len)?).map_err(|_| bad("a list of adapters"))?;
+        let wanted =
+            json::parse_unique(self.buffer.read(len)?).map_err(|_| bad("a list of adapters"))?;
         let rows = wanted.as_array().ok_or_else(|| bad("a list of adapters"))?;
         let mut stack = engine.new_stack(StackLimits::default());
         for row in rows {

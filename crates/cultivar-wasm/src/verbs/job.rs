@@ -29,7 +29,7 @@ pub struct JobSlot {
 impl Host {
     /// Begins a job as the JSON in the buffer says; answers its handle.
     pub fn job_begin(&mut self, len: u32) -> Result<i32, Failure> {
-        let order = json::parse(self.buffer.read(len)?)
+        let order = json::parse_unique(self.buffer.read(len)?)
             .map_err(|error| Failure::of(Status::BadJson).named(&alloc::format!("{error}")))?;
         let slot = JobSlot {
             job: jobs::begin(&order)?,

@@ -75,7 +75,7 @@ const CHAT_RULE: &str = "messages of role (system, user, assistant) and content"
 
 fn chat_json(head: &Head, tokenizer: &Tokenizer, order: &[u8]) -> Result<String, Failure> {
     let refused = || Failure::of(Status::BadJson).named(CHAT_RULE);
-    let order = json::parse(order).map_err(|_| refused())?;
+    let order = json::parse_unique(order).map_err(|_| refused())?;
     let messages = order.get("messages").and_then(JsonValue::as_array);
     let messages = messages.map(|messages| messages.iter().map(message).collect());
     let messages: Vec<(ChatRole, &str)> = messages.flatten().ok_or_else(refused)?;
