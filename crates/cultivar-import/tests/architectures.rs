@@ -3,21 +3,17 @@
 //!
 //! `fixtures/make/architectures.py` says how they were made.
 
-use cultivar_core::json::{self, JsonValue};
-use cultivar_core::kernels::Backend;
-use cultivar_core::kv_cache::KvFormat;
-use cultivar_core::model::{EngineOptions, Row};
 use cultivar_core::package::{
     Activation, FfnKind, ModelConfig, ModelParts, NormKind, NormPlace, Package, PositionKind,
     QkNorm, RopeScalingKind, TensorPlan, schema, write_model,
 };
 use cultivar_import::TargetFormat;
-use cultivar_testdata::loading::load_engine;
 use cultivar_testdata::reference;
 use made::{import, options};
-use std::path::{Path, PathBuf};
+use transformers_numbers::{Reference, folder, largest_difference, logits, read};
 
 mod made;
+mod transformers_numbers;
 
 const NAMES: [&str; 12] = [
     "llama",
@@ -34,62 +30,6 @@ const NAMES: [&str; 12] = [
     "gpt_neox-serial",
 ];
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/architectures")
-}
-
-fn read(path: PathBuf) -> Vec<u8> {
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// What transformers computed.
-struct Reference {
-    ids: Vec<u32>,
-    positions: Vec<usize>,
-    /// `[positions][vocab_size]`.
-    logits: Vec<Vec<f32>>,
-}
-
-impl Reference {
-    fn of(name: &str) -> Self {
-        let value = json::parse(&read(folder().join(name).join("reference.json"))).unwrap();
-        let numbers = |key: &str| -> Vec<u64> {
-            let list = value.get(key).and_then(JsonValue::as_array).unwrap();
-            list.iter().map(|n| n.as_f64().unwrap() as u64).collect()
-        };
-        let vocab_size = value.get("vocab_size").unwrap().as_f64().unwrap() as usize;
-        let bytes = read(folder().join(name).join("logits.f32"));
-        let words = bytes.as_chunks::<4>().0.iter();
-        let logits: Vec<f32> = words.map(|word| f32::from_le_bytes(*word)).collect();
-        Self {
-            ids: numbers("ids").iter().map(|id| *id as u32).collect(),
-            positions: numbers("positions").iter().map(|p| *p as usize).collect(),
-            logits: logits.chunks(vocab_size).map(<[f32]>::to_vec).collect(),
-        }
-    }
-
-    /// The largest difference to logits of all positions.
-    fn difference(&self, logits: &[Vec<f32>]) -> f32 {
-        let rows = self.positions.iter().map(|p| &logits[*p]);
-        largest_difference(rows.flatten(), self.logits.iter().flatten())
-    }
-
-    /// The standard deviation of the logits.
-    fn deviation(&self) -> f64 {
-        let all = || self.logits.iter().flatten().map(|l| f64::from(*l));
-        let n = all().count() as f64;
-        let mean = all().sum::<f64>() / n;
-        (all().map(|l| (l - mean).powi(2)).sum::<f64>() / n).sqrt()
-    }
-}
-
-fn largest_difference<'a>(
-    a: impl Iterator<Item = &'a f32>,
-    b: impl Iterator<Item = &'a f32>,
-) -> f32 {
-    a.zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
-}
-
 /// The package of a folder, with weights as they are.
 fn imported(name: &str) -> Vec<u8> {
     let file = |file: &str| read(folder().join(name).join(file));
@@ -104,30 +44,6 @@ fn imported(name: &str) -> Vec<u8> {
         .collect();
     import(&files, options(TargetFormat::F32), 1 << 20)
         .unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-/// Logits at every position, computed in chunks of seven.
-fn logits(package: &[u8], ids: &[u32]) -> Vec<Vec<f32>> {
-    let options = EngineOptions {
-        max_rows: 7,
-        max_logit_rows: 7,
-        backend: Backend::Fast,
-    };
-    let mut engine = load_engine(package, options);
-    let sequence = engine.open_sequence(ids.len(), KvFormat::F32).unwrap();
-    let mut logits = Vec::new();
-    for (i, chunk) in ids.chunks(7).enumerate() {
-        let row = |(t, &token): (usize, &u32)| Row {
-            sequence,
-            position: (7 * i + t) as u32,
-            token,
-            wants_logits: true,
-        };
-        let rows: Vec<Row> = chunk.iter().enumerate().map(row).collect();
-        engine.forward(&rows).unwrap();
-        logits.extend((0..chunk.len()).map(|t| engine.logits(t).to_vec()));
-    }
-    logits
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! LoRA is looked at, and refused by name where it is in use.
 
 use super::error::{LoraError, LoraRule};
+use super::module_pattern::says;
 use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::json::{self, JsonValue};
@@ -33,7 +34,7 @@ const CHANGED_BASES: &[&str] = &["pissa", "olora", "corda", "lora_ga"];
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct LoraConfig {
     alpha: f64,
-    /// Alphas of modules whose names end so.
+    /// Alphas of modules by expressions that say their names, or what stands behind a dot.
     alpha_pattern: Vec<(String, f64)>,
     uses_rslora: bool,
     /// What the base was called.
@@ -67,8 +68,9 @@ impl LoraConfig {
         let mut alpha_pattern = Vec::new();
         for (key, alpha) in patterns.unwrap_or_default() {
             let refused = || LoraError::new(LoraRule::ConfigField, "alpha_pattern");
-            let module = plain_name(key).ok_or_else(refused)?;
-            alpha_pattern.push((module, alpha.as_f64().ok_or_else(refused)?));
+            // One name shows whether an expression can be read.
+            says(key, "").ok_or_else(refused)?;
+            alpha_pattern.push((key.clone(), alpha.as_f64().ok_or_else(refused)?));
         }
         Ok(LoraConfig {
             alpha: alpha.ok_or_else(|| LoraError::new(LoraRule::ConfigField, "lora_alpha"))?,
@@ -82,13 +84,10 @@ impl LoraConfig {
     /// (Kalajdzievski, 2023).
     ///
     /// The rank is that of its factors, so `rank_pattern` has nothing left to say. Of the alpha
-    /// patterns the first that the module's name ends with counts, as in PEFT.
+    /// patterns the first that says the module's name counts, as in PEFT.
     pub fn scale(&self, module: &str, rank: usize) -> f32 {
-        let ends = |key: &str| {
-            let rest = module.strip_suffix(key);
-            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        };
-        let own = self.alpha_pattern.iter().find(|(key, _)| ends(key));
+        let says = |key: &str| says(key, module) == Some(true);
+        let own = self.alpha_pattern.iter().find(|(key, _)| says(key));
         let alpha = own.map_or(self.alpha, |(_, alpha)| *alpha);
         let divisor = match self.uses_rslora {
             true => sqrt_f64(rank as f64),
@@ -106,17 +105,6 @@ fn is_set(value: &JsonValue) -> bool {
         JsonValue::Object(members) => !members.is_empty(),
         _ => true,
     }
-}
-
-/// A pattern that is a module's name or its end; `None` if it is a regular expression beyond that.
-fn plain_name(pattern: &str) -> Option<String> {
-    let pattern = pattern.strip_prefix('^').unwrap_or(pattern);
-    let pattern = pattern.strip_prefix(".*").unwrap_or(pattern);
-    let pattern = pattern.replace("\\.", ".");
-    let pattern = pattern.strip_suffix('$').unwrap_or(&pattern);
-    let name = pattern.strip_prefix('.').unwrap_or(pattern);
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    (!name.is_empty() && name.chars().all(is_plain)).then(|| String::from(name))
 }
 
 #[cfg(test)]
@@ -175,7 +163,7 @@ mod tests {
                 LoraRule::Variant,
             ),
             (
-                r#"{"peft_type":"LORA","lora_alpha":8,"alpha_pattern":{"[qv]_proj":3}}"#,
+                r#"{"peft_type":"LORA","lora_alpha":8,"alpha_pattern":{"(?=q)_proj":3}}"#,
                 LoraRule::ConfigField,
             ),
         ] {

@@ -8,6 +8,7 @@ mod config;
 mod error;
 mod factor;
 mod gguf_lora;
+mod module_pattern;
 mod modules;
 mod peft;
 mod record;
