@@ -19,6 +19,7 @@ pub(crate) use gguf_names::names_of_gguf;
 pub(crate) use hf_config::config_of_json;
 pub(crate) use hf_names::names_of_hf;
 pub(crate) use locate::{SourceTensor, locate};
+pub(crate) use rope_factors::llama3_divisors;
 
 use crate::error::{ImportError, ImportErrorKind};
 use cultivar_core::package::limits;
@@ -83,7 +84,7 @@ impl Family {
         row.map(|row| row.family).ok_or_else(unknown)
     }
 
-    /// The name in GGUF, which `model_type` has too for the families that are exported.
+    /// The name in GGUF.
     pub(crate) fn gguf_name(self) -> &'static str {
         let row = FAMILIES.iter().find(|row| row.family == self);
         row.map_or("", |row| row.gguf)

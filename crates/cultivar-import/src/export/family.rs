@@ -1,11 +1,11 @@
 //! Which family of the other formats has a package's options.
 //!
-//! GPT-2 and GPT-NeoX can be written as GGUF alone: safetensors hold their tensors turned or woven
-//! into one another. Windows of families other than Gemma have a place in safetensors alone. A
-//! Phi-3 without a window is a Llama once its tensors are split.
+//! A Llama of which a part of each head rotates is a Phi-3, and so is, as GGUF, one whose layers
+//! all slide: that is the one family without norms of its own that GGUF has a window for. Other
+//! windows have a place in safetensors alone.
 
 use super::ExportKind;
-use crate::architecture::Family::{self, Gemma2, Gemma3, Gpt2, GptNeox, Llama, Qwen2, Qwen3};
+use crate::architecture::Family::{self, Gemma2, Gemma3, Gpt2, GptNeox, Llama, Phi3, Qwen2, Qwen3};
 use crate::error::{ImportError, ImportErrorKind};
 use cultivar_core::package::{
     Activation, FfnKind, ModelConfig, NormKind, NormPlace, PositionKind, QkNorm,
@@ -39,7 +39,11 @@ pub(super) fn family_of(config: &ModelConfig, kind: ExportKind) -> Result<Family
             "position_kind",
             &[Gpt2],
         ),
-        (config.rotary_fraction == 1.0, "rotary_fraction", &[GptNeox]),
+        (
+            config.rotary_fraction == 1.0,
+            "rotary_fraction",
+            &[GptNeox, Phi3],
+        ),
         (
             config.rope_theta_per_layer.is_empty(),
             "rope_theta_per_layer",
@@ -53,7 +57,7 @@ pub(super) fn family_of(config: &ModelConfig, kind: ExportKind) -> Result<Family
         (
             config.attention_kinds.is_empty(),
             "sliding_window",
-            &[Gemma2, Gemma3],
+            &[Gemma2, Gemma3, Phi3],
         ),
         (config.attention_scale == 0.0, "attention_scale", &[]),
         (
@@ -73,8 +77,11 @@ pub(super) fn family_of(config: &ModelConfig, kind: ExportKind) -> Result<Family
         ),
         (!config.parallel_residual, "parallel_residual", &[GptNeox]),
     ];
-    let is_text = kind == ExportKind::Safetensors;
+    let (is_text, kinds) = (kind == ExportKind::Safetensors, &config.attention_kinds);
     let has_other_bias = config.attention_out_bias || config.ffn_bias;
+    let (slides, all_slide) = (kinds.contains(&1), kinds.iter().all(|kind| *kind == 1));
+    let has_bias = config.qkv_bias || has_other_bias;
+    let is_phi3 = config.rotary_fraction != 1.0 || (slides && !is_text);
     let family = match (config.norm_kind, config.norm_place, config.position_kind) {
         (NormKind::Layer, _, PositionKind::Learned) => Gpt2,
         (NormKind::Layer, ..) => GptNeox,
@@ -82,25 +89,23 @@ pub(super) fn family_of(config: &ModelConfig, kind: ExportKind) -> Result<Family
         (_, NormPlace::PreAndPost, _) => Gemma2,
         _ if config.qk_norm == QkNorm::Head => Qwen3,
         _ if config.qkv_bias && !has_other_bias => Qwen2,
+        _ if is_phi3 && all_slide && !has_bias => Phi3,
         _ => Llama,
     };
     let refuse = |key: &str| Err(ImportError::new(ImportErrorKind::ExportUnsupported).field(key));
     let may_differ = |key: &str, families: &[Family]| match key {
         "attention_scale" => is_text && family.is_gemma(),
         "sliding_window" if is_text => true,
-        _ => families.contains(&family) && !(is_text && matches!(family, Gpt2 | GptNeox)),
+        _ => families.contains(&family),
     };
     let mut rows = plain.iter();
     if let Some((_, key, _)) = rows.find(|(holds, key, own)| !holds && !may_differ(key, own)) {
         return refuse(key);
     }
-    let slides = config.attention_kinds.contains(&1);
-    // A Llama whose layers all slide is a Mistral, which has no biases.
-    let all_slide = config.attention_kinds.iter().all(|kind| *kind == 1);
-    let is_mistral = all_slide && !config.qkv_bias && !has_other_bias;
     match (family, config.qk_norm) {
         (_, QkNorm::Full) => refuse("qk_norm"),
-        (Llama, _) if slides && !is_mistral => refuse("sliding_window"),
+        // A Llama whose layers all slide is a Mistral, which has no biases.
+        (Llama, _) if slides && (has_bias || !all_slide) => refuse("sliding_window"),
         (Llama, _) if config.qkv_bias != config.attention_out_bias => refuse("attention_out_bias"),
         (Qwen3, _) if config.qkv_bias || has_other_bias => refuse("qkv_bias"),
         _ => Ok(family),

@@ -1,15 +1,17 @@
 //! The GGUF file: header with metadata and descriptions, tensors at multiples of 32.
 //!
-//! Llama's query and key rows go back to rotary neighbours; what a family fuses lies row behind
-//! row. The header is read back as an import would, and must give the same options. Source: ggml
-//! `docs/gguf.md`.
+//! Llama's query and key rows go back to rotary neighbours, Llama 3's scaling becomes divisors;
+//! what a family fuses lies row behind row. The header is read back as an import would, and must
+//! give the same options. Source: ggml `docs/gguf.md`.
 
 use super::family::family_of;
 use super::gguf_metadata::{Metadata, put_text};
 use super::gguf_tokenizer::put_tokenizer;
-use super::tensor_rows::OutTensor;
+use super::tensor_rows::{OutTensor, put_beside_its_parts};
 use super::{ExportKind, Exporter};
-use crate::architecture::{Family, config_of_gguf, names_of_gguf, sliding_pattern};
+use crate::architecture::{
+    Family, config_of_gguf, llama3_divisors, names_of_gguf, sliding_pattern,
+};
 use crate::error::{ImportError, ImportErrorKind};
 use crate::ggml::GgmlType;
 use crate::gguf::{Gguf, Parsed};
@@ -17,7 +19,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use cultivar_core::bytes::{put_padding, put_u32, put_u64};
+use cultivar_core::bytes::{put_f32, put_padding, put_u32, put_u64};
 use cultivar_core::math::ln_f64;
 use cultivar_core::package::schema::expected_tensors;
 use cultivar_core::package::{
@@ -27,8 +29,8 @@ use cultivar_core::tensor::{Dtype, Format};
 
 const ALIGNMENT: u64 = 32;
 
-/// A layer has fewer tensors than this.
-const LAYER_TENSORS_MAX: usize = 32;
+/// ggml's number for 32-bit floats.
+const F32: u32 = 0;
 
 /// Everything but the tensors' bytes.
 pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
@@ -43,6 +45,16 @@ pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
     let mut tensors = out_tensors(head, family)?;
     let mut infos = Vec::new();
     let (mut n_infos, mut place) = (0, 0);
+    let divisors = divisors(config);
+    if !divisors.is_empty() {
+        put_text(&mut infos, b"rope_freqs.weight");
+        put_u32(&mut infos, 1);
+        put_u64(&mut infos, divisors.len() as u64);
+        put_u32(&mut infos, F32);
+        put_u64(&mut infos, place);
+        n_infos += 1;
+        place = (divisors.len() as u64 * 4).next_multiple_of(ALIGNMENT);
+    }
     for parts in tensors.chunk_by_mut(|a, b| a.name == b.name) {
         put_info(&mut infos, parts, place)?;
         n_infos += 1;
@@ -64,7 +76,11 @@ pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
     tensors
         .iter_mut()
         .for_each(|tensor| tensor.offset += data_offset);
-    check_options(config, &header, data_offset + place)?;
+    check_options(config, &header, data_offset + place, &divisors)?;
+    divisors
+        .iter()
+        .for_each(|divisor| put_f32(&mut header, *divisor));
+    put_padding(&mut header, ALIGNMENT as usize);
     let whole = vec![(0, header)];
     Ok(Exporter::of(
         vec![String::new()],
@@ -72,6 +88,20 @@ pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
         tensors,
         Vec::new(),
     ))
+}
+
+/// What Llama 3's scaling divides each frequency by; empty for other scalings.
+fn divisors(config: &ModelConfig) -> Vec<f32> {
+    match (config.rope_scaling_kind, &config.rope_scaling_params[..]) {
+        (RopeScalingKind::Llama3, &[low, high, original]) => {
+            let (theta, n_pairs) = (config.rope_theta, config.rotary_dim() / 2);
+            let factor = config.rope_scaling_factor;
+            llama3_divisors(theta, n_pairs, factor, &[low, high, original])
+                .map(|divisor| divisor as f32)
+                .collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The description of a tensor whose parts follow one another.
@@ -93,12 +123,17 @@ fn put_info(out: &mut Vec<u8>, parts: &[OutTensor], place: u64) -> Result<(), Im
 }
 
 /// What an import of this header makes of it must be this configuration; numbers were rounded.
-fn check_options(config: &ModelConfig, header: &[u8], n_bytes: u64) -> Result<(), ImportError> {
+fn check_options(
+    config: &ModelConfig,
+    header: &[u8],
+    n_bytes: u64,
+    divisors: &[f32],
+) -> Result<(), ImportError> {
     let Parsed::Whole(gguf) = Gguf::parse(header, n_bytes)? else {
         return Err(unsupported("header"));
     };
     let rows_of = |name: &str| gguf.tensor(name)?.shape.first().copied();
-    let (_, back) = config_of_gguf(&gguf, &rows_of, &[])?;
+    let (_, back) = config_of_gguf(&gguf, &rows_of, divisors)?;
     let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs();
     let all_near =
         |a: &[f64], b: &[f64]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| near(*a, *b));
@@ -109,8 +144,19 @@ fn check_options(config: &ModelConfig, header: &[u8], n_bytes: u64) -> Result<()
         (back.activation == config.activation, "activation"),
         (back.ffn_kind == config.ffn_kind, "ffn_kind"),
         (
-            back.attention_kinds == config.attention_kinds,
+            back.attention_kinds == config.attention_kinds
+                && back.sliding_window == config.sliding_window,
             "attention_kinds",
+        ),
+        (
+            near(config.rotary_fraction, back.rotary_fraction),
+            "rotary_fraction",
+        ),
+        (
+            back.rope_scaling_kind == config.rope_scaling_kind
+                && near(config.rope_scaling_factor, back.rope_scaling_factor)
+                && all_near(&config.rope_scaling_params, &back.rope_scaling_params),
+            "rope_scaling_kind",
         ),
         (
             all_near(&config.rope_theta_per_layer, &back.rope_theta_per_layer),
@@ -187,6 +233,8 @@ fn put_options(out: &mut Metadata, head: &Head, family: Family) -> Result<(), Im
     }
     if family.is_gemma() {
         put_gemma(out, config, family, &key);
+    } else if config.sliding_window > 0 {
+        out.u32(&key("attention.sliding_window"), config.sliding_window);
     }
     put_scaling(out, config, &key)
 }
@@ -241,7 +289,8 @@ fn put_scaling(
             let given = attention_factor / (1.0 + 0.1 * ln_f64(factor));
             out.f32(&key("rope.scaling.attn_factor"), given);
         }
-        // Written as divisors, a tensor of which the package has none.
+        // Written as divisors, which are a tensor.
+        (RopeScalingKind::Llama3, _) => return Ok(()),
         _ => return Err(unsupported("rope_scaling_kind")),
     }
     out.f32(&key("rope.scaling.factor"), factor);
@@ -263,13 +312,7 @@ fn out_tensors(head: &Head, family: Family) -> Result<Vec<OutTensor>, ImportErro
         if family == Family::Llama && is_rotary {
             tensor.head_dim = head.config.head_dim;
         }
-        // Parts of one tensor stand together; they are of one layer.
-        let recent = tensors.len().saturating_sub(LAYER_TENSORS_MAX);
-        let mut others = tensors.iter().skip(recent);
-        match others.rposition(|other| other.name == tensor.name) {
-            Some(idx) => tensors.insert(recent + idx + 1, tensor),
-            None => tensors.push(tensor),
-        }
+        put_beside_its_parts(&mut tensors, tensor);
     }
     for parts in tensors.chunk_by_mut(|a, b| a.name == b.name) {
         // All parts take the largest format of theirs, so that none loses anything.

@@ -4,10 +4,11 @@
 
 use super::family::family_of;
 use super::sentencepiece_model::{can_say, model_file};
-use super::tensor_rows::OutTensor;
+use super::tensor_rows::{OutTensor, Weave, put_beside_its_parts};
 use super::{ExportKind, Exporter, tokenizer_json};
 use crate::architecture::{Family, config_of_json, names_of_hf};
 use crate::error::{ImportError, ImportErrorKind};
+use crate::plan::RowOrder;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -15,7 +16,7 @@ use alloc::vec::Vec;
 use cultivar_core::json::{self, JsonWriter};
 use cultivar_core::math::sqrt_f64;
 use cultivar_core::package::schema::expected_tensors;
-use cultivar_core::package::{Head, ModelConfig, RopeScalingKind};
+use cultivar_core::package::{Activation, Head, ModelConfig, NormKind, RopeScalingKind};
 use cultivar_core::tensor::{Dtype, Format, Layout};
 
 /// Everything but the tensors' bytes.
@@ -27,19 +28,13 @@ pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
     json.key("__metadata__").begin_object();
     json.field_str("format", "pt").end_object();
     let mut place = 0;
-    for tensor in &mut tensors {
-        tensor.offset = place;
-        place = tensor.padded_end();
-        json.key(&tensor.name).begin_object();
-        json.field_str("dtype", dtype_name(tensor.format));
-        json.key("shape").begin_array();
-        tensor.shape.iter().for_each(|dim| {
-            json.u64(*dim);
-        });
-        json.end_array();
-        json.key("data_offsets").begin_array();
-        json.u64(tensor.offset).u64(place);
-        json.end_array().end_object();
+    for parts in tensors.chunk_by_mut(|a, b| a.name == b.name) {
+        let start = place;
+        for part in parts.iter_mut() {
+            part.offset = place;
+            place = part.padded_end();
+        }
+        put_tensor(&mut json, parts, (start, place));
     }
     json.end_object();
     let mut text = json.finish().into_bytes();
@@ -73,6 +68,31 @@ pub(super) fn plan(head: &Head) -> Result<Exporter, ImportError> {
     Ok(Exporter::of(names, whole, tensors, notes))
 }
 
+/// The description of a tensor of these parts at this place.
+fn put_tensor(json: &mut JsonWriter, parts: &[OutTensor], (start, end): (u64, u64)) {
+    let Some(first) = parts.first() else {
+        return;
+    };
+    let n_rows = parts.iter().map(|part| part.d_out as u64).sum();
+    let mut shape = first.shape.clone();
+    if let Some(dim) = shape.first_mut() {
+        *dim = n_rows;
+    }
+    if first.weave == Weave::Columns {
+        shape.reverse();
+    }
+    json.key(&first.name).begin_object();
+    json.field_str("dtype", dtype_name(first.format));
+    json.key("shape").begin_array();
+    shape.iter().for_each(|dim| {
+        json.u64(*dim);
+    });
+    json.end_array();
+    json.key("data_offsets").begin_array();
+    json.u64(start).u64(end);
+    json.end_array().end_object();
+}
+
 fn dtype_name(format: &Format) -> &'static str {
     match format.dtype {
         Dtype::F16 => "F16",
@@ -100,7 +120,20 @@ fn out_tensors(head: &Head, family: Family) -> Result<Vec<OutTensor>, ImportErro
         let format = if is_plain { entry.format } else { f32 };
         let mut tensor = OutTensor::new(entry, located.name, format);
         tensor.is_less_one = names.adds_one && expected.role.is_norm();
-        tensors.push(tensor);
+        tensor.weave = match located.order {
+            RowOrder::Transposed { .. } => Weave::Columns,
+            RowOrder::OfHeads { head_dim, .. } => Weave::Heads(head_dim),
+            _ => Weave::No,
+        };
+        put_beside_its_parts(&mut tensors, tensor);
+    }
+    for parts in tensors.chunk_by_mut(|a, b| a.name == b.name) {
+        let is_same = parts
+            .array_windows()
+            .all(|[a, b]| a.format.name == b.format.name);
+        if !is_same {
+            parts.iter_mut().for_each(|part| part.format = f32);
+        }
     }
     Ok(tensors)
 }
@@ -111,6 +144,7 @@ fn config_json(head: &Head, family: Family) -> Result<String, ImportError> {
     let (class, model_type) = match family {
         Family::Llama if slides => ("MistralForCausalLM", "mistral"),
         Family::Gemma3 => (family.class_name(), "gemma3_text"),
+        Family::GptNeox => (family.class_name(), "gpt_neox"),
         _ => (family.class_name(), family.gguf_name()),
     };
     let mut json = JsonWriter::new();
@@ -118,34 +152,30 @@ fn config_json(head: &Head, family: Family) -> Result<String, ImportError> {
     json.key("architectures").begin_array();
     json.string(class).end_array();
     json.field_str("model_type", model_type);
-    for (key, value) in [
-        ("hidden_size", config.d_model),
-        ("intermediate_size", config.d_ff),
-        ("num_hidden_layers", config.n_layers),
-        ("num_attention_heads", config.n_heads),
-        ("num_key_value_heads", config.n_kv_heads),
-        ("head_dim", config.head_dim),
-        ("vocab_size", config.vocab_size),
-        ("max_position_embeddings", config.context_len),
-    ] {
-        json.field_u64(key, value as u64);
-    }
+    put_sizes(&mut json, config, family);
     if family.is_gemma() {
         put_gemma(&mut json, config, family);
     } else {
-        json.field_str("hidden_act", "silu");
+        let key = match family {
+            Family::Gpt2 => "activation_function",
+            _ => "hidden_act",
+        };
+        json.field_str(key, activation_name(config.activation));
     }
     if slides {
         put_window(&mut json, config, family);
     }
-    put_real(&mut json, "rms_norm_eps", config.norm_eps);
-    put_real(&mut json, "rope_theta", config.rope_theta);
-    json.key("rope_scaling");
-    put_scaling(&mut json, config);
-    let has_bias = config.qkv_bias && family != Family::Qwen2;
-    json.field_bool("attention_bias", has_bias);
-    json.field_bool("mlp_bias", config.ffn_bias);
+    if family != Family::Gpt2 {
+        put_rotation(&mut json, config, family);
+        let has_bias = config.qkv_bias && family != Family::Qwen2;
+        json.field_bool("attention_bias", has_bias);
+        json.field_bool("mlp_bias", config.ffn_bias);
+    }
     json.field_bool("tie_word_embeddings", config.tied_output);
+    if family == Family::Phi3 {
+        // The class has a number of its own, which may be beyond the vocabulary.
+        json.key("pad_token_id").null();
+    }
     if let Some(id) = head.tokenizer.bos_id {
         json.field_u64("bos_token_id", u64::from(id));
     }
@@ -165,6 +195,60 @@ fn config_json(head: &Head, family: Family) -> Result<String, ImportError> {
     match back == *config {
         true => Ok(text),
         false => Err(unsupported("config.json")),
+    }
+}
+
+/// Sizes and the norms' epsilon, by the class's names.
+fn put_sizes(json: &mut JsonWriter, config: &ModelConfig, family: Family) {
+    let is_gpt2 = family == Family::Gpt2;
+    for (key, of_gpt2, value) in [
+        ("hidden_size", "n_embd", config.d_model),
+        ("intermediate_size", "n_inner", config.d_ff),
+        ("num_hidden_layers", "n_layer", config.n_layers),
+        ("num_attention_heads", "n_head", config.n_heads),
+        ("num_key_value_heads", "", config.n_kv_heads),
+        ("head_dim", "", config.head_dim),
+        ("vocab_size", "vocab_size", config.vocab_size),
+        ("max_position_embeddings", "n_positions", config.context_len),
+    ] {
+        let key = if is_gpt2 { of_gpt2 } else { key };
+        // Norms and heads of the older families leave no choice here.
+        let is_kept = !key.is_empty() && (family != Family::GptNeox || !of_gpt2.is_empty());
+        if is_kept {
+            json.field_u64(key, value as u64);
+        }
+    }
+    let key = match config.norm_kind {
+        NormKind::Rms => "rms_norm_eps",
+        NormKind::Layer if is_gpt2 => "layer_norm_epsilon",
+        NormKind::Layer => "layer_norm_eps",
+    };
+    put_real(json, key, config.norm_eps);
+}
+
+/// The rotary base, the part of a head that rotates, and scaling.
+fn put_rotation(json: &mut JsonWriter, config: &ModelConfig, family: Family) {
+    if family == Family::GptNeox {
+        put_real(json, "rotary_emb_base", config.rope_theta);
+        put_real(json, "rotary_pct", config.rotary_fraction);
+        json.field_bool("use_parallel_residual", config.parallel_residual);
+    } else {
+        put_real(json, "rope_theta", config.rope_theta);
+    }
+    if family == Family::Phi3 {
+        put_real(json, "partial_rotary_factor", config.rotary_fraction);
+    }
+    json.key("rope_scaling");
+    put_scaling(json, config);
+}
+
+/// The name that transformers has for it.
+fn activation_name(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Silu => "silu",
+        Activation::Gelu => "gelu",
+        Activation::GeluTanh => "gelu_new",
+        Activation::Relu => "relu",
     }
 }
 
@@ -211,10 +295,10 @@ fn put_gemma(json: &mut JsonWriter, config: &ModelConfig, family: Family) {
     }
 }
 
-/// The window and which layers have it; all of Mistral's do.
+/// The window and which layers have it; all of Mistral's and Phi-3's do.
 fn put_window(json: &mut JsonWriter, config: &ModelConfig, family: Family) {
     json.field_u64("sliding_window", config.sliding_window as u64);
-    if family == Family::Llama {
+    if matches!(family, Family::Llama | Family::Phi3) {
         return;
     }
     json.field_bool("use_sliding_window", true);

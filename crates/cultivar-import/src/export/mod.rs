@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 use cultivar_core::json::JsonWriter;
 use cultivar_core::package::{Head, metadata_key};
 use cultivar_core::tokenizer::ChatFormat;
-use tensor_rows::OutTensor;
+use tensor_rows::{OutTensor, Weave, woven};
 
 /// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub struct Exporter {
     next_row: usize,
     /// Rows that were asked for.
     requested: Option<usize>,
+    /// Rows of the parts before this one that are woven with it.
+    held: Vec<u8>,
     output: Vec<u8>,
     output_offset: Option<u64>,
     n_bytes: u64,
@@ -114,6 +116,7 @@ impl Exporter {
             next_tensor: 0,
             next_row: 0,
             requested: None,
+            held: Vec::new(),
             output: Vec::new(),
             output_offset: None,
             n_bytes,
@@ -194,6 +197,9 @@ impl Exporter {
             return Err(error.numbers(len, bytes.len() as u64));
         }
         tensor.convert(bytes, n_rows, &mut self.output)?;
+        if tensor.weave != Weave::No {
+            return self.weave();
+        }
         let offset = tensor.place(self.next_row);
         self.next_row += n_rows;
         if self.next_row >= tensor.d_out {
@@ -203,6 +209,29 @@ impl Exporter {
             self.next_row = 0;
         }
         self.output_offset = Some(offset);
+        Ok(())
+    }
+
+    /// The output is a part of a tensor, whole: with the last one all are written.
+    fn weave(&mut self) -> Result<(), ImportError> {
+        let order = || ImportError::new(ImportErrorKind::OutOfOrder);
+        let tensor = self.tensors.get(self.next_tensor).ok_or_else(order)?;
+        let n_bytes = self.output.len();
+        let no_memory = ImportError::new(ImportErrorKind::OutOfMemory).numbers(n_bytes as u64, 0);
+        self.held.try_reserve(n_bytes).map_err(|_| no_memory)?;
+        self.held.append(&mut self.output);
+        self.next_tensor += 1;
+        let next = self.tensors.get(self.next_tensor);
+        if next.is_some_and(|next| next.name == tensor.name) {
+            return Ok(());
+        }
+        let before = self.tensors.get(..self.next_tensor).unwrap_or_default();
+        let first = before.iter().rposition(|part| part.name != tensor.name);
+        let parts = before
+            .get(first.map_or(0, |idx| idx + 1)..)
+            .unwrap_or_default();
+        self.output = woven(parts, &core::mem::take(&mut self.held))?;
+        self.output_offset = parts.first().map(|part| part.offset);
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! One tensor on its way out: stored tiles into rows of the other format, a chunk at a time.
+//! One tensor on its way out: stored tiles into rows of the other format, a chunk at a time; where
+//! the other format weaves rows of several tensors into one or turns them, all at once.
 
 use crate::error::{ImportError, ImportErrorKind};
 use alloc::format;
@@ -7,6 +8,20 @@ use alloc::vec::Vec;
 use cultivar_core::memory;
 use cultivar_core::package::Entry;
 use cultivar_core::tensor::{Format, Layout, TensorRef, codec, tile};
+
+/// A layer has fewer tensors than this.
+const LAYER_TENSORS_MAX: usize = 32;
+
+/// How the other file's tensor is made of the rows of its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weave {
+    /// The parts' rows follow one another.
+    No,
+    /// Row `i` holds element `i` of every row of every part: `[d_in, d_out]`.
+    Columns,
+    /// Per head so many rows of each part.
+    Heads(usize),
+}
 
 /// A tensor of the package and what becomes of it.
 #[derive(Clone, Debug)]
@@ -33,6 +48,56 @@ pub(super) struct OutTensor {
     pub head_dim: usize,
     /// Whether 1 is taken from each element (norms that are stored as differences from 1).
     pub is_less_one: bool,
+    /// How it stands with the other parts of its tensor.
+    pub weave: Weave,
+}
+
+/// Adds a tensor behind the other parts of the same name; they are of one layer.
+pub(super) fn put_beside_its_parts(tensors: &mut Vec<OutTensor>, tensor: OutTensor) {
+    let recent = tensors.len().saturating_sub(LAYER_TENSORS_MAX);
+    let mut others = tensors.iter().skip(recent);
+    match others.rposition(|other| other.name == tensor.name) {
+        Some(idx) => tensors.insert(recent + idx + 1, tensor),
+        None => tensors.push(tensor),
+    }
+}
+
+/// The rows of a tensor's parts, each whole, as the other file has them.
+pub(super) fn woven(parts: &[OutTensor], rows: &[u8]) -> Result<Vec<u8>, ImportError> {
+    let mut out = memory::reserved(rows.len()).ok_or_else(|| no_memory(rows.len()))?;
+    let mut rest = rows;
+    let blocks: Vec<(&OutTensor, &[u8])> = parts
+        .iter()
+        .map(|part| {
+            let (own, behind) = rest.split_at(rest.len().min(part.n_bytes() as usize));
+            rest = behind;
+            (part, own)
+        })
+        .collect();
+    match parts.first().map(|part| part.weave) {
+        Some(Weave::Columns) => {
+            let element = |part: &OutTensor| part.format.block_bytes;
+            for column in 0..parts.first().map_or(0, |part| part.d_in) {
+                for (part, block) in &blocks {
+                    for row in block.chunks_exact((part.row_bytes() as usize).max(1)) {
+                        let at = column * element(part);
+                        out.extend_from_slice(row.get(at..at + element(part)).unwrap_or_default());
+                    }
+                }
+            }
+        }
+        Some(Weave::Heads(n_rows)) => {
+            for head in 0..parts.first().map_or(0, |part| part.d_out / n_rows.max(1)) {
+                for (part, block) in &blocks {
+                    let head_bytes = n_rows * part.row_bytes() as usize;
+                    let at = head * head_bytes;
+                    out.extend_from_slice(block.get(at..at + head_bytes).unwrap_or_default());
+                }
+            }
+        }
+        _ => out.extend_from_slice(rows),
+    }
+    Ok(out)
 }
 
 impl OutTensor {
@@ -54,6 +119,7 @@ impl OutTensor {
             alignment: 1,
             head_dim: 0,
             is_less_one: false,
+            weave: Weave::No,
         }
     }
 
@@ -87,8 +153,12 @@ impl OutTensor {
         (self.offset + self.n_bytes()).next_multiple_of(self.alignment)
     }
 
-    /// How many rows the chunk from row `from` on has: whole tiles and heads, or the rest.
+    /// How many rows the chunk from row `from` on has: whole tiles and heads, or the rest; all rows
+    /// of what is woven.
     pub(super) fn next_rows(&self, from: usize, budget_bytes: u64) -> usize {
+        if self.weave != Weave::No {
+            return self.d_out - from;
+        }
         let mut group = self.stored.tile_rows.max(1);
         while self.head_dim > 0 && !group.is_multiple_of(self.head_dim) {
             group += self.stored.tile_rows.max(1);

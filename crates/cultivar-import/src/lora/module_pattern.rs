@@ -1,4 +1,5 @@
-//! The regular expressions of `alpha_pattern`, as PEFT takes them: `re.match(r"(.*\.)?(KEY)$", name)`.
+//! The regular expressions of `alpha_pattern`, as PEFT takes them:
+//! `re.match(r"(.*\.)?(KEY)$", name)`.
 //!
 //! An expression is followed with the set of all places that it can have reached, so time has a
 //! bound and nothing backtracks. Look-around, references, flags and possessive repeats are not
