@@ -122,6 +122,11 @@ export interface Diagnostics {
   decode_ms_p50: number | null;
   decode_ms_p95: number | null;
   decode_ms: number;
+  /**
+   * Bytes by class: `weights_bytes`, `adapter_bytes`, `kv_bytes`, `workspace_bytes` and
+   * `buffers_bytes` (all else that is live) add up to `heap_used_bytes`; `heap_peak_bytes` is the
+   * most there ever was.
+   */
   memory: Record<string, number>;
   warnings: { kind: string; count: number }[];
 }

@@ -237,6 +237,7 @@ fn the_report_says_what_was_done() {
             text: Some("text"),
             load: LoadTimes { load_ms: 12.5 },
             watts: Some(10.0),
+            heap_bytes: [50_000_000, 60_000_000],
         },
     );
     let report = cultivar_core::json::parse(text.as_bytes()).unwrap();
@@ -257,16 +258,16 @@ fn the_report_says_what_was_done() {
     assert_eq!(number("load_ms"), 12.5);
     let energy = diagnostics.get("energy_estimate").unwrap();
     assert_eq!(energy.get("joules_per_token").unwrap().as_f64(), Some(0.02));
+    let memory = diagnostics.get("memory").unwrap();
+    let bytes = |key: &str| memory.get(key).unwrap().as_u64().unwrap();
+    let classes = bytes("total_bytes") + bytes("adapter_bytes") + bytes("buffers_bytes");
+    assert_eq!(
+        (classes, bytes("heap_used_bytes")),
+        (50_000_000, 50_000_000)
+    );
+    assert_eq!(bytes("heap_peak_bytes"), 60_000_000);
     let without = report_json(&session, &engine, ReportOptions::default());
     assert!(!without.contains("\"text\"") && !without.contains("_ids\""));
-    assert!(!without.contains("energy"));
-    assert!(
-        diagnostics
-            .get("memory")
-            .unwrap()
-            .get("weights_bytes")
-            .unwrap()
-            .as_f64()
-            > Some(1e5)
-    );
+    assert!(!without.contains("energy") && !without.contains("heap"));
+    assert!(bytes("weights_bytes") > 100_000);
 }

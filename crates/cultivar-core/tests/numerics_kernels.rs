@@ -360,6 +360,29 @@ fn rotation_and_gate_equal_the_formula() {
 }
 
 #[test]
+fn a_mask_of_bits_keeps_what_is_set() {
+    for n in [0usize, 1, 63, 64, 65, 200] {
+        let x = values(n, n as u64);
+        let words = [u64::MAX, 0, 0x8000_0000_ffff_0001, 0x5555_5555_5555_5555];
+        for shift in 0..4 {
+            let bits: Vec<u64> = (0..n.div_ceil(64))
+                .map(|i| words[(i + shift) % 4])
+                .collect();
+            let mut got = vec![0.0; n];
+            elementwise::keep_bits(&mut got, &x, &bits);
+            for (i, (got, x)) in got.iter().zip(&x).enumerate() {
+                let is_kept = bits[i / 64] >> (i % 64) & 1 == 1;
+                assert_eq!(
+                    *got,
+                    if is_kept { *x } else { f32::NEG_INFINITY },
+                    "{n} {i}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn softmax_sums_follow_absolute_positions() {
     for len in 1..=70usize {
         let scores = values(len, 14);

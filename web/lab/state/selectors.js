@@ -132,5 +132,5 @@ export function diagnosticsDocument(state, withTexts) {
 /** An estimate, and named one: the watts that a person states times the time per token. */
 function energyOf(watts, tokensPerSecond) {
   if (watts === "" || !tokensPerSecond) return null;
-  return { stated_watts: watts, estimated_joules_per_token: watts / tokensPerSecond };
+  return { stated_watts: watts, joules_per_token: watts / tokensPerSecond };
 }

@@ -66,6 +66,10 @@ for (const name of runnable) {
       await runSession(engine, session, golden.prompt, quiet);
       const report = engine.json("session_report", session);
       assert.equal(report.run_digest, expected, `${file} ${JSON.stringify(settings)}`);
+      const { heap_used_bytes: used, heap_peak_bytes: peak, ...bytes } = report.diagnostics.memory;
+      const classes = ["weights", "adapter", "kv", "workspace", "buffers"];
+      const sum = classes.reduce((total, name) => total + bytes[`${name}_bytes`], 0);
+      assert.ok(bytes.buffers_bytes > 0 && sum === used && peak >= used);
       engine.call("session_close", session);
     }
   });

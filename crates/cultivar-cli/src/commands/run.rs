@@ -125,6 +125,7 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         text: Some(&*output.text).filter(|_| !given.has("--without-text")),
         load,
         watts,
+        heap_bytes: [0; 2],
     };
     let mut json = report_json(&session, &engine, report);
     let tokenizer = &engine.model.tokenizer;

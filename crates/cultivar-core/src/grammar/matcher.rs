@@ -1,13 +1,13 @@
 //! Which tokens may come next: the vocabulary's tree walked with a grammar's states.
 //!
-//! Masks of states that were met are kept, so that the expensive ones (inside a string nearly
-//! every token fits) are made once. Nothing here is allocated per token but when memory is full,
-//! and then once.
+//! Masks of states that were met are kept. Inside a string nearly every token fits, and most lead
+//! back to the same state: a subtree of bytes that all do is taken whole. Nothing here is allocated
+//! per token but when memory is full, and then once.
 
 use super::error::{GrammarError, GrammarErrorKind};
 use super::states::{DEAD, Halt, States};
 use super::table::Grammar;
-use super::token_trie::{NO_TOKEN, TokenTrie};
+use super::token_trie::TokenTrie;
 use crate::memory::{filled, reserved};
 use crate::tokenizer::Tokenizer;
 use alloc::sync::Arc;
@@ -23,6 +23,8 @@ const NONE: u32 = u32::MAX;
 pub struct Matcher {
     grammar: Arc<Grammar>,
     trie: Arc<TokenTrie>,
+    /// Per node the kinds of bytes below it, as bits; kinds that are 64 apart share one.
+    kinds_below: Arc<Vec<u64>>,
     states: States,
     state: u32,
     n_words: usize,
@@ -40,13 +42,16 @@ pub struct Matcher {
 impl Matcher {
     /// A matcher before the first byte.
     pub fn new(grammar: Arc<Grammar>, trie: Arc<TokenTrie>) -> Result<Matcher, GrammarError> {
-        Self::allocate(grammar, trie)
+        let kinds = kinds_below(&grammar, &trie).map(Arc::new);
+        kinds
+            .and_then(|kinds| Self::allocate(grammar, trie, kinds))
             .ok_or_else(|| GrammarError::new(GrammarErrorKind::OutOfMemory))?
     }
 
     fn allocate(
         grammar: Arc<Grammar>,
         trie: Arc<TokenTrie>,
+        kinds_below: Arc<Vec<u64>>,
     ) -> Option<Result<Matcher, GrammarError>> {
         let states = States::new(&grammar)?;
         let n_words = trie.vocab_size().div_ceil(64);
@@ -61,6 +66,7 @@ impl Matcher {
             state: DEAD,
             grammar,
             trie,
+            kinds_below,
             states,
         };
         Some(matcher.reset().map(|()| matcher))
@@ -68,7 +74,9 @@ impl Matcher {
 
     /// Another text of the same grammar and vocabulary, before its first byte.
     pub fn fork(&self) -> Result<Matcher, GrammarError> {
-        Self::new(self.grammar.clone(), self.trie.clone())
+        let kinds = self.kinds_below.clone();
+        Self::allocate(self.grammar.clone(), self.trie.clone(), kinds)
+            .ok_or_else(|| GrammarError::new(GrammarErrorKind::OutOfMemory))?
     }
 
     /// Goes back to before the first byte.
@@ -136,6 +144,7 @@ impl Matcher {
 
     /// Walks the tree with the present state and keeps the mask.
     fn make_mask(&mut self) -> Result<(), Halt> {
+        let loops = self.loops()?;
         let slot = self.next_slot;
         let mask = &mut self.masks[slot * self.n_words..(slot + 1) * self.n_words];
         // Until it is whole, it is nobody's.
@@ -146,9 +155,9 @@ impl Matcher {
         mask.fill(0);
         self.walk.clear();
         self.walk.push(self.state);
-        let (nodes, grammar) = (&self.trie.nodes, &*self.grammar);
+        let (trie, grammar) = (&*self.trie, &*self.grammar);
         let mut at = 0;
-        while let Some(node) = nodes.get(at) {
+        while let Some(node) = trie.real_nodes().get(at) {
             self.walk.truncate(usize::from(node.depth));
             let state = self.walk.last().copied().unwrap_or(DEAD);
             let kind = grammar.kind_of_byte[usize::from(node.byte)];
@@ -158,17 +167,27 @@ impl Matcher {
                 continue;
             }
             self.walk.push(next);
-            let mut token = node.token;
-            while token != NO_TOKEN {
+            let is_whole = next == self.state && self.kinds_below[at] & !loops == 0;
+            at = if is_whole { node.end as usize } else { at + 1 };
+            let fit = node.first as usize..trie.nodes[at].first as usize;
+            for &token in &trie.tokens[fit] {
                 mask[token as usize / 64] |= 1 << (token % 64);
-                token = self.trie.next_alike[token as usize];
             }
-            at += 1;
         }
         self.owners[slot] = self.state;
         self.slots[self.state as usize] = slot as u32;
         self.next_slot = (slot + 1) % self.owners.len();
         Ok(())
+    }
+
+    /// The kinds of bytes that lead back to the present state, as bits.
+    fn loops(&mut self) -> Result<u64, Halt> {
+        let mut others = 0;
+        for kind in 0..self.grammar.n_kinds {
+            let next = self.states.step(&self.grammar, self.state, kind as u8)?;
+            others |= u64::from(next != self.state) << (kind % 64);
+        }
+        Ok(!others)
     }
 
     fn forget(&mut self) -> Result<(), GrammarError> {
@@ -177,6 +196,21 @@ impl Matcher {
         self.slots.fill(NONE);
         Ok(())
     }
+}
+
+/// Per node of a tree the kinds of bytes of all nodes below it; `None` if memory cannot be had.
+fn kinds_below(grammar: &Grammar, trie: &TokenTrie) -> Option<Vec<u64>> {
+    let nodes = trie.real_nodes();
+    let mut below = filled(0, nodes.len())?;
+    // Of the siblings behind the present node, by depth.
+    let mut behind = filled(0, trie.max_depth + 2)?;
+    for (node, below) in nodes.iter().zip(&mut below).rev() {
+        let depth = usize::from(node.depth);
+        *below = core::mem::take(&mut behind[depth + 1]);
+        let kind = grammar.kind_of_byte[usize::from(node.byte)];
+        behind[depth] |= *below | 1u64 << (kind % 64);
+    }
+    Some(below)
 }
 
 fn too_ambiguous() -> GrammarError {

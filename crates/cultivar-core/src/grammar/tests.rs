@@ -376,3 +376,40 @@ fn full_memory_changes_no_answer_and_endless_depth_is_refused() {
     let error = Matcher::new(grammar, trie).err().unwrap();
     assert_eq!(error.kind, GrammarErrorKind::TooAmbiguous);
 }
+
+#[test]
+fn bounds_of_any_length_are_kept_exactly_and_stay_small() {
+    let limit = 9_999_999_999_999_999i64;
+    let bounds = [
+        (0, limit),
+        (18, limit),
+        (-limit, -1),
+        (1_000_000, 9_999_999),
+        (1_000_001, 1_999_999),
+        (1_990, 8_809),
+        (10, 10_000_000),
+        (-305, 12_000_000_099),
+    ];
+    for (min, max) in bounds {
+        let text = alloc::format!("{{\"type\":\"integer\",\"minimum\":{min},\"maximum\":{max}}}");
+        let grammar = schema(&text).unwrap();
+        assert!(grammar.elements.len() < 2000, "{text}");
+        let mut seeded = Seeded(min.unsigned_abs() + 3);
+        let near = (-12..=12).flat_map(|n| [min + n, max + n, min / 2 + max / 2 + n, n * 999]);
+        let mut numbers: Vec<i64> = near.filter(|n| n.abs() <= limit).collect();
+        for n_digits in 1..=16 {
+            let scale = 10i64.pow(n_digits);
+            numbers.push(seeded.below(1 << 30) as i64 * 9_312_113 % scale);
+            numbers.extend([scale - 1, 1 - scale, scale / 10]);
+        }
+        for n in numbers {
+            assert_eq!(
+                matches(&grammar, &n.to_string()),
+                (min..=max).contains(&n),
+                "{text}: {n}"
+            );
+        }
+    }
+    let common = schema(r#"{"type":"integer","minimum":0}"#).unwrap();
+    assert!(matches(&common, "9999999999999999") && !matches(&common, "-1"));
+}

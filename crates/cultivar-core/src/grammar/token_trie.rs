@@ -1,13 +1,13 @@
 //! A vocabulary as one tree of bytes: which tokens go on with which byte.
 //!
-//! Nodes stand in the order of a walk, each with the place where its subtree ends, so that what
-//! cannot match is skipped at once.
+//! Nodes stand in the order of a walk, each with the place where its subtree ends, and tokens in
+//! the same order: what cannot match is skipped at once, what matches whole is a run of tokens.
 
-use crate::memory::{filled, reserved};
+use crate::memory::reserved;
 use crate::tokenizer::Tokenizer;
 use alloc::vec::Vec;
 
-/// A node: the byte that leads to it, the end of its subtree, the token that ends there.
+/// A node: the byte that leads to it, the end of its subtree, where its tokens begin.
 #[derive(Clone, Copy)]
 pub(super) struct TrieNode {
     /// The last byte.
@@ -16,20 +16,19 @@ pub(super) struct TrieNode {
     pub depth: u16,
     /// The first node outside the subtree.
     pub end: u32,
-    /// The first of the tokens that end here; `NO_TOKEN` for none.
-    pub token: u32,
+    /// The first token of the subtree; those that end here stand before the next node's first.
+    pub first: u32,
 }
-
-/// No token.
-pub(super) const NO_TOKEN: u32 = u32::MAX;
 
 /// The tokens of a vocabulary that add text.
 pub struct TokenTrie {
+    /// And one behind the last, for its `first`.
     pub(super) nodes: Vec<TrieNode>,
-    /// Per token the next one with the same bytes.
-    pub(super) next_alike: Vec<u32>,
+    /// In the order of their bytes.
+    pub(super) tokens: Vec<u32>,
     /// The longest text of a token.
     pub(super) max_depth: usize,
+    vocab_size: usize,
 }
 
 impl TokenTrie {
@@ -46,44 +45,52 @@ impl TokenTrie {
             *before = bytes;
             Some(n_new)
         });
-        let mut nodes: Vec<TrieNode> = reserved(n_nodes.sum())?;
-        let mut next_alike = filled(NO_TOKEN, vocab_size as usize)?;
+        let mut nodes: Vec<TrieNode> = reserved(n_nodes.sum::<usize>() + 1)?;
         let max_depth = ids.iter().map(|id| text(*id).len()).max().unwrap_or(0);
         // Per depth the node that is being filled.
         let mut open: Vec<usize> = reserved(max_depth)?;
-        let mut before: (&[u8], u32) = (&[], NO_TOKEN);
-        for &id in &ids {
+        let mut before: &[u8] = &[];
+        for (first, &id) in ids.iter().enumerate() {
             let bytes = text(id);
-            if bytes == before.0 {
-                next_alike[before.1 as usize] = id;
-                before = (bytes, id);
-                continue;
+            let n_kept = n_shared(before, bytes);
+            // A token like the one before it ends at the same node.
+            if n_kept < bytes.len() {
+                close(&mut nodes, &mut open, n_kept);
             }
-            let n_kept = n_shared(before.0, bytes);
-            close(&mut nodes, &mut open, n_kept);
             for (i, &byte) in bytes.iter().enumerate().skip(n_kept) {
                 open.push(nodes.len());
-                let is_last = i + 1 == bytes.len();
-                nodes.push(TrieNode {
-                    byte,
-                    depth: i as u16 + 1,
-                    end: 0,
-                    token: if is_last { id } else { NO_TOKEN },
-                });
+                nodes.push(node(byte, i + 1, first));
             }
-            before = (bytes, id);
+            before = bytes;
         }
         close(&mut nodes, &mut open, 0);
+        nodes.push(node(0, 0, ids.len()));
         Some(TokenTrie {
             nodes,
-            next_alike,
+            tokens: ids,
             max_depth,
+            vocab_size: vocab_size as usize,
         })
     }
 
     /// Ids of the vocabulary.
     pub fn vocab_size(&self) -> usize {
-        self.next_alike.len()
+        self.vocab_size
+    }
+
+    /// The nodes that have a byte.
+    pub(super) fn real_nodes(&self) -> &[TrieNode] {
+        &self.nodes[..self.nodes.len() - 1]
+    }
+}
+
+/// One whose subtree has no end yet.
+fn node(byte: u8, depth: usize, first: usize) -> TrieNode {
+    TrieNode {
+        byte,
+        depth: depth as u16,
+        end: 0,
+        first: first as u32,
     }
 }
 

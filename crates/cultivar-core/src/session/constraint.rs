@@ -4,6 +4,7 @@
 use super::error::{SessionError, SessionErrorKind};
 use super::settings::Settings;
 use crate::grammar::{GrammarError, GrammarErrorKind, Matcher};
+use crate::kernels::elementwise::keep_bits;
 use crate::memory::filled;
 use crate::model::Engine;
 use crate::tokenizer::Tokenizer;
@@ -53,19 +54,7 @@ impl Constraint {
     ) -> Result<&[f32], SessionError> {
         let may_end = self.matcher.accepts();
         let mask = self.matcher.mask()?;
-        let groups = self.masked.chunks_mut(64).zip(logits.chunks(64));
-        for ((out, logits), bits) in groups.zip(mask) {
-            match *bits {
-                u64::MAX => out.copy_from_slice(logits),
-                0 => out.fill(f32::NEG_INFINITY),
-                bits => {
-                    for (i, (out, logit)) in out.iter_mut().zip(logits).enumerate() {
-                        let is_in = bits >> i & 1 == 1;
-                        *out = if is_in { *logit } else { f32::NEG_INFINITY };
-                    }
-                }
-            }
-        }
+        keep_bits(&mut self.masked, logits, mask);
         // Stop tokens add no text, so no grammar speaks of them.
         for id in stops.filter(|_| may_end) {
             let id = id as usize;

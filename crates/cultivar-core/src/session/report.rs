@@ -17,6 +17,9 @@ pub struct ReportOptions<'a> {
     pub load: LoadTimes,
     /// What the machine draws while it computes, as the user states it; for estimates of energy.
     pub watts: Option<f64>,
+    /// Bytes of all live allocations, now and at the peak; a host that does not count them says
+    /// 0.
+    pub heap_bytes: [u64; 2],
 }
 
 /// `cultivar.run.v1`: ids, text, stop reason, run digest and diagnostics of the last prompt.
@@ -61,7 +64,7 @@ fn write_diagnostics(
     write_counts(json, session.diagnostics());
     write_energy(json, session.diagnostics(), options.watts);
     write_profile(json, engine);
-    write_memory(json, engine);
+    write_memory(json, engine, options.heap_bytes);
     json.key("warnings").begin_array();
     if session.n_sampler_fallbacks() > 0 {
         json.begin_object();
@@ -125,7 +128,9 @@ fn write_profile(json: &mut JsonWriter, engine: &Engine) {
     json.end_object();
 }
 
-fn write_memory(json: &mut JsonWriter, engine: &Engine) {
+/// Memory by class. Buffers are all else that is live: tokenizer, sessions, grammars, the shared
+/// buffer, other packages.
+fn write_memory(json: &mut JsonWriter, engine: &Engine, heap_bytes: [u64; 2]) {
     let (memory, kv) = (engine.memory(), engine.kv());
     json.key("memory").begin_object();
     json.field_u64("weights_bytes", memory.weights_bytes);
@@ -139,5 +144,12 @@ fn write_memory(json: &mut JsonWriter, engine: &Engine) {
     json.field_u64("total_bytes", memory.total_bytes());
     let peak = memory.total_bytes() - memory.kv_bytes + kv.peak_bytes();
     json.field_u64("peak_bytes", peak + engine.adapter_bytes());
+    let [used, peak] = heap_bytes;
+    if used > 0 {
+        let known = memory.total_bytes() + engine.adapter_bytes();
+        json.field_u64("buffers_bytes", used.saturating_sub(known));
+        json.field_u64("heap_used_bytes", used);
+        json.field_u64("heap_peak_bytes", peak);
+    }
     json.end_object();
 }

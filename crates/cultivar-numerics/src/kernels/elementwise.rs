@@ -14,6 +14,24 @@ pub fn add(x: &mut [f32], y: &[f32]) {
     }
 }
 
+/// `out[i] = x[i]` where bit `i mod 64` of `bits[i / 64]` is set, else minus infinity.
+///
+/// `out, x: [n]`, `bits: [ceil(n / 64)]`. Words of one kind are copied or filled whole.
+pub fn keep_bits(out: &mut [f32], x: &[f32], bits: &[u64]) {
+    for ((out, x), &bits) in out.chunks_mut(64).zip(x.chunks(64)).zip(bits) {
+        match bits {
+            u64::MAX => out.copy_from_slice(x),
+            0 => out.fill(f32::NEG_INFINITY),
+            _ => {
+                for (i, (out, x)) in out.iter_mut().zip(x).enumerate() {
+                    let is_kept = bits >> i & 1 == 1;
+                    *out = if is_kept { *x } else { f32::NEG_INFINITY };
+                }
+            }
+        }
+    }
+}
+
 /// Activation functions of a feed-forward layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nonlinearity {

@@ -264,6 +264,7 @@ impl Host {
         let load = package.load;
         let engine = package.engine()?;
         let text = slot.output_text(&engine.model.tokenizer);
+        let (heap, _) = crate::memory_figures();
         let json = report_json(
             &slot.session,
             engine,
@@ -271,6 +272,7 @@ impl Host {
                 text: Some(&text),
                 load,
                 watts: None,
+                heap_bytes: [heap.used_bytes, heap.peak_bytes].map(|n| n as u64),
             },
         );
         self.buffer.put(json.as_bytes())

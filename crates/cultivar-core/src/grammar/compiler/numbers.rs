@@ -78,22 +78,35 @@ fn byte(first: u8, last: u8) -> Expression {
     Expression::Bytes(ByteSet::range(first, last))
 }
 
-/// The digits from `low` to `high`, which are as many.
+/// The digits from `low` to `high`, which are as many. A first digit behind which any digits do
+/// stands with those between, so that the size grows with the length alone.
 fn same_length(low: &[u8], high: &[u8]) -> Expression {
     let (Some((&l, lows)), Some((&h, highs))) = (low.split_first(), high.split_first()) else {
         return Expression::empty();
     };
-    if l == h {
+    let all = |digits: &[u8], digit: u8| digits.iter().all(|one| *one == digit);
+    let (any_low, any_high) = (all(lows, b'0'), all(highs, b'9'));
+    if l == h && !(any_low && any_high) {
         return sequence(vec![byte(l, h), same_length(lows, highs)]);
     }
     let n = lows.len();
-    let free = digits(n as u32, n as u32);
-    let mut alternatives = vec![
-        sequence(vec![byte(l, l), same_length(lows, &vec![b'9'; n])]),
-        sequence(vec![byte(h, h), same_length(&vec![b'0'; n], highs)]),
-    ];
-    if l + 1 < h {
-        alternatives.push(sequence(vec![byte(l + 1, h - 1), free]));
+    let mut alternatives = Vec::new();
+    if !any_low {
+        alternatives.push(sequence(vec![
+            byte(l, l),
+            same_length(lows, &vec![b'9'; n]),
+        ]));
     }
-    Expression::OneOf(alternatives)
+    if !any_high {
+        alternatives.push(sequence(vec![
+            byte(h, h),
+            same_length(&vec![b'0'; n], highs),
+        ]));
+    }
+    let (first, last) = (l + u8::from(!any_low), h - u8::from(!any_high));
+    if first <= last {
+        let free = digits(n as u32, n as u32);
+        alternatives.push(sequence(vec![byte(first, last), free]));
+    }
+    Expression::any_of(alternatives)
 }
