@@ -6,6 +6,7 @@
 //! Lengths are asserted here, at the contract; kernels below may rely on them.
 
 mod activations;
+pub mod agreement;
 pub mod attention;
 mod backend;
 pub mod elementwise;

@@ -67,14 +67,14 @@ const EXPECTED: [(&str, u64); N_GROUPS] = [
 ];
 
 /// Digest of results in their order, any `NaN` as any other.
-struct Results {
-    digest: u64,
-    n_checks: u32,
+pub(super) struct Results {
+    pub digest: u64,
+    pub n_checks: u32,
 }
 
 impl Results {
     /// Takes in the results of one check.
-    fn add(&mut self, values: &[f32]) {
+    pub fn add(&mut self, values: &[f32]) {
         for value in values {
             let bits = if value.is_nan() { f32::NAN } else { *value }.to_bits();
             self.digest = (self.digest ^ u64::from(bits)).wrapping_mul(0x100_0000_01b3);
@@ -127,32 +127,39 @@ fn matmuls(backend: Backend, format: &'static Format, results: &mut Results) -> 
         } else {
             d_in
         };
-        let values = Values {
-            stream: (shape_idx * 64) as u64,
+        let values = Values::new((shape_idx * 64) as u64);
+        product(backend, (values, format, d_out, d_in), &ROW_COUNTS, results)?;
+    }
+    Some(())
+}
+
+/// The product of a matrix of these values with each of these numbers of rows.
+pub(super) fn product(
+    backend: Backend,
+    (values, format, d_out, d_in): (Values, &'static Format, usize, usize),
+    row_counts: &[usize],
+    results: &mut Results,
+) -> Option<()> {
+    let bytes = values.matrix(format, d_out, d_in);
+    for &n_rows in row_counts {
+        let x = values.activations(n_rows, d_in);
+        let mut activations = Activations::new(n_rows, d_in)?;
+        activations.load(backend, &x, d_in, format.block_len == BLOCK_LEN);
+        let mut out = vec![0.0; n_rows * d_out];
+        let w = TensorRef {
+            format,
+            d_out,
+            d_in,
+            bytes: &bytes,
         };
-        let bytes = values.matrix(format, d_out, d_in);
-        for n_rows in ROW_COUNTS {
-            let x = values.activations(n_rows, d_in);
-            let mut activations = Activations::new(n_rows, d_in)?;
-            activations.load(backend, &x, d_in, format.block_len == BLOCK_LEN);
-            let mut out = vec![0.0; n_rows * d_out];
-            let w = TensorRef {
-                format,
-                d_out,
-                d_in,
-                bytes: &bytes,
-            };
-            matmul(backend, &mut out, w, &activations);
-            results.add(&out);
-        }
+        matmul(backend, &mut out, w, &activations);
+        results.add(&out);
     }
     Some(())
 }
 
 fn dots(backend: Backend, len: usize, results: &mut Results) {
-    let values = Values {
-        stream: 7000 + len as u64,
-    };
+    let values = Values::new(7000 + len as u64);
     let (a, b) = (values.take(0, len), values.take(1000, len));
     let (halves, codes) = narrowed(&b);
     results.add(&[
@@ -163,9 +170,7 @@ fn dots(backend: Backend, len: usize, results: &mut Results) {
 }
 
 fn rows(backend: Backend, width: usize, n: usize, results: &mut Results) {
-    let values = Values {
-        stream: 8000 + (16 * width + n) as u64,
-    };
+    let values = Values::new(8000 + (16 * width + n) as u64);
     let (a, rows) = (values.take(0, width), values.take(1000, n * width));
     let (halves, codes) = narrowed(&rows);
     let mut out = vec![0.0; 3 * n];
@@ -178,7 +183,7 @@ fn rows(backend: Backend, width: usize, n: usize, results: &mut Results) {
 }
 
 /// The values as a cache would hold them in its smaller formats.
-fn narrowed(values: &[f32]) -> (Vec<u16>, Vec<i8>) {
+pub(super) fn narrowed(values: &[f32]) -> (Vec<u16>, Vec<i8>) {
     (
         values.iter().map(|&v| half::f32_to_f16(v * 1e-5)).collect(),
         values.iter().map(|&v| (v * 100.0) as i8).collect(),
@@ -187,19 +192,24 @@ fn narrowed(values: &[f32]) -> (Vec<u16>, Vec<i8>) {
 
 /// Seeded numbers.
 #[derive(Clone, Copy)]
-struct Values {
-    stream: u64,
+pub(super) struct Values {
+    pub seed: u64,
+    pub stream: u64,
 }
 
 impl Values {
+    fn new(stream: u64) -> Self {
+        Self { seed: SEED, stream }
+    }
+
     /// Within -1..1.
     fn at(self, i: u64) -> f32 {
-        let bits = rng::draw(SEED, Purpose::SelfTest, (self.stream << 32) + i);
+        let bits = rng::draw(self.seed, Purpose::SelfTest, (self.stream << 32) + i);
         rng::unit_f32(bits[0]) * 2.0 - 1.0
     }
 
     /// The `len` values from the `start`-th on.
-    fn take(self, start: u64, len: usize) -> Vec<f32> {
+    pub fn take(self, start: u64, len: usize) -> Vec<f32> {
         (start..start + len as u64).map(|i| self.at(i)).collect()
     }
 
@@ -236,7 +246,7 @@ impl Values {
         let mut bytes: Vec<u8> = (0..n_bytes)
             .map(|i| {
                 let stream = self.stream << 32 | i as u64;
-                rng::draw(SEED, Purpose::SelfTest, stream)[1] as u8
+                rng::draw(self.seed, Purpose::SelfTest, stream)[1] as u8
             })
             .collect();
         for tile in bytes.chunks_mut(n_bytes / d_out.div_ceil(format.tile_rows)) {

@@ -1,7 +1,7 @@
 //! What both SIMD backends share: f32 dot products with 16 partial sums in four vectors, and the
 //! quantization of activations. Equal to `scalar.rs` bit for bit.
 
-use super::lanes::{load_bytes, load_f32, load_u16, store_bytes, store_f32};
+use super::lanes::{load_bytes, load_codes, load_f32, load_u16, store_bytes, store_f32};
 use super::scalar::{self, ACTIVATION_FLOOR};
 use super::{BLOCK_LEN, PARTIAL_SUMS};
 use crate::tensor::half::{bf16_to_f32, f16_to_f32};
@@ -62,14 +62,50 @@ fn sum_four(q: [v128; 4]) -> v128 {
     f32x4_add(even, i32x4_shuffle::<1, 3, 5, 7>(first, last))
 }
 
-/// The 16 partial sums over whole groups of 16; `quad(g, q)` gives the products of elements
-/// `16g + 4q ..`.
+/// 16 elements as they are stored, as f32 in four vectors.
 #[inline(always)]
-fn partial_sums(len: usize, quad: impl Fn(usize, usize) -> v128) -> [v128; 4] {
+fn wide_f32(v: &[f32; 16]) -> [v128; 4] {
+    let [a, b, c, d] = v.as_chunks::<4>().0 else {
+        return [f32x4_splat(0.0); 4];
+    };
+    [load_f32(a), load_f32(b), load_f32(c), load_f32(d)]
+}
+
+/// The same of f16 bits.
+#[inline(always)]
+fn wide_f16(v: &[u16; 16]) -> [v128; 4] {
+    let [low, high] = v.as_chunks::<8>().0 else {
+        return [f32x4_splat(0.0); 4];
+    };
+    let (low, high) = (load_u16(low), load_u16(high));
+    [low, high_half(low), high, high_half(high)].map(widen_f16)
+}
+
+/// The same of signed 8-bit codes.
+#[inline(always)]
+fn wide_i8(v: &[i8; 16]) -> [v128; 4] {
+    let bytes = load_codes(v);
+    let (low, high) = (
+        i16x8_extend_low_i8x16(bytes),
+        i16x8_extend_high_i8x16(bytes),
+    );
+    [
+        i32x4_extend_low_i16x8(low),
+        i32x4_extend_high_i16x8(low),
+        i32x4_extend_low_i16x8(high),
+        i32x4_extend_high_i16x8(high),
+    ]
+    .map(|v| f32x4_convert_i32x4(v))
+}
+
+/// The 16 partial sums over whole groups of 16.
+#[inline(always)]
+fn partial_sums<B>(a: &[[f32; 16]], b: &[B], wide: impl Fn(&B) -> [v128; 4]) -> [v128; 4] {
     let mut s = [f32x4_splat(0.0); 4];
-    for g in 0..len / PARTIAL_SUMS {
-        for (q, sum) in s.iter_mut().enumerate() {
-            *sum = f32x4_add(*sum, quad(g, q));
+    for (a, b) in a.iter().zip(b) {
+        let (x, w) = (wide_f32(a), wide(b));
+        for q in 0..4 {
+            s[q] = f32x4_add(s[q], f32x4_mul(x[q], w[q]));
         }
     }
     s
@@ -78,47 +114,56 @@ fn partial_sums(len: usize, quad: impl Fn(usize, usize) -> v128) -> [v128; 4] {
 /// 16 partial sums over whole groups of 16, then the tail by element, then the tree.
 /// `product(i)` gives that of element `i`.
 #[inline(always)]
-fn dot_with(
-    len: usize,
-    quad: impl Fn(usize, usize) -> v128,
+fn dot_with<B>(
+    a: &[f32],
+    b: &[B],
+    wide: impl Fn(&B) -> [v128; 4],
     product: impl Fn(usize) -> f32,
 ) -> f32 {
-    let s = partial_sums(len, quad);
-    let tail = len / PARTIAL_SUMS * PARTIAL_SUMS;
-    if tail < len {
-        let mut sums = [0.0; PARTIAL_SUMS];
-        let (quads, _) = sums.as_chunks_mut::<4>();
-        for (four, vector) in quads.iter_mut().zip(s) {
-            *four = store_f32(vector);
-        }
-        for i in tail..len {
-            sums[i - tail] += product(i);
-        }
-        return scalar::sum_tree(sums);
+    let (groups, rest) = a.as_chunks();
+    let s = partial_sums(groups, b, wide);
+    if rest.is_empty() {
+        return sum_tree(s);
     }
-    sum_tree(s)
+    let mut sums = [0.0; PARTIAL_SUMS];
+    let (quads, _) = sums.as_chunks_mut::<4>();
+    for (four, vector) in quads.iter_mut().zip(s) {
+        *four = store_f32(vector);
+    }
+    let tail = a.len() - rest.len();
+    for i in tail..a.len() {
+        sums[i - tail] += product(i);
+    }
+    scalar::sum_tree(sums)
 }
 
-/// A dot with each row of `width` elements. Of rows that are whole groups of 16 four are taken at
-/// once, so that their sums are added across together; others go through `dot`.
+/// A dot with each row of `rows: [out.len(), a.len()]`. Of rows that are whole groups of 16 four
+/// are taken at once, so that their sums are added across together; others go through `dot`.
 #[inline(always)]
 fn rows_with<T>(
     out: &mut [f32],
-    (width, rows): (usize, &[T]),
-    quad: impl Fn(&[T], usize, usize) -> v128,
+    a: &[f32],
+    rows: &[T],
+    wide: impl Fn(&[T; 16]) -> [v128; 4],
     dot: impl Fn(&[T]) -> f32,
 ) {
-    let n_fours = match width.is_multiple_of(PARTIAL_SUMS) {
+    let (width, (groups, rest)) = (a.len(), a.as_chunks());
+    let n_fours = match rest.is_empty() {
         true => out.len() / 4 * 4,
         false => 0,
     };
     let (fours, rest) = out.split_at_mut(n_fours);
     let (row_fours, row_rest) = rows.split_at(n_fours * width);
     let fours = fours.as_chunks_mut::<4>().0.iter_mut();
-    for (four, rows) in fours.zip(row_fours.chunks_exact(4 * width)) {
-        let quarters = core::array::from_fn(|i| {
-            let row = &rows[i * width..][..width];
-            quarter(partial_sums(width, |g, q| quad(row, g, q)))
+    for (four, rows) in fours.zip(
+        row_fours
+            .as_chunks()
+            .0
+            .chunks_exact(4 * Ord::max(groups.len(), 1)),
+    ) {
+        let mut rows = rows.chunks_exact(groups.len());
+        let quarters = core::array::from_fn(|_| {
+            quarter(partial_sums(groups, rows.next().unwrap_or(&[]), &wide))
         });
         *four = store_f32(sum_four(quarters));
     }
@@ -127,72 +172,24 @@ fn rows_with<T>(
     }
 }
 
-/// Products of four elements from `16g + 4q` on.
-#[inline(always)]
-fn quad_f32(a: &[f32], b: &[f32], g: usize, q: usize) -> v128 {
-    let ((qa, _), (qb, _)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
-    f32x4_mul(load_f32(&qa[4 * g + q]), load_f32(&qb[4 * g + q]))
-}
-
-/// The same with f16 bits.
-#[inline(always)]
-fn quad_f16(a: &[f32], b: &[u16], g: usize, q: usize) -> v128 {
-    let ((qa, _), (eights, _)) = (a.as_chunks::<4>(), b.as_chunks::<8>());
-    let eight = load_u16(&eights[2 * g + q / 2]);
-    let four = if q.is_multiple_of(2) {
-        eight
-    } else {
-        high_half(eight)
-    };
-    f32x4_mul(load_f32(&qa[4 * g + q]), widen_f16(four))
-}
-
-/// The same with signed 8-bit codes.
-#[inline(always)]
-fn quad_i8(a: &[f32], b: &[i8], g: usize, q: usize) -> v128 {
-    let ((qa, _), (qb, _)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
-    let four = i32::from_le_bytes(qb[4 * g + q].map(i8::cast_unsigned));
-    let wide = i32x4_extend_low_i16x8(i16x8_extend_low_i8x16(i32x4_splat(four)));
-    f32x4_mul(load_f32(&qa[4 * g + q]), f32x4_convert_i32x4(wide))
-}
-
 /// See [`scalar::dot`].
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let b = &b[..a.len()];
-    dot_with(a.len(), |g, q| quad_f32(a, b, g, q), |i| a[i] * b[i])
+    dot_with(a, b.as_chunks().0, wide_f32, |i| a[i] * b[i])
 }
 
 /// [`dot`] with each row of `rows: [out.len(), a.len()]`.
 pub fn dot_rows(out: &mut [f32], a: &[f32], rows: &[f32]) {
-    let rows = (a.len(), rows);
-    rows_with(
-        out,
-        rows,
-        |row, g, q| quad_f32(a, row, g, q),
-        |row| dot(a, row),
-    );
+    rows_with(out, a, rows, wide_f32, |row| dot(a, row));
 }
 
 /// [`dot_f16`] with each row of `rows: [out.len(), a.len()]`.
 pub fn dot_rows_f16(out: &mut [f32], a: &[f32], rows: &[u16]) {
-    let rows = (a.len(), rows);
-    rows_with(
-        out,
-        rows,
-        |row, g, q| quad_f16(a, row, g, q),
-        |row| dot_f16(a, row),
-    );
+    rows_with(out, a, rows, wide_f16, |row| dot_f16(a, row));
 }
 
 /// [`dot_i8`] with each row of `rows: [out.len(), a.len()]`.
 pub fn dot_rows_i8(out: &mut [f32], a: &[f32], rows: &[i8]) {
-    let rows = (a.len(), rows);
-    rows_with(
-        out,
-        rows,
-        |row, g, q| quad_i8(a, row, g, q),
-        |row| dot_i8(a, row),
-    );
+    rows_with(out, a, rows, wide_i8, |row| dot_i8(a, row));
 }
 
 /// Four f16 in the low lanes as f32, infinities and NaN included.
@@ -221,56 +218,51 @@ fn high_half(v: v128) -> v128 {
 
 /// See [`scalar::dot_f16`].
 pub fn dot_f16(a: &[f32], b: &[u16]) -> f32 {
-    let b = &b[..a.len()];
     let product = |i: usize| a[i] * f16_to_f32(b[i]);
-    dot_with(a.len(), |g, q| quad_f16(a, b, g, q), product)
+    dot_with(a, b.as_chunks().0, wide_f16, product)
 }
 
 /// See [`scalar::dot_i8`].
 pub fn dot_i8(a: &[f32], b: &[i8]) -> f32 {
-    let b = &b[..a.len()];
     let product = |i: usize| a[i] * f32::from(b[i]);
-    dot_with(a.len(), |g, q| quad_i8(a, b, g, q), product)
+    dot_with(a, b.as_chunks().0, wide_i8, product)
 }
 
 /// See [`scalar::dot_f32_bytes`].
 pub fn dot_f32_bytes(row: &[u8], x: &[f32]) -> f32 {
-    let ((elements, _), (vectors, _)) = (row.as_chunks::<4>(), row.as_chunks::<16>());
-    let (quads, _) = x.as_chunks::<4>();
-    dot_with(
-        x.len(),
-        |g, q| f32x4_mul(load_bytes(&vectors[4 * g + q]), load_f32(&quads[4 * g + q])),
-        |i| f32::from_le_bytes(elements[i]) * x[i],
-    )
+    let (elements, _) = row.as_chunks::<4>();
+    let wide = |b: &[u8; 64]| {
+        let (vectors, _) = b.as_chunks::<16>();
+        let [a, b, c, d] = vectors else {
+            return [f32x4_splat(0.0); 4];
+        };
+        [load_bytes(a), load_bytes(b), load_bytes(c), load_bytes(d)]
+    };
+    let product = |i: usize| f32::from_le_bytes(elements[i]) * x[i];
+    dot_with(x, row.as_chunks().0, wide, product)
+}
+
+/// Two vectors of eight, by halves.
+#[inline(always)]
+fn halves(b: &[u8; 32]) -> [v128; 4] {
+    let [low, high] = b.as_chunks::<16>().0 else {
+        return [i32x4_splat(0); 4];
+    };
+    let (low, high) = (load_bytes(low), load_bytes(high));
+    [low, high_half(low), high, high_half(high)]
 }
 
 /// See [`scalar::dot_f16_bytes`].
 pub fn dot_f16_bytes(row: &[u8], x: &[f32]) -> f32 {
-    let ((elements, _), (vectors, _)) = (row.as_chunks::<2>(), row.as_chunks::<16>());
-    let (quads, _) = x.as_chunks::<4>();
-    dot_with(
-        x.len(),
-        |g, q| {
-            let eight = load_bytes(&vectors[2 * g + q / 2]);
-            let four = if q % 2 == 0 { eight } else { high_half(eight) };
-            f32x4_mul(widen_f16(four), load_f32(&quads[4 * g + q]))
-        },
-        |i| f16_to_f32(u16::from_le_bytes(elements[i])) * x[i],
-    )
+    let (elements, _) = row.as_chunks::<2>();
+    let product = |i: usize| f16_to_f32(u16::from_le_bytes(elements[i])) * x[i];
+    dot_with(x, row.as_chunks().0, |b| halves(b).map(widen_f16), product)
 }
 
 /// See [`scalar::dot_bf16_bytes`].
 pub fn dot_bf16_bytes(row: &[u8], x: &[f32]) -> f32 {
-    let ((elements, _), (vectors, _)) = (row.as_chunks::<2>(), row.as_chunks::<16>());
-    let (quads, _) = x.as_chunks::<4>();
-    dot_with(
-        x.len(),
-        |g, q| {
-            let eight = load_bytes(&vectors[2 * g + q / 2]);
-            let four = if q % 2 == 0 { eight } else { high_half(eight) };
-            let wide = u32x4_shl(u32x4_extend_low_u16x8(four), 16);
-            f32x4_mul(wide, load_f32(&quads[4 * g + q]))
-        },
-        |i| bf16_to_f32(u16::from_le_bytes(elements[i])) * x[i],
-    )
+    let (elements, _) = row.as_chunks::<2>();
+    let product = |i: usize| bf16_to_f32(u16::from_le_bytes(elements[i])) * x[i];
+    let wide = |b: &[u8; 32]| halves(b).map(|v| u32x4_shl(u32x4_extend_low_u16x8(v), 16));
+    dot_with(x, row.as_chunks().0, wide, product)
 }

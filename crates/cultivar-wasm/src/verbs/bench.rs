@@ -1,12 +1,13 @@
 //! What the bench's own modules have beside an engine's verbs: where the time of the forward pass
-//! goes. The only place that asks its host for anything, a clock, which must call nothing back;
-//! fetched only when a profile is asked for.
+//! goes, and kernels on shapes that seeds draw, for tests. The only place that asks its host for
+//! anything, a clock, which must call nothing back; fetched only when a profile is asked for.
 //!
-//! Not part of the export table; the kit's `Engine.profile` calls it by name.
+//! Not part of the export table; the kit's `Engine.profile` and tests call them by name.
 
 use crate::exports::exports;
 use crate::host::Host;
-use crate::status::Failure;
+use crate::status::{Failure, Status};
+use cultivar_core::kernels::{Backend, agreement};
 
 #[cfg(target_arch = "wasm32")]
 mod imported {
@@ -32,9 +33,18 @@ impl Host {
         engine.start_profile(now_ms);
         Ok(0)
     }
+
+    /// What all kernels give on the shapes and values of a seed, as the lower 31 bits of a digest.
+    pub fn bench_kernels(&mut self, seed: i32) -> Result<i32, Failure> {
+        let digest = agreement::seeded(Backend::Fast, u64::from(seed.cast_unsigned()));
+        let digest = digest.ok_or(Failure::of(Status::OutOfMemory))?;
+        Ok((digest & 0x7fff_ffff) as i32)
+    }
 }
 
 exports! {
     /// Starts a profile of the forward passes of a package.
     fn bench_profile(package: i32) -> status;
+    /// What the kernels give on the shapes and values of a seed: 31 bits of a digest.
+    fn bench_kernels(seed: i32) -> status;
 }
