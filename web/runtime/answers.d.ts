@@ -205,6 +205,8 @@ export interface AdapterCard {
   schema: "cultivar.adapter.v1";
   name: string;
   license: string;
+  /** How the elements of sparse deltas were chosen; empty if nobody says. */
+  mask: string;
   file_bytes: number;
   /** SHA-256 identities of the adapter. */
   weights: string;
@@ -224,6 +226,8 @@ export interface AdapterCard {
     rank?: number;
     /** Of a sparse delta. */
     n_entries?: number;
+    /** Which part of the target's elements that is, if its maker says so. */
+    density?: number;
     /** Of a raw delta. */
     n_elements?: number;
     format: string;

@@ -32,6 +32,8 @@ export interface JobOptions {
   base: Blob;
   /** Name in the metadata of what is made. */
   name?: string;
+  /** Its licence. Default: those of all that went into it, as docs/breeding.md says. */
+  license?: string;
   signal?: AbortSignal;
   pauser?: Pauser;
   /** Tensors done and in all. */
@@ -41,9 +43,12 @@ export interface JobOptions {
 export interface AdapterImportOptions extends Omit<JobOptions, "sink"> {
   /** Only the very weights of this base will do. Default: false. */
   exact_base?: boolean;
+  /** Texts for the metadata. */
+  source?: string;
+  notes?: string;
 }
 
-export interface ValidateOptions extends Omit<JobOptions, "name" | "sink"> {
+export interface ValidateOptions extends Omit<JobOptions, "name" | "license" | "sink"> {
   /** Adapters that are applied already, in order. */
   stack?: Weighted[];
 }

@@ -5,14 +5,13 @@
 //! back means opening the base, which the genome names.
 
 use crate::error::{BreedError, BreedRule};
-use crate::genome;
 use crate::merge::put_lists;
 use crate::rows::{RowReader, bytes_of_rows};
 use crate::stack_check::deltas_of;
 use crate::step::BreedStep;
 use alloc::string::String;
 use alloc::vec::Vec;
-use cultivar_core::adapter::{ActiveDelta, Stack};
+use cultivar_core::adapter::{ActiveDelta, Stack, genome};
 use cultivar_core::digest::{Digest, Sha256};
 use cultivar_core::json::JsonWriter;
 use cultivar_core::math::sqrt_f64;
@@ -31,6 +30,8 @@ pub struct BakeOptions {
     pub format: Option<&'static Format>,
     /// Name in the metadata; empty for the base's name and those of the adapters.
     pub name: String,
+    /// Licence in the metadata; empty for what holds where the base's and the adapters' do.
+    pub license: String,
 }
 
 /// How far a stored tensor is from base plus deltas.
@@ -94,7 +95,7 @@ impl Baker {
             config: base.config.clone(),
             tokenizer: base.tokenizer.clone(),
             chat_template: base.chat_template.clone(),
-            metadata: metadata(&base, &stack, &options.name),
+            metadata: metadata(&base, &stack, &options),
             unknown: base.unknown.clone(),
         };
         let tail_ids = [SectionId::CONVERSION_RECORD, SectionId::GENOME];
@@ -366,8 +367,8 @@ fn format_of(entry: &Entry, wanted: Option<&'static Format>) -> &'static Format 
     }
 }
 
-/// The base's metadata under a new name.
-fn metadata(base: &Head, stack: &Stack, name: &str) -> Metadata {
+/// The base's metadata under a new name, and under the licence of all that went into it.
+fn metadata(base: &Head, stack: &Stack, options: &BakeOptions) -> Metadata {
     let mut records = RecordWriter::new();
     for record in base
         .metadata
@@ -381,17 +382,25 @@ fn metadata(base: &Head, stack: &Stack, name: &str) -> Metadata {
     }
     let own = base.metadata.text(metadata_key::NAME).unwrap_or_default();
     let mut made = String::from(own);
-    for entry in stack
-        .entries()
+    let parents: Vec<_> = genome::stack_parents(base, stack).collect();
+    for parent in parents
         .iter()
-        .filter(|entry| !entry.adapter().name.is_empty())
+        .skip(1)
+        .filter(|parent| !parent.name.is_empty())
     {
         made.push_str(" + ");
-        made.push_str(&entry.adapter().name);
+        made.push_str(parent.name);
     }
-    let name = if name.is_empty() { made.as_str() } else { name };
-    if !name.is_empty() {
-        records.text(metadata_key::NAME, name);
+    let parts = parents.iter().filter(|parent| parent.weight != Some(0.0));
+    let joint = genome::joint_license(parts.map(|parent| parent.license));
+    for (key, wanted, own) in [
+        (metadata_key::NAME, &options.name, made),
+        (metadata_key::LICENSE, &options.license, joint),
+    ] {
+        let text = if wanted.is_empty() { &own } else { wanted };
+        if !text.is_empty() {
+            records.text(key, text);
+        }
     }
     Metadata::from_records(&records)
 }

@@ -4,11 +4,11 @@
 //! sparse by the largest magnitudes, vectors raw or sparse. Tensors with equal bytes are not read.
 
 use crate::error::{BreedError, BreedRule};
-use crate::genome;
-use crate::merge::{Loss, NewDelta, NewTensors, truncate_dense, write_new_adapter};
+use crate::merge::{Facts, Loss, NewDelta, NewTensors, truncate_dense, write_new_adapter};
 use crate::step::BreedStep;
 use alloc::string::String;
 use alloc::vec::Vec;
+use cultivar_core::adapter::genome;
 use cultivar_core::digest::{Digest, sha256};
 use cultivar_core::memory::{filled, reserved};
 use cultivar_core::package::{Entry, Head};
@@ -32,12 +32,16 @@ pub enum Extraction {
     },
 }
 
+/// How the elements of sparse deltas are chosen: by magnitude, the largest first.
+const MASK: &str = "magnitude";
+
 /// An extraction in progress. Source 0 is the base, source 1 the other model.
 pub struct Extractor {
     base: Head,
     child: Head,
     how: Extraction,
     name: String,
+    license: String,
     /// Place of the tensor under way among the base's.
     idx: usize,
     /// Bytes of the base's tensor, once read.
@@ -48,12 +52,13 @@ pub struct Extractor {
 }
 
 impl Extractor {
-    /// Begins; nothing is read yet. `name` goes to the adapter's metadata.
+    /// Begins; nothing is read yet. `name` and `license` go to the adapter's metadata; an empty
+    /// licence becomes what holds where those of both models do.
     pub fn new(
         base: Head,
         child: Head,
         how: Extraction,
-        name: &str,
+        [name, license]: [&str; 2],
     ) -> Result<Extractor, BreedError> {
         match how {
             Extraction::Rank { rank, .. } if !(1..=4096).contains(&rank) => {
@@ -79,6 +84,7 @@ impl Extractor {
             child,
             how,
             name: String::from(name),
+            license: String::from(license),
             idx: 0,
             base_bytes: None,
             tensors: Vec::new(),
@@ -165,11 +171,21 @@ impl Extractor {
             }
             Extraction::Density { density } => {
                 json.field_f64("density", density);
+                json.field_str("mask", MASK);
             }
         }
         json.field_f64("relative_error", self.loss.relative());
         let genome = genome::finish(json);
-        let bytes = write_new_adapter(&self.base, &self.name, &self.tensors, genome)?;
+        let both = of_models.map(|(role, head)| genome::of_model(role, head).license);
+        let facts = Facts {
+            name: &self.name,
+            license: match self.license.is_empty() {
+                true => genome::joint_license(both.into_iter()),
+                false => self.license.clone(),
+            },
+            mask: MASK,
+        };
+        let bytes = write_new_adapter(&self.base, facts, &self.tensors, genome)?;
         Ok(super::Merged {
             bytes,
             loss: self.loss,

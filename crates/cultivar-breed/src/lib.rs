@@ -12,7 +12,6 @@ extern crate alloc;
 mod bake;
 mod error;
 mod extract;
-mod genome;
 pub mod linear_algebra;
 mod merge;
 mod rows;

@@ -11,7 +11,7 @@ use cultivar_core::tensor::Format;
 use cultivar_testdata::adapters::{DeltaSpec, adapter_for};
 use cultivar_testdata::models::ModelSpec;
 use made::{
-    bake, bits, extract, head, largest_difference, loaded, relative_difference, run, stack,
+    bake, bits, dense, extract, head, largest_difference, loaded, relative_difference, run, stack,
 };
 
 mod made;
@@ -133,8 +133,8 @@ fn factors_may_be_stored_smaller_at_a_known_price() {
     let mut last = exact.bytes.len();
     for (factors, ceiling) in [("f16", 1e-3), ("q8_0", 2e-2)] {
         let options = MergeOptions {
-            name: "",
             factors: Some(factors),
+            ..MergeOptions::default()
         };
         let merged = merge(&base, &live, Merge::Concatenate, options).unwrap();
         assert!(merged.bytes.len() < last, "{factors}");
@@ -155,8 +155,8 @@ fn factors_may_be_stored_smaller_at_a_known_price() {
         );
     }
     let options = MergeOptions {
-        name: "",
         factors: Some("q4_0"),
+        ..MergeOptions::default()
     };
     let refused = merge(&base, &live, Merge::Sum, options);
     assert_eq!(rule(refused), BreedRule::Format.code());
@@ -260,6 +260,7 @@ fn baking_is_the_live_stack_and_can_be_taken_back() {
         let options = BakeOptions {
             format: f32_format,
             name: "baked".into(),
+            ..BakeOptions::default()
         };
         let baked = bake(&model, live.clone(), options.clone()).unwrap();
         assert_eq!(bake(&model, live.clone(), options).unwrap(), baked);
@@ -318,14 +319,22 @@ fn a_stack_of_weight_zero_bakes_to_the_base() {
 /// extract(base, bake(base, a)) is a, as far as the baked format can tell.
 #[test]
 fn what_was_baked_is_extracted_again() {
-    for (format, ceiling) in [("f32", 1e-5), ("f16", 1e-2), ("q8_0", 0.12)] {
+    for (format, ceiling) in [
+        ("f32", 1e-5),
+        ("f16", 1e-3),
+        ("q8_0", 0.02),
+        ("q6_k", 0.06),
+        ("q5_0", 0.12),
+        ("q4_0", 0.25),
+        ("q4_k", 0.25),
+    ] {
         let model = ModelSpec::tiny(format).build();
         let base = head(&model);
         let file = adapter_for(&model, 1, DeltaSpec::LowRank(4, "f32"), |_| true);
         let live = stack(&[(&loaded(&base, &file), 1.0)]);
         let options = BakeOptions {
             format: Format::by_name(format),
-            name: String::new(),
+            ..BakeOptions::default()
         };
         let child = bake(&model, live.clone(), options).unwrap();
         let how = Extraction::Rank { rank: 4, seed: 3 };
@@ -334,9 +343,17 @@ fn what_was_baked_is_extracted_again() {
         let own = stack(&[(&loaded(&base, &found.bytes), 1.0)]);
         let difference = relative_difference(&base, &live, &own);
         assert!(difference < ceiling, "{format}: {difference}");
+        let all = extract(&model, &child, Extraction::Density { density: 1.0 }).unwrap();
+        let own = stack(&[(&loaded(&base, &all.bytes), 1.0)]);
+        for (name, max_abs) in errors_of_bake(&child) {
+            let (wanted, found) = (dense(&live, &base, &name), dense(&own, &base, &name));
+            let most = f64::from(largest_difference(&wanted, &found));
+            assert!(
+                most <= max_abs + 1e-6,
+                "{format}, {name}: {most} beyond {max_abs}"
+            );
+        }
         if format == "f32" {
-            let all = extract(&model, &child, Extraction::Density { density: 1.0 }).unwrap();
-            let own = stack(&[(&loaded(&base, &all.bytes), 1.0)]);
             let difference = relative_difference(&base, &live, &own);
             assert!(difference < 1e-5, "{difference}");
             let some = extract(&model, &child, Extraction::Density { density: 0.1 }).unwrap();
@@ -346,6 +363,23 @@ fn what_was_baked_is_extracted_again() {
             assert!((0.5..0.9).contains(&difference), "{difference}");
         }
     }
+}
+
+/// The largest error of each tensor of a baked model, as its conversion record has them.
+fn errors_of_bake(child: &[u8]) -> Vec<(String, f64)> {
+    let record = Package::parse(child)
+        .unwrap()
+        .tail
+        .conversion_record
+        .unwrap();
+    let record = json::parse(record.as_bytes()).unwrap();
+    let tensors = record.get("tensors").unwrap().as_array().unwrap();
+    let of = tensors.iter().map(|tensor| {
+        let name = tensor.get("name").unwrap().as_str().unwrap();
+        let error = tensor.get("max_abs_error").unwrap().as_f64().unwrap();
+        (name.to_string(), error)
+    });
+    of.collect()
 }
 
 fn rule(result: Result<impl Sized, BreedError>) -> i32 {
@@ -412,7 +446,7 @@ fn what_cannot_be_baked_or_extracted_is_refused_by_name() {
     let code = BreedRule::code;
     let options = |format| BakeOptions {
         format: Format::by_name(format),
-        name: String::new(),
+        ..BakeOptions::default()
     };
     assert_eq!(
         rule(bake(&model, stack(&[]), options("f32"))),
@@ -460,7 +494,7 @@ fn what_cannot_be_baked_or_extracted_is_refused_by_name() {
         );
     }
     let child = bake(&model, two, options("f32")).unwrap();
-    let mut cut = Extractor::new(base, head(&child), how, "").unwrap();
+    let mut cut = Extractor::new(base, head(&child), how, [""; 2]).unwrap();
     assert_eq!(rule(cut.supply(&[1])), code(BreedRule::OutOfOrder));
     assert_eq!(rule(cut.finish()), code(BreedRule::OutOfOrder));
     assert_eq!(

@@ -19,6 +19,13 @@ pub const ADAPTER_FLAG: Flag = Flag::with(
     "apply an adapter with this weight (1); repeatable, in order",
 );
 
+/// The flag of every command that makes something out of adapters.
+pub const LICENSE_FLAG: Flag = Flag::with(
+    "--license",
+    "TEXT",
+    "licence in the metadata (those of all that went into it)",
+);
+
 /// What the command line lets a stack hold: as many adapters as anybody types, in 4 GiB.
 pub const LIMITS: StackLimits = StackLimits {
     max_adapters: 1024,

@@ -379,3 +379,95 @@ fn a_run_with_adapters_names_them_and_is_replayed() {
     let without = cultivar(&folder, &replay);
     assert_ne!(without.exit, 0);
 }
+
+#[test]
+fn licences_are_given_kept_and_shown() {
+    let folder = prepared("adapters-licences");
+    let license = |card: &JsonValue| text(card, "license").to_string();
+    let inspect = |file: &str| asked(&folder, 0, &["adapter", "inspect", file]);
+    let make = |words: &[&str]| asked(&folder, 0, words);
+    let merge = ["adapter", "merge", "a.sla", "--base", "tiny.slm", "-o"];
+    make(&[&merge[..], &["mit.sla", "--license", "MIT"]].concat());
+    assert_eq!(license(&inspect("mit.sla")), "MIT");
+    let both = ["adapter", "merge", "mit.sla", "b.sla", "--base", "tiny.slm"];
+    make(&[&both[..], &["-o", "both.sla"]].concat());
+    assert_eq!(license(&inspect("both.sla")), "MIT AND NOASSERTION");
+    let shown = cultivar(&folder, &["inspect", "both.sla"]).out;
+    assert!(shown.contains("MIT AND NOASSERTION"), "{shown}");
+    let shown = cultivar(&folder, &["adapter", "inspect", "both.sla"]).out;
+    assert!(shown.contains("MIT AND NOASSERTION"), "{shown}");
+
+    let bake = ["bake", "tiny.slm", "--adapter", "mit.sla", "-o"];
+    make(&[&bake[..], &["baked.slm"]].concat());
+    let baked = asked(&folder, 0, &["inspect", "baked.slm"]);
+    assert_eq!(license(&baked), "CC0-1.0 AND MIT");
+    make(&[&bake[..], &["own.slm", "--license", "CC-BY-4.0"]].concat());
+    assert_eq!(
+        license(&asked(&folder, 0, &["inspect", "own.slm"])),
+        "CC-BY-4.0"
+    );
+
+    // And a sparse one says how dense it is, in each of the forms in which it is looked at.
+    let extract = ["adapter", "extract", "baked.slm", "--base", "tiny.slm"];
+    let extract = [&extract[..], &["--density", "0.25", "-o", "thin.sla"]].concat();
+    make(&[&extract[..], &["--license", "MIT"]].concat());
+    let card = inspect("thin.sla");
+    assert_eq!(
+        (text(&card, "license"), text(&card, "mask")),
+        ("MIT", "magnitude")
+    );
+    let first = &card.get("deltas").unwrap().as_array().unwrap()[0];
+    assert_eq!(first.get("density").unwrap().as_f64(), Some(0.25));
+    let shown = cultivar(&folder, &["adapter", "inspect", "thin.sla"]).out;
+    assert!(
+        shown.contains("density 0.25") && shown.contains("magnitude"),
+        "{shown}"
+    );
+    let card = asked(&folder, 0, &["inspect", "thin.sla"]);
+    let densities = card.get("densities").unwrap().as_array().unwrap();
+    assert_eq!(densities[0].as_f64(), Some(0.25));
+    assert_eq!(text(&card, "mask"), "magnitude");
+}
+
+#[test]
+fn an_import_for_a_base_keeps_what_it_is_told_and_refuses_what_is_for_models() {
+    let folder = command::folder("adapters-imported");
+    let family = Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../fixtures/family"
+    ));
+    let base = family.join("sprout.slm");
+    let base = base.to_str().unwrap();
+    let peft = folder.join("add");
+    std::fs::create_dir(&peft).unwrap();
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+        std::fs::copy(family.join("adapters/add").join(name), peft.join(name)).unwrap();
+    }
+    let import = |more: &[&str]| {
+        let import = ["import", "add", "--base", base, "-o", "add.sla"];
+        asked(&folder, 0, &[&import[..], more].concat());
+        asked(&folder, 0, &["adapter", "inspect", "add.sla"])
+    };
+    assert_eq!(text(&import(&[]), "license"), "");
+    std::fs::write(peft.join("README.md"), "---\nlicense: mit\n---\n").unwrap();
+    assert_eq!(text(&import(&[]), "license"), "mit");
+    let card = import(&[
+        "--license",
+        "CC0-1.0",
+        "--notes",
+        "mine",
+        "--source",
+        "here",
+    ]);
+    assert_eq!(text(&card, "license"), "CC0-1.0");
+    assert!(text(&card, "genome").contains("import_adapter"));
+    let shown = cultivar(&folder, &["inspect", "add.sla"]).out;
+    assert!(shown.contains("mine") && shown.contains("here"), "{shown}");
+    for flag in [["--format", "f16"], ["--requantize", "nearest"]] {
+        let import = ["import", "add", "--base", base, "-o", "x.sla"];
+        let answer = cultivar(&folder, &[&import[..], &flag].concat());
+        assert_eq!(answer.exit, 2);
+        assert!(answer.err.contains(flag[0]), "{}", answer.err);
+    }
+    assert_eq!(files(&folder), ["add", "add.sla"]);
+}

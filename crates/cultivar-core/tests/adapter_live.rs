@@ -172,10 +172,14 @@ fn live_is_near_baked() {
             assert!(
                 largest_difference(&base, &live) > 1e-2,
                 "{} changes nothing",
-                adapter.name
+                adapter.metadata.text("name").unwrap_or("")
             );
             let difference = largest_difference(&fused, &live);
-            assert!(difference < 1e-4, "{}: {difference}", adapter.name);
+            assert!(
+                difference < 1e-4,
+                "{:?}: {difference}",
+                adapter.metadata.text("name")
+            );
         }
         let live = run(&mut engine, Some(stack(&all)), 12);
         let fused = run(

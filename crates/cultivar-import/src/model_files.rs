@@ -308,7 +308,7 @@ fn of_safetensors(files: &[SourceFile<'_>]) -> Result<ImportPlan, ImportError> {
     if let Some(path) = path.filter(|path| is_repository(path)) {
         metadata.push((metadata_key::SOURCE, String::from(path)));
     }
-    if let Some(license) = of_kind(SourceKind::ModelCard).and_then(license_of) {
+    if let Some(license) = of_kind(SourceKind::ModelCard).and_then(|file| license_of(file.kept)) {
         metadata.push((metadata_key::LICENSE, license));
     }
     metadata.extend(original);
@@ -328,8 +328,8 @@ fn is_repository(path: &str) -> bool {
 }
 
 /// The licence that the header of a model's README.md states: lines between two of `---`.
-fn license_of(file: &SourceFile<'_>) -> Option<String> {
-    let text = core::str::from_utf8(file.kept).ok()?;
+pub(crate) fn license_of(readme: &[u8]) -> Option<String> {
+    let text = core::str::from_utf8(readme).ok()?;
     let mut lines = text.lines().map(str::trim_end);
     lines.next().filter(|line| *line == "---")?;
     let header: Vec<&str> = lines.take_while(|line| *line != "---").collect();

@@ -1,6 +1,7 @@
 //! Adapters of others that must be refused: one case per rule, and damage everywhere.
 
 use cultivar_core::adapter::{Adapter, DeltaKind};
+use cultivar_core::json::{self, JsonValue};
 use cultivar_core::package::{Head, Package};
 use cultivar_import::{LoraFile, LoraOptions, LoraRule, import_adapter};
 use cultivar_testdata::foreign_files::safetensors_file;
@@ -377,6 +378,7 @@ fn an_embedding_of_an_untied_base_is_taken() {
     let options = LoraOptions {
         name: "names".to_string(),
         exact_base: true,
+        ..LoraOptions::default()
     };
     let package = import_adapter(&[config, weights], &base, &options).unwrap();
     let adapter = Adapter::parse(&package).unwrap();
@@ -392,4 +394,76 @@ fn an_embedding_of_an_untied_base_is_taken() {
     let stored = adapter.tensor(lora_a).unwrap().bytes;
     let value = f32::from_le_bytes(stored[4..8].try_into().unwrap());
     assert_eq!(value, 3.0 / 64.0 - 0.1);
+}
+
+/// The adapter that these files make with this base and these options.
+fn imported(files: &[(&str, &[u8])], base: &Head, options: &LoraOptions) -> Vec<u8> {
+    let files: Vec<_> = files
+        .iter()
+        .map(|&(name, bytes)| LoraFile { name, bytes })
+        .collect();
+    import_adapter(&files, base, options).unwrap()
+}
+
+#[test]
+fn licence_source_and_notes_are_kept_and_the_genome_names_base_and_files() {
+    let base = base(&ModelSpec::tiny("f32"));
+    let (weights, license) = (pair(2), "---\nlicense: mit\n---\n# Mine\n");
+    let config = ("adapter_config.json", CONFIG.as_bytes());
+    let weights = ("adapter_model.safetensors", weights.as_slice());
+    let readme = ("README.md", license.as_bytes());
+    let stated: Vec<_> = GGUF_VALUES
+        .iter()
+        .copied()
+        .chain([("general.license", "cc0-1.0")])
+        .collect();
+    let gguf = gguf(&stated, Some(4.0), &GGUF_FACTORS);
+    let told = LoraOptions {
+        license: "Apache-2.0".into(),
+        source: "https://example.org/a".into(),
+        notes: "second try".into(),
+        ..LoraOptions::default()
+    };
+    let untold = LoraOptions::default();
+    let said = |files: &[(&str, &[u8])], options| {
+        let package = imported(files, &base, options);
+        let adapter = Adapter::parse(&package).unwrap();
+        let text = |key| String::from(adapter.head.metadata.text(key).unwrap_or_default());
+        let genome = adapter.genome().unwrap();
+        let genome = json::parse(genome.as_bytes()).unwrap();
+        ([text("license"), text("source"), text("notes")], genome)
+    };
+    assert_eq!(said(&[config, weights], &untold).0, ["", "", ""]);
+    assert_eq!(said(&[config, weights, readme], &untold).0[0], "mit");
+    assert_eq!(said(&[("lora.gguf", &gguf)], &untold).0[0], "cc0-1.0");
+    let (texts, genome) = said(&[config, weights, readme], &told);
+    assert_eq!(texts, ["Apache-2.0", "https://example.org/a", "second try"]);
+    assert_eq!(
+        genome.get("operator").unwrap().as_str(),
+        Some("import_adapter")
+    );
+    let parent = &genome.get("parents").unwrap().as_array().unwrap()[0];
+    let weights_of_base = base.identities.weights.to_string();
+    assert_eq!(
+        parent.get("weights").unwrap().as_str(),
+        Some(&*weights_of_base)
+    );
+    let parameters = genome.get("parameters").unwrap();
+    assert_eq!(parameters.get("kind").unwrap().as_str(), Some("peft"));
+    let sources = parameters.get("sources").unwrap().as_array().unwrap();
+    let name = |source: &JsonValue| source.get("name").unwrap().as_str().unwrap().to_string();
+    let names: Vec<String> = sources.iter().map(name).collect();
+    assert_eq!(
+        names,
+        [
+            "README.md",
+            "adapter_config.json",
+            "adapter_model.safetensors"
+        ]
+    );
+    // A readme alone is no adapter, and two are one too many.
+    assert_eq!(code(&[readme], &base), LoraRule::Unrecognised.code());
+    assert_eq!(code(&[readme, config], &base), LoraRule::NoWeights.code());
+    let twice = [config, weights, readme, readme];
+    assert_eq!(code(&twice, &base), LoraRule::TwoOfAKind.code());
 }

@@ -3,7 +3,7 @@
 //! Deltas have about a tenth of the spread of the weights, so that they change logits visibly and
 //! break nothing.
 
-use cultivar_core::adapter::{AdapterParts, Binding, Part, write_adapter};
+use cultivar_core::adapter::{Adapter, AdapterParts, Binding, Part, write_adapter};
 use cultivar_core::package::metadata_key;
 use cultivar_core::package::{Entry, Head, Metadata, Package, RecordWriter, TensorPlan};
 use cultivar_core::rng::{self, Purpose};
@@ -70,6 +70,38 @@ pub fn adapter_for_head(
     let tensors = tensors
         .iter()
         .map(|(plan, bytes): &(TensorPlan, Vec<u8>)| (plan.clone(), bytes.as_slice()));
+    write_adapter(&parts, tensors.collect(), &[]).expect("a valid adapter")
+}
+
+/// The adapter under this licence; empty for none.
+///
+/// # Panics
+/// When it is not valid.
+pub fn licensed(adapter: &[u8], license: &str) -> Vec<u8> {
+    let adapter = Adapter::parse(adapter).expect("a valid adapter");
+    let mut metadata = RecordWriter::new();
+    for (key, text) in [
+        (metadata_key::NAME, adapter.head.metadata.text("name")),
+        (metadata_key::LICENSE, Some(license)),
+    ] {
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            metadata.text(key, text);
+        }
+    }
+    let parts = AdapterParts {
+        binding: adapter.head.binding,
+        metadata: Metadata::from_records(&metadata),
+        unknown: Vec::new(),
+    };
+    let entries = adapter.head.directory.entries().iter().enumerate();
+    let tensors = entries.map(|(idx, entry)| {
+        let plan = TensorPlan {
+            name: entry.name.clone(),
+            format: entry.format,
+            shape: entry.shape.clone(),
+        };
+        (plan, adapter.tensor(idx).expect("a tensor").bytes)
+    });
     write_adapter(&parts, tensors.collect(), &[]).expect("a valid adapter")
 }
 

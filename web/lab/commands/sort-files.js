@@ -84,7 +84,7 @@ function missingOfPair(files) {
 
 /**
  * Takes adapters out of what was dropped: `{ adapters: { packages, foreign }, others }`, `foreign`
- * being groups of files, of a PEFT folder its two.
+ * being groups of files, of a PEFT folder its two and the readme that may state a licence.
  */
 export function sortAdapters(files) {
   const of = (wanted) => files.filter(({ kind }) => kind.kind === wanted).map(({ file }) => file);
@@ -92,7 +92,9 @@ export function sortAdapters(files) {
   const ggufs = of("gguf_lora").map((file) => [file]);
   const foreign = [...ggufs, ...of("lora").map((file) => {
     const at = configs.findIndex((config) => config.folder === file.folder);
-    return at < 0 ? [file] : [...configs.splice(at, 1), file];
+    const readme = of("companion").filter(({ name, folder }) =>
+      name === "README.md" && folder && folder === file.folder);
+    return at < 0 ? [file] : [...configs.splice(at, 1), file, ...readme];
   })];
   // What lies beside an adapter in its folder belongs to it.
   const folders = foreign.map((group) => group.at(-1).folder).filter(Boolean);

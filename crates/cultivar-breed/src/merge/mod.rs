@@ -16,12 +16,11 @@ pub use truncate::Loss;
 pub(crate) use truncate::truncate_dense;
 
 use crate::error::{BreedError, BreedRule};
-use crate::genome;
 use alloc::string::String;
 use alloc::vec::Vec;
 use blend::{NoiseStream, add_noise};
 use cultivar_core::adapter::{
-    ActiveDelta, Adapter, AdapterParts, Binding, LoadedDelta, Stack, write_adapter,
+    ActiveDelta, Adapter, AdapterParts, Binding, LoadedDelta, Part, Stack, genome, write_adapter,
 };
 use cultivar_core::json::JsonWriter;
 use cultivar_core::package::{Head, Metadata, RecordWriter, SectionId, metadata_key};
@@ -69,6 +68,8 @@ impl Merged {
 pub struct MergeOptions<'a> {
     /// Name in the metadata; empty for none.
     pub name: &'a str,
+    /// Licence in the metadata; empty for what holds where those of all that is merged do.
+    pub license: &'a str,
     /// How low-rank factors are stored: f32, f16, bf16 or q8_0; `None` keeps every value.
     pub factors: Option<&'static str>,
 }
@@ -76,8 +77,10 @@ pub struct MergeOptions<'a> {
 impl<'a> From<&'a str> for MergeOptions<'a> {
     /// This name, factors as they come.
     fn from(name: &'a str) -> Self {
-        let factors = None;
-        Self { name, factors }
+        Self {
+            name,
+            ..Self::default()
+        }
     }
 }
 
@@ -103,6 +106,7 @@ pub struct Merger {
     weighted: Stack,
     method: Merge,
     name: String,
+    license: String,
     factors: Option<&'static str>,
     /// What is changed: the entry and the delta that name each tensor first, ascending by name.
     targets: Vec<(usize, usize)>,
@@ -119,7 +123,11 @@ impl Merger {
         method: Merge,
         options: impl Into<MergeOptions<'a>>,
     ) -> Result<Merger, BreedError> {
-        let MergeOptions { name, factors } = options.into();
+        let MergeOptions {
+            name,
+            license,
+            factors,
+        } = options.into();
         if let Some(factors) = factors
             && !["f32", "f16", "bf16", "q8_0"].contains(&factors)
         {
@@ -143,6 +151,7 @@ impl Merger {
             weighted,
             method,
             name: String::from(name),
+            license: String::from(license),
             factors,
             targets,
             tensors: Vec::new(),
@@ -191,8 +200,17 @@ impl Merger {
         if self.losses.len() < self.targets.len() {
             return Err(BreedError::new(BreedRule::OutOfOrder, ""));
         }
-        let genome = self.genome();
-        let bytes = write_new_adapter(&self.base, &self.name, &self.tensors, genome)?;
+        let parents = genome::stack_parents(&self.base, &self.weighted).skip(1);
+        let parts = parents.filter(|parent| parent.weight != Some(0.0));
+        let facts = Facts {
+            name: &self.name,
+            license: match self.license.is_empty() {
+                true => genome::joint_license(parts.map(|parent| parent.license)),
+                false => self.license.clone(),
+            },
+            mask: "union",
+        };
+        let bytes = write_new_adapter(&self.base, facts, &self.tensors, self.genome())?;
         Ok(Merged {
             bytes,
             loss: self.loss,
@@ -295,10 +313,20 @@ pub(crate) fn put_lists(json: &mut JsonWriter, stack: &Stack) {
     }
 }
 
+/// What is said of a new adapter.
+pub(crate) struct Facts<'a> {
+    /// Its name; may be empty.
+    pub name: &'a str,
+    /// Its licence; may be empty.
+    pub license: String,
+    /// How the elements of sparse deltas were chosen.
+    pub mask: &'a str,
+}
+
 /// Writes a new adapter for `base` and reads it back as every user of it will.
 pub(crate) fn write_new_adapter(
     base: &Head,
-    name: &str,
+    facts: Facts<'_>,
     tensors: &NewTensors,
     genome: String,
 ) -> Result<Vec<u8>, BreedError> {
@@ -307,13 +335,20 @@ pub(crate) fn write_new_adapter(
     }
     let mut metadata = RecordWriter::new();
     let base_name = base.metadata.text(metadata_key::NAME).unwrap_or_default();
+    let densities = densities(base, tensors);
+    let mask = if densities.is_empty() { "" } else { facts.mask };
     for (key, text) in [
-        (metadata_key::NAME, name),
+        (metadata_key::NAME, facts.name),
+        (metadata_key::LICENSE, &facts.license),
         (metadata_key::BASE_NAME, base_name),
+        (metadata_key::MASK, mask),
     ] {
         if !text.is_empty() {
             metadata.text(key, text);
         }
+    }
+    if !densities.is_empty() {
+        metadata.f32_list(metadata_key::DENSITY, &densities);
     }
     let parts = AdapterParts {
         binding: Binding::to_base(base, false),
@@ -329,4 +364,23 @@ pub(crate) fn write_new_adapter(
     adapter.verify_tensors()?;
     adapter.check_base(base)?;
     Ok(bytes)
+}
+
+/// Which part of its target's elements each sparse delta has, in order of the targets' names.
+fn densities(base: &Head, tensors: &NewTensors) -> Vec<f32> {
+    let of_target = |name: &str| {
+        let plan = tensors.iter().map(|(plan, _)| plan);
+        let n_entries = plan.filter(|plan| plan.name == Part::Values.of(name));
+        n_entries
+            .map(|plan| plan.shape.iter().product::<u64>())
+            .next()
+    };
+    let mut sparse = Vec::new();
+    for entry in base.directory.entries() {
+        if let Some(n_entries) = of_target(&entry.name) {
+            let part = n_entries as f64 / entry.n_elements() as f64;
+            sparse.push(part as f32);
+        }
+    }
+    sparse
 }

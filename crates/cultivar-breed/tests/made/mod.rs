@@ -119,7 +119,7 @@ pub fn bake(model: &[u8], stack: Stack, options: BakeOptions) -> Result<Vec<u8>,
 }
 
 pub fn extract(base: &[u8], child: &[u8], how: Extraction) -> Result<Merged, BreedError> {
-    let mut extractor = Extractor::new(head(base), head(child), how, "extracted")?;
+    let mut extractor = Extractor::new(head(base), head(child), how, ["extracted", ""])?;
     while let BreedStep::Read {
         source,
         offset,

@@ -1,7 +1,7 @@
 //! `cultivar bake`: adapters are added to a copy of a model's weights.
 
 use super::{Command, human_bytes};
-use crate::adapter_files::{ADAPTER_FLAG, WeightedFile, output_path, stack};
+use crate::adapter_files::{ADAPTER_FLAG, LICENSE_FLAG, WeightedFile, output_path, stack};
 use crate::arguments::{Arguments, Flag};
 use crate::failure::{Exit, Failure};
 use crate::output::Report;
@@ -26,6 +26,7 @@ pub const COMMAND: Command = Command {
             "f32, f16, q8_0, q5_0, q4_0, q4_k, q6_k or keep (keep)",
         ),
         Flag::with("--name", "TEXT", "name in the metadata"),
+        LICENSE_FLAG,
         Flag {
             name: "--out",
             short: "-o",
@@ -61,6 +62,7 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     let options = BakeOptions {
         format,
         name: String::from(given.text("--name")?.unwrap_or("")),
+        license: String::from(given.text("--license")?.unwrap_or("")),
     };
     let mut baker = Baker::new(head, stack, options)?;
     let mut sink = PartFile::create(out)?;

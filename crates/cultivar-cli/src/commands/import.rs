@@ -51,7 +51,7 @@ pub const COMMAND: Command = Command {
             "TEXT",
             "the model's name (the file's, without its ending)",
         ),
-        Flag::with("--license", "TEXT", "its licence"),
+        Flag::with("--license", "TEXT", "its licence (the one its files state)"),
         Flag::with("--source", "TEXT", "where it comes from"),
         Flag::with("--notes", "TEXT", "anything else worth keeping"),
         Flag::with(

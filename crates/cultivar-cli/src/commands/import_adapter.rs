@@ -11,10 +11,21 @@ use cultivar_core::package::Head;
 use cultivar_import::{LoraFile, LoraOptions, adapter_report, import_adapter};
 use std::path::{Path, PathBuf};
 
-/// Files of a PEFT folder that are read; the others (readme, tokenizer, training state) are not.
-const PEFT_FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+/// Files of a PEFT folder that are read; the others (tokenizer, training state) are not.
+const PEFT_FILES: [&str; 3] = [
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "README.md",
+];
 
 pub fn run(given: &Arguments, base: &Path) -> Result<Report, Failure> {
+    for flag in ["--format", "--requantize"] {
+        if given.has(flag) {
+            let why = "is for models: an adapter's factors stay as they are stored";
+            return Err(Failure::usage(format!("{flag} {why}")));
+        }
+    }
+    let text = |flag| given.text(flag).map(|text| text.unwrap_or("").to_string());
     let paths = paths(given)?;
     let mut inputs: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
     inputs.push(base);
@@ -31,6 +42,9 @@ pub fn run(given: &Arguments, base: &Path) -> Result<Report, Failure> {
         .collect();
     let options = LoraOptions {
         name: given.text("--name")?.map_or(name_of(out), String::from),
+        license: text("--license")?,
+        source: text("--source")?,
+        notes: text("--notes")?,
         exact_base: given.has("--exact-base"),
     };
     let bytes = import_adapter(&files, &head, &options)?;

@@ -54,6 +54,7 @@ fn put_metadata(text: &mut String, metadata: &Metadata) {
         ("license", metadata_key::LICENSE),
         ("source", metadata_key::SOURCE),
         ("base", metadata_key::BASE_NAME),
+        ("mask", metadata_key::MASK),
         ("notes", metadata_key::NOTES),
     ];
     for (label, key) in keys {
@@ -133,7 +134,13 @@ fn adapter_json(head: &AdapterHead, tail: &Tail) -> String {
     json.begin_object();
     json.field_str("schema", "cultivar.card.v1");
     json.field_str("kind", head.header.kind.name());
-    json.field_str("name", head.metadata.text(metadata_key::NAME).unwrap_or(""));
+    for key in [
+        metadata_key::NAME,
+        metadata_key::LICENSE,
+        metadata_key::MASK,
+    ] {
+        json.field_str(key, head.metadata.text(key).unwrap_or(""));
+    }
     json.field_u64("file_bytes", head.header.file_bytes);
     json.key("identities").begin_object();
     json.field_display("content", tail.content);
@@ -148,6 +155,11 @@ fn adapter_json(head: &AdapterHead, tail: &Tail) -> String {
     json.key("targets").begin_array();
     for delta in &head.deltas {
         json.string(&delta.target);
+    }
+    json.end_array();
+    json.key("densities").begin_array();
+    for density in (0..head.deltas.len()).filter_map(|idx| head.density(idx)) {
+        json.f32(density);
     }
     json.end_array().end_object();
     json.finish()

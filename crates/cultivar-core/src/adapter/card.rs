@@ -78,10 +78,9 @@ impl Adapter<'_> {
         json.begin_object();
         json.field_str("schema", "cultivar.adapter.v1");
         json.field_str("name", metadata.text(metadata_key::NAME).unwrap_or(""));
-        json.field_str(
-            "license",
-            metadata.text(metadata_key::LICENSE).unwrap_or(""),
-        );
+        for key in [metadata_key::LICENSE, metadata_key::MASK] {
+            json.field_str(key, metadata.text(key).unwrap_or(""));
+        }
         json.field_u64("file_bytes", file_bytes);
         json.field_display("weights", head.weights);
         json.field_display("content", self.tail.content);
@@ -95,15 +94,18 @@ impl Adapter<'_> {
         json.field_bool("exact_base", head.binding.exact_base);
         json.end_object();
         json.key("deltas").begin_array();
-        for delta in &head.deltas {
+        for (idx, delta) in head.deltas.iter().enumerate() {
             let figures = DeltaFigures::new(self, delta);
             json.begin_object()
                 .field_str("target", &delta.target)
                 .field_str("kind", figures.kind)
                 .field_u64(figures.size_key, figures.size)
                 .field_str("format", figures.format)
-                .field_u64("bytes", figures.bytes)
-                .end_object();
+                .field_u64("bytes", figures.bytes);
+            if let Some(density) = head.density(idx) {
+                json.field_f32("density", density);
+            }
+            json.end_object();
         }
         json.end_array();
         match self.genome() {

@@ -3,12 +3,12 @@
 //! Needs no base; `check_base` compares with one. The tensors' bytes are not read here.
 
 use super::binding::{BaseFit, Binding};
-use super::delta::{Delta, read_deltas};
+use super::delta::{Delta, DeltaKind, read_deltas};
 use super::error::{AdapterError, AdapterRule};
 use crate::digest::Digest;
 use crate::package::{
     Container, Directory, Head, Header, KeptSection, Metadata, PackageKind, Records, SectionId,
-    SectionTable, Tail, identity, read_directory,
+    SectionTable, Tail, Value, identity, metadata_key, read_directory,
 };
 use alloc::vec::Vec;
 
@@ -72,6 +72,17 @@ impl AdapterHead {
         let fit = self.binding.check_base(base)?;
         self.check_targets(base)?;
         Ok(fit)
+    }
+
+    /// Which part of its target's elements the sparse delta of this place has, as its maker says.
+    pub fn density(&self, idx: usize) -> Option<f32> {
+        let is_sparse = |delta: &&Delta| matches!(delta.kind, DeltaKind::Sparse { .. });
+        self.deltas.get(idx).filter(is_sparse)?;
+        let place = self.deltas.iter().take(idx).filter(is_sparse).count();
+        match self.metadata.value(metadata_key::DENSITY)? {
+            Value::F32List(parts) => parts.get(place).map(|part| f32::from_le_bytes(*part)),
+            _ => None,
+        }
     }
 
     /// Whether the base has every target in the shape that its delta needs.

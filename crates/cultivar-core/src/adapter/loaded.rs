@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::kernels::low_rank::{Factors, PANEL_ROWS, panel_at, panel_len};
 use crate::memory::{filled, reserved};
 use crate::package::schema::{TensorRole, expected_tensors};
-use crate::package::{Entry, Head, metadata_key};
+use crate::package::{Entry, Head, Metadata};
 use crate::tensor::{Dtype, Format, TensorRef, codec};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -175,8 +175,8 @@ impl LoadedDelta {
 pub struct LoadedAdapter {
     /// Its `weights` identity.
     pub weights: Digest,
-    /// The name in its metadata; may be empty. A stranger's text.
-    pub name: String,
+    /// Name, licence, source, notes: a stranger's texts.
+    pub metadata: Metadata,
     /// How well the base suits it.
     pub fit: BaseFit,
     /// What is added to which tensor, ascending by name.
@@ -205,10 +205,9 @@ impl LoadedAdapter {
             let loaded = load_delta(adapter, base, delta)?;
             deltas.push(loaded);
         }
-        let name = adapter.head.metadata.text(metadata_key::NAME);
         Ok(LoadedAdapter {
             weights: adapter.head.weights,
-            name: String::from(name.unwrap_or_default()),
+            metadata: adapter.head.metadata.clone(),
             fit,
             bytes: deltas.iter().map(LoadedDelta::bytes).sum(),
             deltas,

@@ -11,6 +11,7 @@ mod compatibility;
 mod delta;
 mod error;
 mod fused;
+pub mod genome;
 mod head;
 pub mod live;
 mod loaded;

@@ -11,7 +11,7 @@ use super::section_table::SectionId;
 use super::value::Value;
 use alloc::vec::Vec;
 
-/// Keys with an agreed meaning; all are texts.
+/// Keys with an agreed meaning; all but the last are texts.
 pub mod key {
     /// What the model or adapter is called.
     pub const NAME: &str = "name";
@@ -27,6 +27,12 @@ pub mod key {
     pub const NOTES: &str = "notes";
     /// Of an adapter: what its base is called.
     pub const BASE_NAME: &str = "base_name";
+    /// Of an adapter with sparse deltas: how their elements were chosen. `magnitude` are those of
+    /// largest magnitude, `union` all that any of several adapters has.
+    pub const MASK: &str = "mask";
+    /// Of an adapter with sparse deltas: which part of its target's elements each has, a list of
+    /// 32-bit floats in order of the targets' names.
+    pub const DENSITY: &str = "density";
 }
 
 /// A package's metadata; empty if it has none.

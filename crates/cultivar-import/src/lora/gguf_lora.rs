@@ -79,9 +79,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<ForeignAdapter, LoraError> {
         return Err(LoraError::new(LoraRule::NoFile, ""));
     }
     let base_name = gguf.text("general.base_model.0.name")?.unwrap_or_default();
+    let license = gguf.text("general.license")?.unwrap_or_default();
     Ok(ForeignAdapter {
         kind: "gguf_lora",
         base_name: String::from(base_name),
+        license: String::from(license),
         deltas,
     })
 }

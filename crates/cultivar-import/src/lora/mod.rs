@@ -16,6 +16,8 @@ mod record;
 pub use error::{LoraError, LoraFault, LoraRule};
 pub use record::adapter_report;
 
+use crate::model_files::license_of;
+use crate::source::SourceKind;
 use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::adapter::{Adapter, AdapterParts, Binding, Part, write_adapter};
@@ -39,6 +41,12 @@ pub struct LoraFile<'a> {
 pub struct LoraOptions {
     /// Name in the metadata; empty for none.
     pub name: String,
+    /// Licence in the metadata; empty for the one that the files state, if they do.
+    pub license: String,
+    /// Where it comes from, for the metadata; may be empty.
+    pub source: String,
+    /// Anything else, for the metadata; may be empty.
+    pub notes: String,
     /// Whether only the very weights of this base will do.
     pub exact_base: bool,
 }
@@ -60,17 +68,19 @@ struct ForeignDelta {
 struct ForeignAdapter {
     kind: &'static str,
     base_name: String,
+    license: String,
     deltas: Vec<ForeignDelta>,
 }
 
 /// The files of one adapter, told apart by content: a GGUF file alone, or a configuration with
-/// safetensors. The package is valid and fits `base`.
+/// safetensors; beside them a `README.md`, whose head may state the licence. The package is valid
+/// and fits `base`.
 pub fn import_adapter(
     files: &[LoraFile<'_>],
     base: &Head,
     options: &LoraOptions,
 ) -> Result<Vec<u8>, LoraError> {
-    let (mut config, mut weights, mut gguf) = (None, None, None);
+    let (mut config, mut weights, mut gguf, mut readme) = (None, None, None, None);
     for file in files {
         let first = file.bytes.trim_ascii_start().first();
         let slot = if file.bytes.starts_with(b"GGUF") {
@@ -79,6 +89,8 @@ pub fn import_adapter(
             &mut weights
         } else if first == Some(&b'{') {
             &mut config
+        } else if file.name == SourceKind::ModelCard.name() && files.len() > 1 {
+            &mut readme
         } else {
             return Err(LoraError::new(LoraRule::Unrecognised, "").file(file.name));
         };
@@ -90,7 +102,7 @@ pub fn import_adapter(
         let name = String::from(file.name);
         move |error: LoraError| error.file(&name)
     };
-    let foreign = match (gguf, config, weights) {
+    let mut foreign = match (gguf, config, weights) {
         (Some(gguf), None, None) => gguf_lora::read(gguf.bytes).map_err(at(gguf))?,
         (None, Some(config), Some(weights)) => {
             let config = config::LoraConfig::parse(config.bytes).map_err(at(config))?;
@@ -105,6 +117,9 @@ pub fn import_adapter(
         (None, None, None) => return Err(LoraError::new(LoraRule::NoFile, "")),
         (Some(gguf), ..) => return Err(LoraError::new(LoraRule::TwoOfAKind, "").file(gguf.name)),
     };
+    if let Some(stated) = readme.and_then(|readme| license_of(readme.bytes)) {
+        foreign.license = stated;
+    }
     // What does not fit the base stands in the file of the factors.
     let name = gguf.or(weights).map_or("", |file| file.name);
     write(files, &foreign, base, options).map_err(|error| error.file(name))
@@ -135,8 +150,15 @@ fn write(
         true => foreign.base_name.as_str(),
         false => own_base,
     };
+    let license = match options.license.is_empty() {
+        true => foreign.license.as_str(),
+        false => options.license.as_str(),
+    };
     for (key, text) in [
         (metadata_key::NAME, options.name.as_str()),
+        (metadata_key::LICENSE, license),
+        (metadata_key::SOURCE, options.source.as_str()),
+        (metadata_key::NOTES, options.notes.as_str()),
         (metadata_key::BASE_NAME, base_name),
     ] {
         if !text.is_empty() {
@@ -149,7 +171,11 @@ fn write(
         unknown: Vec::new(),
     };
     let record = record::to_json(files, foreign, &tensors);
-    let tail = [(SectionId::CONVERSION_RECORD, record.into_bytes())];
+    let genome = record::genome(files, foreign, base, options);
+    let tail = [
+        (SectionId::CONVERSION_RECORD, record.into_bytes()),
+        (SectionId::GENOME, genome.into_bytes()),
+    ];
     let stored = tensors
         .iter()
         .map(|(plan, bytes)| (plan.clone(), bytes.as_slice()));

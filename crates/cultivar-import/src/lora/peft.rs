@@ -92,6 +92,7 @@ pub(super) fn read(config: &LoraConfig, bytes: &[u8]) -> Result<ForeignAdapter, 
     Ok(ForeignAdapter {
         kind: "peft",
         base_name: config.base_name.clone(),
+        license: String::new(),
         deltas,
     })
 }

@@ -1,11 +1,12 @@
-//! The conversion record of an imported adapter, canonical JSON of schema `cultivar.conversion.v1`.
+//! The conversion record of an imported adapter, canonical JSON of schema `cultivar.conversion.v1`,
+//! and its genome.
 //!
 //! It holds no time, no folder and no host: the same files and base give the same bytes.
 
-use super::{ForeignAdapter, LoraFile};
+use super::{ForeignAdapter, LoraFile, LoraOptions};
 use alloc::string::String;
 use alloc::vec::Vec;
-use cultivar_core::adapter::Adapter;
+use cultivar_core::adapter::{Adapter, genome};
 use cultivar_core::digest::sha256;
 use cultivar_core::json::JsonWriter;
 use cultivar_core::package::{Head, TensorPlan};
@@ -51,17 +52,7 @@ pub(super) fn to_json(
             concat!("cultivar-import ", env!("CARGO_PKG_VERSION")),
         )
         .field_str("kind", foreign.kind);
-    let mut files: Vec<&LoraFile<'_>> = files.iter().collect();
-    cultivar_core::sorting::sort_by(&mut files, |a, b| a.name.cmp(b.name));
-    json.key("sources").begin_array();
-    for file in files {
-        json.begin_object()
-            .field_str("name", file.name)
-            .field_u64("bytes", file.bytes.len() as u64)
-            .field_display("sha256", sha256(file.bytes))
-            .end_object();
-    }
-    json.end_array();
+    put_sources(&mut json, files);
     json.key("modules").begin_array();
     for delta in &foreign.deltas {
         json.begin_object()
@@ -74,4 +65,34 @@ pub(super) fn to_json(
     json.field_u64("n_tensors", tensors.len() as u64);
     json.end_object();
     json.finish()
+}
+
+/// The genome: the base that the files were bound to, and what they were.
+pub(super) fn genome(
+    files: &[LoraFile<'_>],
+    foreign: &ForeignAdapter,
+    base: &Head,
+    options: &LoraOptions,
+) -> String {
+    let parents = core::iter::once(genome::of_model("base", base));
+    let mut json = genome::begin("import_adapter", parents);
+    json.field_str("kind", foreign.kind)
+        .field_bool("exact_base", options.exact_base);
+    put_sources(&mut json, files);
+    genome::finish(json)
+}
+
+/// The files by name, each with its digest.
+fn put_sources(json: &mut JsonWriter, files: &[LoraFile<'_>]) {
+    let mut files: Vec<&LoraFile<'_>> = files.iter().collect();
+    cultivar_core::sorting::sort_by(&mut files, |a, b| a.name.cmp(b.name));
+    json.key("sources").begin_array();
+    for file in files {
+        json.begin_object()
+            .field_str("name", file.name)
+            .field_u64("bytes", file.bytes.len() as u64)
+            .field_display("sha256", sha256(file.bytes))
+            .end_object();
+    }
+    json.end_array();
 }

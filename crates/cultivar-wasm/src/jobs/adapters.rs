@@ -60,7 +60,8 @@ enum Work {
 
 /// Foreign adapter files, bound to a base.
 pub fn import(sources: Vec<SourceInfo>, order: &JsonValue) -> Result<Box<dyn Job>, Failure> {
-    begin(sources, 1, order, &["name", "exact_base"], start_import)
+    const OPTIONS: &[&str] = &["name", "license", "source", "notes", "exact_base"];
+    begin(sources, 1, order, OPTIONS, start_import)
 }
 
 /// An adapter, its base, and the adapters that are on the stack already.
@@ -71,26 +72,21 @@ pub fn validate(sources: Vec<SourceInfo>, order: &JsonValue) -> Result<Box<dyn J
 /// Adapters of one base into one.
 pub fn merge(sources: Vec<SourceInfo>, order: &JsonValue) -> Result<Box<dyn Job>, Failure> {
     const OPTIONS: &[&str] = &[
-        "name", "method", "rank", "alpha", "noise", "seed", "factors", "weights",
+        "name", "license", "method", "rank", "alpha", "noise", "seed", "factors", "weights",
     ];
     begin(sources, 1, order, OPTIONS, start_merge)
 }
 
 /// The adapter that leads from a base to another model of its form.
 pub fn extract(sources: Vec<SourceInfo>, order: &JsonValue) -> Result<Box<dyn Job>, Failure> {
-    const OPTIONS: &[&str] = &["name", "rank", "density", "seed"];
+    const OPTIONS: &[&str] = &["name", "license", "rank", "density", "seed"];
     begin(sources, 2, order, OPTIONS, start_extract)
 }
 
 /// Adapters added to a copy of their base.
 pub fn bake(sources: Vec<SourceInfo>, order: &JsonValue) -> Result<Box<dyn Job>, Failure> {
-    begin(
-        sources,
-        1,
-        order,
-        &["name", "format", "weights"],
-        start_bake,
-    )
+    const OPTIONS: &[&str] = &["name", "license", "format", "weights"];
+    begin(sources, 1, order, OPTIONS, start_bake)
 }
 
 fn begin(
@@ -267,6 +263,9 @@ fn start_import(
         .collect();
     let options = LoraOptions {
         name: order.name.clone(),
+        license: order.license.clone(),
+        source: order.source.clone(),
+        notes: order.notes.clone(),
         exact_base: order.exact_base,
     };
     let bytes = import_adapter(&files, &base, &options)?;
@@ -309,6 +308,7 @@ fn start_merge(
     let stack = stack(sources, parts, order, &base, 1..sources.len())?;
     let options = MergeOptions {
         name: &order.name,
+        license: &order.license,
         factors: order.factors,
     };
     let method = order.merge()?;
@@ -324,7 +324,7 @@ fn start_extract(
 ) -> Result<Work, Failure> {
     let (base, child) = (head(sources, &parts, 0)?, head(sources, &parts, 1)?);
     let how = order.extraction()?;
-    let extractor = Extractor::new(base, child, how, &order.name)?;
+    let extractor = Extractor::new(base, child, how, [&order.name, &order.license])?;
     Ok(Work::Extract(Box::new(extractor)))
 }
 
@@ -339,6 +339,7 @@ fn start_bake(
     let options = BakeOptions {
         format: order.format()?,
         name: order.name.clone(),
+        license: order.license.clone(),
     };
     let baker = Baker::new(base, stack, options)?;
     Ok(Work::Bake(Box::new(baker)))

@@ -15,6 +15,12 @@ use cultivar_core::tensor::Format;
 pub struct Order {
     /// Name in the metadata of what is made.
     pub name: String,
+    /// Licence in the metadata of what is made; empty for what follows from its parents.
+    pub license: String,
+    /// Where an import comes from.
+    pub source: String,
+    /// Anything else to keep of an import.
+    pub notes: String,
     /// Whether only the very weights of the base will do.
     pub exact_base: bool,
     method: Option<String>,
@@ -43,6 +49,9 @@ impl Order {
             let number = || value.as_f64().ok_or_else(wrong);
             match field.as_str() {
                 "name" => made.name = text()?,
+                "license" => made.license = text()?,
+                "source" => made.source = text()?,
+                "notes" => made.notes = text()?,
                 "exact_base" => made.exact_base = value.as_bool().ok_or_else(wrong)?,
                 "method" => made.method = Some(text()?),
                 "rank" => made.rank = Some(value.as_u32().ok_or_else(wrong)? as usize),

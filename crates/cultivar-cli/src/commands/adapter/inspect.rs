@@ -20,16 +20,25 @@ pub fn run(given: &Arguments) -> Result<Report, Failure> {
 
 fn to_text(adapter: &Adapter<'_>) -> String {
     let mut text = String::new();
-    let name = adapter.head.metadata.text(metadata_key::NAME).unwrap_or("");
-    // Control characters of a stranger's text must not reach a terminal.
-    let plain: String = name.chars().filter(|c| !c.is_control()).collect();
-    let _ = writeln!(text, "{:<14} {plain}", "name");
+    for key in [
+        metadata_key::NAME,
+        metadata_key::LICENSE,
+        metadata_key::MASK,
+    ] {
+        if let Some(said) = adapter.head.metadata.text(key) {
+            // Control characters of a stranger's text must not reach a terminal.
+            let plain: String = said.chars().filter(|c| !c.is_control()).collect();
+            let _ = writeln!(text, "{key:<14} {plain}");
+        }
+    }
     let _ = writeln!(text, "{:<14} {}", "weights", adapter.head.weights);
-    for delta in &adapter.head.deltas {
+    for (idx, delta) in adapter.head.deltas.iter().enumerate() {
+        let density = adapter.head.density(idx);
+        let density = density.map_or(String::new(), |part| format!("  density {part:.4}"));
         let figures = DeltaFigures::new(adapter, delta);
         let _ = writeln!(
             text,
-            "{:<28} {:<8} {:>9} {:<5} {}",
+            "{:<28} {:<8} {:>9} {:<5} {}{density}",
             delta.target,
             figures.kind,
             figures.size,

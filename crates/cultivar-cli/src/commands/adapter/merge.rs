@@ -31,6 +31,7 @@ pub fn run(given: &Arguments) -> Result<Report, Failure> {
     })?;
     let options = MergeOptions {
         name: &name,
+        license: given.text("--license")?.unwrap_or(""),
         factors,
     };
     let merged = merge(&head, &stack, method, options)?;
