@@ -8,6 +8,7 @@ import { effectiveWeight } from "../state/mix.js";
 import { sessionSettings } from "../state/setting-table.js";
 import { messageOfError } from "./advice.js";
 import { DEMO, fetchDemoAdapters } from "./demo.js";
+import { createFit } from "./fit.js";
 
 export function createMixCommands({ store, desk }) {
   /** What the state's adapters stand for: id → `{ adapter, blob }`. */
@@ -17,6 +18,7 @@ export function createMixCommands({ store, desk }) {
   let nextId = 1;
   let comparing = null;
   let asked = "";
+  let askedOf = null;
   const dispatch = (type, fields) => store.dispatch(event(type, fields));
   const raise = (title, error) =>
     dispatch("messageRaised", { message: messageOfError(title, error) });
@@ -30,14 +32,15 @@ export function createMixCommands({ store, desk }) {
   const keyOf = (mix = mixOf("adapter")) =>
     JSON.stringify(mix.map(({ id, weight }) => [id, weight]));
 
+  const fit = createFit({ store, desk, blobOf: (id) => open.get(id).blob });
+
   store.subscribe(({ model, mix }) => {
     for (const id of open.keys()) {
       if (!mix.list.some((one) => one.id === id)) open.delete(id);
     }
-    if (mix.list.length === 0 && !mix.assembly) return;
     const now = keyOf();
-    if (now === asked) return;
-    asked = now;
+    if (!model || (now === asked && model === askedOf)) return;
+    [asked, askedOf] = [now, model];
     for (const session of running.keys()) tell(session);
     tellAssembly(model, now);
   });
@@ -64,8 +67,9 @@ export function createMixCommands({ store, desk }) {
 
   /** One .sla as `make()` gives its Blob. */
   async function add(name, make) {
+    let blob = null;
     try {
-      const blob = await make();
+      blob = await make();
       const adapter = await desk.opened.openAdapter(blob);
       const id = nextId++;
       open.set(id, { adapter, blob });
@@ -76,6 +80,8 @@ export function createMixCommands({ store, desk }) {
       } });
     } catch (error) {
       raise(`${name} was not added`, error);
+      const fields = blob && await fit.fieldsOfRefused(blob);
+      if (fields) dispatch("adapterRefused", { refused: { id: nextId++, name, fields } });
     }
   }
 
@@ -169,17 +175,6 @@ export function createMixCommands({ store, desk }) {
       comparing = null;
       dispatch("comparisonChanged", { comparison: null });
     },
-    /** Compares an adapter with the model field by field, once. */
-    async checkAdapter({ id, report, weight }) {
-      if (report) return;
-      try {
-        const kit = await desk.kit;
-        const adapter = { adapter: open.get(id).blob, weight };
-        const fields = (await kit.validateAdapter(adapter, { base: await desk.blob() })).fields;
-        dispatch("adapterChanged", { id, change: { report: fields } });
-      } catch (error) {
-        raise("The adapter could not be compared", error);
-      }
-    },
+    watchFit: fit.watchFit,
   };
 }

@@ -49,6 +49,7 @@ export const EVENTS = Object.freeze({
   replayFailed: [],
   // The mix: `adapter` as the list has it, `change` some of its fields, `comparison` too, or null.
   adapterOpened: ["adapter"],
+  adapterRefused: ["refused"],
   adapterRemoved: ["id"],
   adapterMoved: ["id", "to"],
   adapterChanged: ["id", "change"],

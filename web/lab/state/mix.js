@@ -1,15 +1,19 @@
 /**
  * The mix slice: the adapters of the open model in order, with their weights, and the comparison
  * with the base. Plain data; adapters themselves live with the commands. What a link asks for
- * waits in `wanted` until adapters of those identities are there.
+ * waits in `wanted` until adapters of those identities are there; what did not fit is in `refused`.
  */
 
 export const initialMix = Object.freeze({
-  list: Object.freeze([]), assembly: null, wanted: Object.freeze([]), comparison: null,
+  list: Object.freeze([]), refused: Object.freeze([]), assembly: null,
+  wanted: Object.freeze([]), comparison: null,
 });
 
 /** Identities in a link: 64 bits tell adapters apart. */
 const IDENTITY_LEN = 16;
+
+/** Of more adapters that did not fit, the last are shown. */
+const REFUSED_MAX = 8;
 
 /** A real number as people write one, or null. */
 export function parseWeight(text) {
@@ -22,6 +26,10 @@ export function parseWeight(text) {
 export function effectiveWeight(list, { weight, isMuted, isSolo }) {
   return isMuted || (!isSolo && list.some((one) => one.isSolo)) ? 0 : weight;
 }
+
+/** What tells one mix from another: adapters in order, with the weights that count. */
+export const mixKey = (list) =>
+  JSON.stringify(list.map((one) => [one.id, effectiveWeight(list, one)]));
 
 /** `IDENTITY*WEIGHT,…` for a link: those that are there, or those that a link asked for. */
 export function mixText({ list, wanted }) {
@@ -51,8 +59,12 @@ export function reduceMix(mix, event) {
       const list = [...mix.list, asWanted(event.adapter, mix.wanted)];
       return { ...mix, list: inOrder(list, mix.wanted) };
     }
-    case "adapterRemoved":
-      return { ...mix, list: mix.list.filter(({ id }) => id !== event.id) };
+    case "adapterRefused":
+      return { ...mix, refused: [...mix.refused, event.refused].slice(-REFUSED_MAX) };
+    case "adapterRemoved": {
+      const others = (rows) => rows.filter(({ id }) => id !== event.id);
+      return { ...mix, list: others(mix.list), refused: others(mix.refused) };
+    }
     case "adapterMoved": {
       const list = mix.list.filter(({ id }) => id !== event.id);
       list.splice(event.to, 0, mix.list.find(({ id }) => id === event.id));

@@ -7,7 +7,7 @@ import { sortAdapters } from "../../lab/commands/sort-files.js";
 import { kindOfFile } from "../../lab/files/file-kind.js";
 import { event } from "../../lab/state/events.js";
 import {
-  effectiveWeight, initialMix, mixText, parseWeight, reduceMix,
+  effectiveWeight, initialMix, mixKey, mixText, parseWeight, reduceMix,
 } from "../../lab/state/mix.js";
 import { initialState, reduce } from "../../lab/state/reducers.js";
 import { createStore } from "../../lab/state/store.js";
@@ -51,6 +51,23 @@ test("adapters come, move, change and go; another model begins anew", () => {
   assert.deepEqual(after([["modelOpened", { model: {} }]], changed), initialMix);
 });
 
+test("of adapters that were refused the last eight stay, until they are forgotten", () => {
+  const refuse = (id) => ["adapterRefused", { refused: { id, name: `r${id}`, fields: [] } }];
+  const mix = after([1, 2, 3, 4, 5, 6, 7, 8, 9].map(refuse));
+  assert.deepEqual(mix.refused.map(({ id }) => id), [2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.equal(after([["adapterRemoved", { id: 5 }]], mix).refused.length, 7);
+  assert.deepEqual([mix.list, mixText(mix)], [[], ""]);
+});
+
+test("mixes are told apart by adapters, order and the weights that count", () => {
+  const keys = [
+    [adapter(1), adapter(2)], [adapter(2), adapter(1)], [adapter(1), adapter(2, { weight: 2 })],
+    [adapter(1), adapter(2, { isMuted: true })], [adapter(1)],
+  ].map(mixKey);
+  assert.equal(new Set(keys).size, keys.length);
+  assert.equal(mixKey([adapter(1, { weight: 0 })]), mixKey([adapter(1, { isMuted: true })]));
+});
+
 test("a link carries the mix by identity, in order, before its adapters are there", () => {
   const mix = after([
     ["adapterOpened", { adapter: adapter(1, { weight: -0.5 }) }],
@@ -82,6 +99,8 @@ test("adapters are told from models by their bytes; PEFT files find their settin
       files.push(Object.assign(new File([bytes], name), { folder }));
     }
   }
+  const readme = new File(["---\nlicense: mit\n---\n"], "README.md");
+  files.push(Object.assign(readme, { folder: "fact" }));
   files.push(new File([await readFile(family("hf/model.safetensors"))], "model.safetensors"));
   const gguf = (type) => new File([
     "GGUF", new Uint32Array([3, 0, 0, 1, 0]), "general.type", new Uint32Array([8, 7, 0]), type,
@@ -95,7 +114,7 @@ test("adapters are told from models by their bytes; PEFT files find their settin
   const { adapters, others } = sortAdapters(entries);
   assert.deepEqual(others.map(({ file }) => file.name), ["model.safetensors", "model.gguf"]);
   const named = adapters.foreign.map((group) => group.map(({ name, folder }) => folder ?? name));
-  assert.deepEqual(named, [["add"], ["adapter.gguf"], ["add", "add"], ["fact", "fact"]]);
+  assert.deepEqual(named, [["add"], ["adapter.gguf"], ["add", "add"], ["fact", "fact", "fact"]]);
 });
 
 /** A package whose adapters and assemblies are noted. */

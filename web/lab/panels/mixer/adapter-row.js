@@ -3,14 +3,11 @@
  * pointer or arrow keys, and how it fits the model.
  */
 import { event } from "../../state/events.js";
-import { effectiveWeight, parseWeight } from "../../state/mix.js";
-import { el, setChildren, setShown, setText } from "../../ui/element.js";
+import { effectiveWeight, mixKey, parseWeight } from "../../state/mix.js";
+import { el, setShown, setText } from "../../ui/element.js";
 import { icon } from "../../ui/icon.js";
 import { bytesText } from "../../ui/quantity.js";
-
-const STATUS_WORDS = {
-  matches: "matches", warning: "differs", refused: "does not fit", not_checked: "not checked",
-};
+import { createFitList } from "./fit-list.js";
 
 /** `place(id, to)` moves it within `list`, the element of all rows. */
 export function createAdapterRow(id, { dispatch, commands, place }, list) {
@@ -37,9 +34,9 @@ export function createAdapterRow(id, { dispatch, commands, place }, list) {
   });
   const facts = el("p.field-hint");
   const other = el("p.field-hint.adapter-other", {}, "Made for other weights of the same form.");
-  const fields = el("dl.facts");
-  const fit = el("details.more", { ontoggle: () => fit.open && commands.checkAdapter(now) },
-    el("summary", {}, "How it fits"), fields);
+  const fields = createFitList();
+  const fit = el("details.more", { ontoggle: () => commands.watchFit(id, fit.open) },
+    el("summary", {}, "How it fits"), fields.dom);
   const dom = el("li.adapter", {}, el("div.adapter-head", {}, handle, name, mute, solo, remove),
     el("div.adapter-weight", {}, slider, number), facts, other, fit);
 
@@ -99,7 +96,8 @@ export function createAdapterRow(id, { dispatch, commands, place }, list) {
       setText(facts, factsOf(card));
       const made = card.binding.weights;
       setShown(other, Boolean(made) && made !== model.card.identities.weights);
-      showFit(fields, adapter.report);
+      const { report } = adapter;
+      fields.show(report?.key === mixKey(all) ? report.fields : null);
     },
   };
 }
@@ -111,11 +109,4 @@ function factsOf({ deltas, file_bytes }) {
   if (kinds.delete(null)) kinds.add(low === high ? `rank ${low}` : `rank ${low} to ${high}`);
   const tensors = deltas.length === 1 ? "1 tensor" : `${deltas.length} tensors`;
   return [...kinds, tensors, bytesText(file_bytes)].join(" · ");
-}
-
-function showFit(node, report) {
-  setChildren(node, JSON.stringify(report), () => (report ?? []).map((row) => el("div", {},
-    el("dt", {}, row.field.replaceAll("_", " ")),
-    el("dd", { "data-fit": row.status }, STATUS_WORDS[row.status],
-      [row.message, row.advice].filter(Boolean).map((words) => el("p.field-hint", {}, words))))));
 }

@@ -1,14 +1,18 @@
 /**
  * The mixer: adapters of the open model in order, what the mix is called, and what can be done
- * with it. With no adapter it is one line that says how to add some.
+ * with it. With no adapter it is one line that says how to add some. It folds; in one column it
+ * starts folded, because there it stands above what is written.
  */
 import { event } from "../../state/events.js";
 import { isRunning } from "../../state/selectors.js";
 import { createCopyButton } from "../../ui/copy-button.js";
-import { el, setShown, setText } from "../../ui/element.js";
+import { el, setChildren, setShown, setText } from "../../ui/element.js";
 import { createAdapterRow } from "./adapter-row.js";
+import { createRefusedRow } from "./refused-row.js";
 
 const SHORT_LEN = 12;
+/** Room for adapters beside or above what they write. */
+const ROOMY = "(min-width: 600px)";
 
 export function createMixer({ dispatch, commands }) {
   const rows = new Map(); // adapter id → row
@@ -27,13 +31,16 @@ export function createMixer({ dispatch, commands }) {
   const demo = el("button", { type: "button", id: "demo-adapters",
     onclick: commands.addDemoAdapters }, "Add the demo adapters");
   const wanted = el("p.field-hint", { role: "status" });
-  const controls = el("div.mix-foot", {}, assembly,
-    el("div.mix-actions", {}, compare, reread,
-      save("adapter", "sla"), save("model", "slm")));
-  const dom = el("div.mixer", { hidden: true }, el("h2", {}, "Adapters"), list, controls, wanted,
-    hint, demo);
+  const controls = el("div.mix-actions", {}, compare, reread,
+    save("adapter", "sla"), save("model", "slm"));
+  const refused = el("ul.mix");
+  const title = el("h2");
+  const fold = el("details.mix-fold", { open: true }, el("summary", {}, title), list, controls,
+    refused, wanted, hint, demo);
+  const dom = el("div.mixer", { hidden: true }, fold, assembly);
   const context = { dispatch, commands, place };
   let state = null;
+  let wasEmpty = true;
 
   /** Moves an adapter to a place, if there is one; the keyboard stays on its handle. */
   function place(id, to) {
@@ -64,6 +71,12 @@ export function createMixer({ dispatch, commands }) {
         rows.get(one.id).update(one, { idx, list: mix.list, model });
       }
       const isEmpty = mix.list.length === 0;
+      setText(title, isEmpty ? "Adapters" : `Adapters (${mix.list.length})`);
+      if (isEmpty !== wasEmpty) fold.open = isEmpty || window.matchMedia(ROOMY).matches;
+      wasEmpty = isEmpty;
+      setChildren(refused, mix.refused.map(({ id }) => id).join(), () =>
+        mix.refused.map((one) => createRefusedRow(one, context)));
+      setShown(refused, mix.refused.length > 0);
       setShown(list, !isEmpty);
       setShown(controls, !isEmpty);
       hex.title = mix.assembly ?? "";
