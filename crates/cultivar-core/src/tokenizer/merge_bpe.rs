@@ -111,7 +111,8 @@ impl MergeBpe {
                 Some(id) => out.push(id),
                 None => {
                     self.begin(record, word, &mut span).map_err(no_memory)?;
-                    span.merge(&(self, record), word.as_bytes(), false);
+                    span.merge(&(self, record), word.as_bytes(), false)
+                        .map_err(no_memory)?;
                     self.emit(word.as_bytes(), &span, out);
                 }
             }
@@ -127,24 +128,30 @@ impl MergeBpe {
         word: &str,
         span: &mut Span,
     ) -> Result<(), TryReserveError> {
-        span.begin(word.len(), false)?;
+        span.begin(word.len())?;
         match &self.symbols {
-            Symbols::Bytes(byte_ids) => {
-                for byte in word.bytes() {
-                    let id = byte_ids.get(usize::from(byte));
-                    span.push(1, id.copied().unwrap_or(NONE));
-                }
+            Symbols::Bytes(_) => {
+                let bytes = word.as_bytes().as_chunks::<1>().0.iter();
+                bytes.for_each(|byte| span.push(1, self.first_id(record, byte)));
             }
             Symbols::Characters(_) => {
                 let mut bytes = [0; 4];
                 for character in word.chars() {
                     let bytes = character.encode_utf8(&mut bytes).as_bytes();
-                    let id = self.vocabulary.find(&record.pieces, bytes);
-                    span.push(bytes.len(), id.unwrap_or(NONE));
+                    span.push(bytes.len(), self.first_id(record, bytes));
                 }
             }
         }
         Ok(())
+    }
+
+    /// The piece of one byte or character.
+    fn first_id(&self, record: &TokenizerRecord, bytes: &[u8]) -> u32 {
+        let id = match (&self.symbols, bytes) {
+            (Symbols::Bytes(byte_ids), [byte]) => byte_ids.get(usize::from(*byte)).copied(),
+            _ => self.vocabulary.find(&record.pieces, bytes),
+        };
+        id.unwrap_or(NONE)
     }
 
     /// Appends the ids of a merged word.
@@ -170,6 +177,10 @@ impl Pairs for (&MergeBpe, &TokenizerRecord) {
         let (index, record) = self;
         let place = index.merges.find(&record.merges, (left.id, right.id))?;
         Some((!place, *index.joined_ids.get(place as usize)?))
+    }
+
+    fn first_id(&self, bytes: &[u8]) -> u32 {
+        self.0.first_id(self.1, bytes)
     }
 }
 

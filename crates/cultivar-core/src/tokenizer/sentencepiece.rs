@@ -93,11 +93,11 @@ impl SentencePiece {
             let Some(slot_idx) = memory.recall(word.as_bytes(), out) else {
                 continue;
             };
-            span.begin(word.chars().count(), self.has_unused)
-                .map_err(no_memory)?;
+            span.begin(word.chars().count()).map_err(no_memory)?;
             word.chars()
                 .for_each(|character| span.push(character.len_utf8(), NONE));
-            span.merge(&(self, record), word.as_bytes(), self.has_unused);
+            span.merge(&(self, record), word.as_bytes(), self.has_unused)
+                .map_err(no_memory)?;
             self.emit(record, word.as_bytes(), &span, out);
             memory.keep(slot_idx, start, word.as_bytes(), out, ids_start);
         }
@@ -165,6 +165,10 @@ impl Pairs for (&SentencePiece, &TokenizerRecord) {
         let id = index.vocabulary.find(&record.pieces, pair.bytes(text))?;
         let score = record.scores.get(id as usize).copied().unwrap_or(0.0);
         Some((ordered_bits(score), id))
+    }
+
+    fn first_id(&self, _: &[u8]) -> u32 {
+        NONE
     }
 }
 
