@@ -24,6 +24,12 @@ fn byte_level(name: &str) -> PathBuf {
     std::fs::write(hf.join("model.safetensors"), counting_weights()).unwrap();
     let answer = asked(&folder, 0, &["import", "hf", "-o", "m.slm"]);
     assert_eq!(text(&answer, "chat_format"), "chatml");
+    // What running it takes is told with it, in numbers and in words.
+    let memory = answer.get("plan").and_then(|plan| plan.get("memory"));
+    let total = memory.and_then(|memory| memory.get("total_bytes"));
+    assert!(total.and_then(|n| n.as_u64()).is_some_and(|n| n > 1000));
+    let words = cultivar(&folder, &["import", "hf", "-o", "m.slm"]).out;
+    assert!(words.contains("running it takes"), "{words}");
     folder
 }
 

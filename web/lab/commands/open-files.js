@@ -2,6 +2,7 @@
  * Commands that bring a model in: open a package or the demo, import the files of a foreign model
  * straight into the browser's storage. Files, packages and Blobs live here, never in the state.
  */
+import { contentIdentity } from "../files/content-identity.js";
 import { filesOfDrop } from "../files/dropped-files.js";
 import { kindOfFile } from "../files/file-kind.js";
 import { event } from "../state/events.js";
@@ -70,7 +71,8 @@ export function createFileCommands({ store, desk, now, jobs }) {
         return opened;
       } catch (error) {
         // A package that is too large for now is whole all the same.
-        await (isMemoryError(error) ? commit() : library.remove(id));
+        if (isMemoryError(error)) await commit(await contentIdentity(await library.blob(id)));
+        else await library.remove(id);
         throw error;
       }
     });

@@ -94,6 +94,38 @@ test("a dropped package is kept by its button, and saved as GGUF", { skip }, asy
   await rm(folder, { recursive: true });
 });
 
+test("a kept package is saved as safetensors, a folder that opens again", { skip }, async () => {
+  const folder = await mkdtemp(join(tmpdir(), "cultivar-saved-"));
+  const lab = await openLab(context);
+  const devtools = await chrome.browser.target().createCDPSession();
+  await devtools.send("Browser.setDownloadBehavior", {
+    behavior: "allow", downloadPath: folder, eventsEnabled: true, browserContextId: context.id,
+  });
+  const expected = await sproutAs("safetensors");
+  let n_saved = 0;
+  const saved = new Promise((done) => devtools.on("Browser.downloadProgress", ({ state }) => {
+    n_saved += state === "completed" ? 1 : 0;
+    if (n_saved === expected.length) done();
+  }));
+  await lab.drop(...await sproutAs("gguf"));
+  await lab.opened("sprout.slm");
+  await unfoldLibrary(lab);
+  await lab.press("Save safetensors");
+  await saved;
+  const names = expected.map(({ name }) => name).sort();
+  assert.deepEqual((await readdir(folder)).sort(), names);
+  const files = await Promise.all(names.map(async (name) =>
+    ({ name, bytes: await readFile(join(folder, name)) })));
+  for (const { name, bytes } of expected.filter((file) => /config|model/.test(file.name))) {
+    const mine = files.find((file) => file.name === name);
+    assert.equal(Buffer.compare(mine.bytes, bytes), 0, name);
+  }
+  await lab.drop(...files);
+  await lab.opened("model.slm");
+  assert.deepEqual(lab.problems, []);
+  await rm(folder, { recursive: true });
+});
+
 test("the open package comes back from storage when the engine had to be replaced", { skip },
   async () => {
     const lab = await openLab(context);

@@ -1,6 +1,8 @@
 /** Commands about packages that are kept: imported into storage, opened from it, saved, deleted. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import test from "node:test";
+import { contentIdentity } from "../../lab/files/content-identity.js";
 import { CultivarError } from "./fake-kit.js";
 import { checkpointFile, packageFile, setUp, tokenizerFile, until } from "./lab-desk.js";
 
@@ -40,6 +42,13 @@ test("a stopped import, one without room and one that does not open keep nothing
   kit.openPackage = () => Promise.reject(new CultivarError("out of memory", 251, "model"));
   await files.importAgain();
   assert.equal(store.state.library.list.length, 1, "what is whole is kept");
+  assert.match(library.records[0].content, /^[0-9a-f]{64}$/, "and known again");
+});
+
+test("a package is named by its section table as the engine names it", async () => {
+  const golden = new URL("../../../fixtures/golden/golden-f16.slm", import.meta.url);
+  assert.equal(await contentIdentity(new Blob([await readFile(golden)])),
+    "34e141dd258836e4192b30de9f26af2a3aff30e50fcb477845b6bd471e8f8233");
 });
 
 test("where nothing can be kept, an import still opens", async () => {

@@ -6,7 +6,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, Report};
 use crate::package_file::PackageFile;
 use crate::part_file::PartFile;
-use cultivar_core::json::JsonWriter;
+use cultivar_core::json::{self, JsonValue, JsonWriter};
 use cultivar_core::package::{Head, Tail};
 use cultivar_core::tokenizer::ChatFormat;
 use cultivar_import::{ImportOptions, ImportStep, Importer, Requantize, SourceInfo, TargetFormat};
@@ -29,7 +29,8 @@ pub const COMMAND: Command = Command {
             output q8_0 too). Formats apply to matrices: norms and biases stay f32, and rows that\n\
             are no multiple of 32 become f16 where blocks are asked for. Where formats are kept,\n\
             blocks of others (q4_1, q5_k, iq4_nl, …) are decoded exactly and become --requantize.\n\
-            What that loses is recorded.\n\n\
+            What that loses is recorded. What running the model takes is told before a weight is\n\
+            read (on a terminal) and in the report.\n\n\
             OUT appears only when it is complete and read back; an older one stays until then.\n\
             An import that is killed (Ctrl-C) leaves OUT.N.part, N its process id. Its head is\n\
             written last, so that no command takes half a package for one; it may be deleted.",
@@ -168,8 +169,17 @@ fn convert(
 ) -> Result<(), Failure> {
     let mut buffer: Vec<u8> = Vec::new();
     let shows_progress = std::io::stderr().is_terminal();
+    let mut is_estimated = false;
     loop {
-        match importer.step(STEP_BYTES)? {
+        let step = importer.step(STEP_BYTES)?;
+        if shows_progress
+            && !is_estimated
+            && let Some(estimate) = estimate(importer)
+        {
+            output::note(&estimate);
+            is_estimated = true;
+        }
+        match step {
             ImportStep::Read {
                 source,
                 offset,
@@ -210,6 +220,22 @@ fn convert(
     }
 }
 
+/// What running the model at its whole context takes, once the files' headers are read.
+fn estimate(importer: &Importer) -> Option<String> {
+    let plan = json::parse(importer.plan_json().as_bytes()).ok()?;
+    let count = |value: &JsonValue, key: &str| value.get(key).and_then(JsonValue::as_u64);
+    let memory = plan.get("memory")?;
+    let bytes = |key: &str| count(memory, key).map(human_bytes);
+    Some(format!(
+        "running it takes {}: weights {}, keys and values of {} tokens {}, workspace {}",
+        bytes("total_bytes")?,
+        bytes("weights_bytes")?,
+        count(&plan, "context_len")?,
+        bytes("kv_bytes")?,
+        bytes("workspace_bytes")?,
+    ))
+}
+
 fn report(
     importer: &Importer,
     format: TargetFormat,
@@ -236,6 +262,7 @@ fn report(
     json.field_display("tokenizer", head.identities.tokenizer);
     json.field_display("tensor_schema", head.identities.tensor_schema);
     json.end_object();
+    json.key("plan").raw(importer.plan_json());
     json.key("conversion_record").raw(importer.record_json());
     json.end_object();
     let mut text = format!(
@@ -245,6 +272,9 @@ fn report(
         human_bytes(importer.file_bytes()),
         tail.content,
     );
+    if let Some(estimate) = estimate(importer) {
+        text += &format!("{estimate}\n");
+    }
     match chat.as_deref() {
         Some("plain") => text.push_str(
             "chat template of no known family, kept as text; chats use the plain format \
