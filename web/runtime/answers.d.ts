@@ -245,3 +245,17 @@ export interface MemoryStats {
   /** The module's whole memory, which never shrinks. */
   memoryBytes: number;
 }
+
+/** One token of an output. */
+export interface Token {
+  /** `null` for a last piece of text that no token completed (an unfinished character). */
+  id: number | null;
+  /** What it adds to the text: whole characters, possibly none. */
+  text: string;
+  /** Its number within this generation, from 0. */
+  index: number;
+  /** ln p of the token by the model alone, where the setting `logprobs` asks for it. */
+  logprob?: number;
+  /** The likeliest tokens in its place, in descending order, where asked for. */
+  top?: { id: number; logprob: number; text: string }[];
+}

@@ -16,7 +16,7 @@
 
 import type { Adapter, WeightedAdapter } from "./adapter.js";
 import type {
-  CacheStats, Card, ChatPrompt, MemoryStats, Replayed, ReplayRecord, Report, StopReason,
+  CacheStats, Card, ChatPrompt, MemoryStats, Replayed, ReplayRecord, Report, StopReason, Token,
 } from "./answers.js";
 import type {
   AdapterImportOptions, BakeOptions, Compatibility, ExtractOptions, Made, MadeWith, MergeOptions,
@@ -25,10 +25,12 @@ import type {
 import type {
   ExportedFiles, ImportOptions, OpenPackageHooks, PackageSink, PackageSource, TransferOptions,
 } from "./packages.js";
+import type { PackagePool } from "./package-pool.js";
 import type {
-  ChatMessage, Constraint, EngineInfo, Limits, OpenOptions, ReplayOptions, Settings,
+  ChatMessage, Constraint, EngineInfo, Limits, OpenOptions, PoolOptions, ReplayOptions, Settings,
 } from "./settings.js";
 export type { Adapter, WeightedAdapter } from "./adapter.js";
+export type { PackagePool } from "./package-pool.js";
 export type * from "./answers.js";
 export type * from "./breeding.js";
 export * from "./packages.js";
@@ -43,6 +45,13 @@ export class Cultivar {
    * its self test passes there, else the simd128 module; both give the same bits.
    */
   static open(options?: OpenOptions): Promise<Cultivar>;
+
+  /**
+   * One package in `workers` engines (default: 2), each in a worker with an instance and memory of
+   * its own. Nothing is shared, so no special headers are needed; every engine holds the whole
+   * package. The source is read once.
+   */
+  static openPool(source: PackageSource, options?: PoolOptions): Promise<PackagePool>;
 
   /** What was started. */
   readonly info: EngineInfo;
@@ -283,18 +292,4 @@ export interface GenerateOptions extends EncodeOptions {
   chunk?: number;
   /** How far a long prompt is read. */
   onProgress?: (progress: TokenProgress) => void;
-}
-
-/** One token of an output. */
-export interface Token {
-  /** `null` for a last piece of text that no token completed (an unfinished character). */
-  id: number | null;
-  /** What it adds to the text: whole characters, possibly none. */
-  text: string;
-  /** Its number within this generation, from 0. */
-  index: number;
-  /** ln p of the token by the model alone, where the setting `logprobs` asks for it. */
-  logprob?: number;
-  /** The likeliest tokens in its place, in descending order, where asked for. */
-  top?: { id: number; logprob: number; text: string }[];
 }

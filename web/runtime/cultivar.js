@@ -8,6 +8,7 @@ import {
   BREEDER_FILE, MODULE_FILES, PACKER_FILE, compileModule, moduleCandidates,
 } from "./features.js";
 import { Package, blobOf, inEngineWords } from "./package.js";
+import { PackagePool } from "./package-pool.js";
 import { WorkerPool } from "./worker-pool.js";
 
 export { Pauser } from "./client.js";
@@ -50,6 +51,12 @@ export class Cultivar {
       }
     }
     throw refusal;
+  }
+
+  /** One package in several engines side by side; see `cultivar.d.ts`. */
+  static async openPool(source, { workers = 2, signal, ...options } = {}) {
+    const blob = await blobOf(source, signal);
+    return PackagePool.open(() => Cultivar.open(options), workers, blob, signal);
   }
 
   async #start(name, base, profile, spawnWorker = spawnOwnWorker) {

@@ -89,6 +89,13 @@ export interface OpenOptions {
   spawnWorker?: () => Worker;
 }
 
+export interface PoolOptions extends OpenOptions {
+  /** Engines. Default: 2. */
+  workers?: number;
+  /** Stops opening. */
+  signal?: AbortSignal;
+}
+
 export interface EngineInfo {
   /** The module that runs. */
   module: "simd128" | "relaxed";

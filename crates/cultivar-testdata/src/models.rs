@@ -102,7 +102,7 @@ impl ModelSpec {
             n_layers: 6,
             n_heads: 6,
             vocab_size: 32_000,
-            context_len: 512,
+            context_len: 1024,
         });
         config.tied_output = true;
         Self {

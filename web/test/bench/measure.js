@@ -4,6 +4,7 @@
  */
 import { Cultivar } from "../../runtime/cultivar.js";
 import { promptIds } from "./job.js";
+import { median } from "./median.js";
 
 /**
  * @param {{file: string, url: string, phases: string[], seed: number}} job module file, package
@@ -32,10 +33,12 @@ function inWorker(script, job) {
 
 /** Tokens of each of the independent runs. */
 const N_TOKENS = 96;
+/** How often one and both are measured. */
+const N_TURNS = 3;
 const now = () => performance.now();
 
-/** Milliseconds of one run by the kit. */
-async function runOne({ pkg }, seed, nth) {
+/** A run by the kit; answers its milliseconds. */
+async function runOne(pkg, seed, nth) {
   const began = now();
   const session = await pkg.createSession({ max_tokens: N_TOKENS, ignore_stop: true });
   for await (const _ of session.generate(promptIds(32, seed, nth)));
@@ -44,26 +47,22 @@ async function runOne({ pkg }, seed, nth) {
 }
 
 /**
- * Two workers of the kit, each with an instance of its own: a run of each alone, and of both at
- * once, warm and in turn. Answers how many runs per time two give, as a multiple of one.
+ * The kit's pool of two engines: a run in each alone, and in both at once, warm and in turn.
+ * Answers how many runs per time two give, as a multiple of one.
  */
 export async function measureWorkers({ module, url, seed }) {
   const blob = await (await fetch(url)).blob();
-  const kits = [];
-  for (let i = 0; i < 2; i += 1) {
-    const cultivar = await Cultivar.open({ module });
-    kits.push({ cultivar, pkg: await cultivar.openPackage(blob) });
-  }
-  for (const [i, kit] of kits.entries()) await runOne(kit, seed, i);
-  const alone = [];
-  const both = [];
-  for (let turn = 1; turn <= 2; turn += 1) {
-    for (const [i, kit] of kits.entries()) alone.push(await runOne(kit, seed, turn * 8 + i));
+  const pool = await Cultivar.openPool(blob, { module, workers: 2 });
+  const { packages } = pool;
+  for (const [i, pkg] of packages.entries()) await runOne(pkg, seed, i);
+  const ratios = [];
+  for (let turn = 1; turn <= N_TURNS; turn += 1) {
+    let alone = 0;
+    for (const [i, pkg] of packages.entries()) alone += await runOne(pkg, seed, turn * 8 + i);
     const began = now();
-    await Promise.all(kits.map((kit, i) => runOne(kit, seed, turn * 8 + 4 + i)));
-    both.push(now() - began);
+    await pool.map([4, 5], (pkg, nth) => runOne(pkg, seed, turn * 8 + nth));
+    ratios.push(alone / (now() - began));
   }
-  for (const { cultivar } of kits) cultivar.close();
-  const sum = (list) => list.reduce((total, ms) => total + ms, 0);
-  return { figures: { two_workers_x: sum(alone) / sum(both) } };
+  pool.close();
+  return { figures: { two_workers_x: median(ratios) } };
 }

@@ -17,10 +17,12 @@ export function measureNative(cli, { path, phases, seed }) {
   const wanted = new Set(phases);
   const figures = {};
   if (wanted.has("prefill")) {
-    const { diagnostics } = report(cli, path, promptIds(128, seed, "128"), 1);
-    figures.prefill_128 = diagnostics.prefill_tokens_per_s;
+    for (const n of [128, 512]) {
+      const { diagnostics } = report(cli, path, promptIds(n, seed, String(n)), 1);
+      figures[`prefill_${n}`] = diagnostics.prefill_tokens_per_s;
+    }
   }
-  if (wanted.has("load") || wanted.has("first") || wanted.has("decode")) {
+  if (["load", "first", "decode", "memory"].some((phase) => wanted.has(phase))) {
     const prompt = promptIds(8, seed, "decode");
     const { diagnostics, run_digest: digest } = report(cli, path, prompt, 128);
     const { load_ms: load, first_token_ms: first } = diagnostics;
@@ -29,6 +31,8 @@ export function measureNative(cli, { path, phases, seed }) {
       figures.first_cold_ms = first;
       figures.load_to_first_ms = load + first;
     }
+    // What the engine itself took: weights, keys and values, workspace.
+    if (wanted.has("memory")) figures.memory_mib = diagnostics.memory.peak_bytes / 2 ** 20;
     if (!wanted.has("decode")) return { figures };
     figures.decode_128 = diagnostics.decode_tokens_per_s;
     return { figures, digest };

@@ -4,8 +4,9 @@
  * the plan in BENCH_PLAN. Every measurement has a fresh process or a fresh browser.
  */
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { gzipSync } from "node:zlib";
 import { MODULE_FILES } from "../../runtime/features.js";
 import { inBrowser } from "./browser.mjs";
 import { casesBelowFloor } from "./floor.mjs";
@@ -60,8 +61,19 @@ function measure(engine, { path, shape, format }, round) {
   return host === "node" ? measureNode(job) : measureChromium(job);
 }
 
+/** What a visitor fetches of a module. */
+function measureSize(module) {
+  const bytes = readFileSync(new URL(`../../wasm/${FILES[module]}`, import.meta.url));
+  return { figures: { gzip_kib: gzipSync(bytes, { level: 9 }).length / 1024 } };
+}
+
 /** What is measured in a round, one after the other: `{ case, engine, measure }`. */
 function* jobs(round) {
+  if (plan.phases.includes("instantiate") && plan.engines.some((engine) => engine !== "native")) {
+    for (const module of round === 1 ? plan.modules : []) {
+      yield { case: "module", engine: module, measure: () => measureSize(module) };
+    }
+  }
   if (plan.phases.includes("roofline") && plan.engines.includes("chromium")) {
     yield { case: "roofline", engine: "chromium", measure: measureRoofline };
   }

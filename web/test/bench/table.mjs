@@ -3,14 +3,9 @@
  * numbers, so that a test can check it without measuring anything.
  */
 import os from "node:os";
+import { median } from "./median.js";
 
-/** Middle value; the mean of the two middle ones for an even count; undefined for none. */
-export function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  if (sorted.length % 2 === 1) return sorted[middle];
-  return sorted.length === 0 ? undefined : (sorted[middle - 1] + sorted[middle]) / 2;
-}
+export { median };
 
 /** How far the values lie apart, as a share of their median. */
 export function spread(values) {

@@ -32,10 +32,14 @@ test("shares and limits", () => {
     one("135m q8_0", "chromium relaxed", { decode_weights_gbs: 7.5, instantiate_ms: 60 }),
     one("600m q4_k", "chromium relaxed", { decode_128: 9 }),
     one("600m q4_0", "chromium relaxed", { decode_128: 10 }),
+    one("module", "simd128", { gzip_kib: 150 }),
+    one("135m q4_0", "chromium relaxed", { two_workers_x: 1.62 }),
   ];
   assert.deepEqual(targetTable(samples).split("\n").slice(2), [
-    "| 600m q4_k decode / q4_0 | 0.90 | 0.8 | 1 | bar |",
+    "| 600m q4_k decode relaxed / q4_0 | 0.90 | 0.8 | 1 | bar |",
     "| 135m q8_0 decode relaxed / loop | 0.75 | 0.7 | 0.9 | bar |",
+    "| 135m q4_0, 2 workers / 1 | 1.62 | 1.7 | 1.9 | MISSED |",
+    "| module gzip simd128, KiB | 150 | 160 | 120 | bar |",
     "| instantiate relaxed, ms | 60.0 | 50 | 15 | MISSED |",
   ]);
 });

@@ -63,6 +63,7 @@ export class KitWorker {
   #thread = new Worker(new URL("./kit-worker.mjs", import.meta.url));
   onmessage = null;
   onerror = null;
+  isTerminated = false;
 
   constructor() {
     this.#thread.on("message", (data) => this.onmessage?.({ data }));
@@ -74,6 +75,7 @@ export class KitWorker {
   }
 
   terminate() {
+    this.isTerminated = true;
     this.#thread.terminate();
   }
 }

@@ -4,7 +4,8 @@
  */
 import {
   Cultivar, CultivarError, Package, Session,
-  type Card, type Constraint, type Diagnostics, type EngineInfo, type MemoryStats, type Report,
+  type Card, type Constraint, type Diagnostics, type EngineInfo, type MemoryStats,
+  type PackagePool, type Report,
   type Settings, type StopReason, type Token,
 } from "../../runtime/cultivar.js";
 
@@ -16,6 +17,17 @@ const settings: Settings = {
   context_len: 64, kv: "q8", max_tokens: 8, temperature: 0.5, top_k: 10, top_p: 0.9, seed: 7n,
   stop_strings: ["\n"], logit_bias: { "5": -1 }, constraint: constraints[0] ?? null,
 };
+
+export async function evaluate(file: File, prompts: string[]): Promise<string[]> {
+  const pool: PackagePool = await Cultivar.openPool(file, { workers: 4, module: "relaxed" });
+  const digests = await pool.map(prompts, async (model: Package, prompt) => {
+    const session = await model.createSession(settings);
+    for await (const { text } of session.generate(prompt)) console.log(text);
+    return (await session.report()).run_digest;
+  });
+  pool.close();
+  return digests.slice(0, pool.packages.length);
+}
 
 export async function open(file: File, signal: AbortSignal): Promise<Package> {
   const kit = await Cultivar.open({ module: "auto", baseUrl: new URL("https://x.test/wasm/") });
