@@ -233,3 +233,28 @@ fn a_megabyte_takes_no_quadratic_time() {
         assert_eq!(tokenizer.decode(&ids).unwrap(), text);
     }
 }
+
+#[test]
+fn sums_in_single_precision_tell_equal_cuts_apart_as_sentencepiece_does() {
+    // Scores of a trained vocabulary, and what SentencePiece and the sum in f64 make of the text.
+    let mut record = TokenizerRecord::empty(TokenizerKind::Unigram);
+    add(&mut record, b"<unk>", 0.0, PieceType::Unknown);
+    record.unk_id = Some(0);
+    for (piece, score) in [
+        (" V", -9.848_983),
+        ("V", -8.791_338),
+        ("II", -9.865_394),
+        ("I", -9.879_847),
+    ] {
+        add(&mut record, piece.as_bytes(), score, PieceType::Normal);
+    }
+    for (sums_f32, expected) in [(true, [1, 2, 2, 3, 4]), (false, [1, 2, 2, 4, 3])] {
+        record.sums_f32 = sums_f32;
+        let tokenizer = Tokenizer::new(record.clone()).unwrap();
+        let ids = tokenizer.ids(" VVVIII", EncodeOptions::default()).unwrap();
+        assert_eq!(ids, expected, "{sums_f32}");
+    }
+    let mut other = random_record(1, false, false);
+    other.sums_f32 = true;
+    assert!(Tokenizer::new(other).is_err());
+}

@@ -188,6 +188,7 @@ const KEYS: &[TokenizerKey] = &[
     },
     ids_key!(strip_left_ids),
     ids_key!(strip_right_ids),
+    bool_key!(sums_f32),
     TokenizerKey {
         name: "types",
         read: |record, value| {

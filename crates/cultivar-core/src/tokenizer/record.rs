@@ -226,6 +226,9 @@ pub struct TokenizerRecord {
     pub strip_left_ids: Vec<u32>,
     /// Special pieces that take white space behind them along; strictly ascending.
     pub strip_right_ids: Vec<u32>,
+    /// Unigram: whether sums of scores are rounded to f32, which decides between cuts that are
+    /// equally good but for rounding.
+    pub sums_f32: bool,
     /// Named steps before splitting; empty for `Bytes`.
     pub normalizer: Vec<String>,
     /// Texts that the step `map` replaces, strictly ascending; empty without that step.
@@ -302,6 +305,7 @@ impl TokenizerRecord {
             ignore_merges: false,
             strip_left_ids: Vec::new(),
             strip_right_ids: Vec::new(),
+            sums_f32: false,
             normalizer: Vec::new(),
             map_from: Pieces::new(),
             map_to: Pieces::new(),

@@ -23,7 +23,8 @@ pub(super) fn check(record: &TokenizerRecord) -> Result<(), TokenizerError> {
     } else {
         0
     };
-    if record.scores.len() != n_scores {
+    let has_sums = record.kind == TokenizerKind::Unigram || !record.sums_f32;
+    if record.scores.len() != n_scores || !has_sums {
         return Err(TokenizerError::new(TokenizerErrorKind::ScoreCount, 0));
     }
     if record.types.len() != n_pieces {

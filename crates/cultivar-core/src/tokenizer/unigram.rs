@@ -9,7 +9,9 @@
 //! ```
 //!
 //! Pieces are found in a tree of bytes, so a word costs its length times the longest piece's at
-//! most. Sums are f64, front to back.
+//! most. Sums are f64, front to back, each rounded to f32 where the record says so: SentencePiece
+//! adds in single precision, the Hugging Face library in double, and cuts of the same pieces
+//! (`II I`, `I II`) are told apart by nothing but rounding.
 
 use super::error::{TokenizerError, TokenizerErrorKind};
 use super::merge_span::NONE;
@@ -54,6 +56,14 @@ const UNREACHED: Place = Place {
 };
 
 const NO_MEMORY: TokenizerError = TokenizerError::new(TokenizerErrorKind::OutOfMemory, 0);
+
+/// A sum of two numbers as the record has it. (Of two f32, the f64 sum rounds as theirs would.)
+fn rounded(record: &TokenizerRecord, sum: f64) -> f64 {
+    match record.sums_f32 {
+        true => f64::from(sum as f32),
+        false => sum,
+    }
+}
 
 impl Unigram {
     /// Builds the tree of all pieces that text can become. Refuses repeats, and a vocabulary that
@@ -104,7 +114,7 @@ impl Unigram {
             edges,
             ids,
             spelling: Spelling::new(record)?,
-            unknown_score: f64::from(lowest) - UNKNOWN_PENALTY,
+            unknown_score: rounded(record, f64::from(lowest) - UNKNOWN_PENALTY),
             pre_tokenizer,
         })
     }
@@ -162,11 +172,11 @@ impl Unigram {
                 let id = self.ids.get(node as usize).copied().unwrap_or(NONE);
                 if let Some(score) = record.scores.get(id as usize) {
                     has_own |= at == end;
-                    offer(at, base + f64::from(*score), id);
+                    offer(at, rounded(record, base + f64::from(*score)), id);
                 }
             }
             if !has_own {
-                offer(end, base + self.unknown_score, NONE);
+                offer(end, rounded(record, base + self.unknown_score), NONE);
             }
         }
     }

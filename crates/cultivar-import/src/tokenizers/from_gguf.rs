@@ -80,6 +80,8 @@ pub fn from_gguf(gguf: &Gguf<'_>) -> Result<ForeignTokenizer, ImportError> {
         record.remove_leading_space = record.add_space_prefix;
     }
     if kind == TokenizerKind::Unigram {
+        // SentencePiece's model written out; its sums are single.
+        record.sums_f32 = true;
         read_normalizer(gguf, &mut record)?;
     }
     read_special_ids(gguf, &mut record)?;

@@ -218,6 +218,7 @@ fn apply(record: &mut TokenizerRecord, specs: &Specs<'_>) -> Result<(), ImportEr
             return Err(ImportError::new(ImportErrorKind::TokenizerModel).field(name));
         }
     };
+    record.sums_f32 = record.kind == TokenizerKind::Unigram;
     if !specs.table.is_empty() {
         const TABLE: &str = "precompiled_charsmap";
         text_maps::add(record, charsmap::pairs(specs.table, TABLE)?, TABLE)?;
