@@ -5,6 +5,7 @@
 
 use cultivar_core::adapter::{Adapter, StackLimits};
 use cultivar_core::json::{self, JsonValue};
+use cultivar_core::model::Engine;
 use cultivar_core::package::Package;
 use cultivar_import::{LoraFile, LoraOptions, TargetFormat, import_adapter};
 use made::{import, options};
@@ -49,12 +50,17 @@ fn both_logits(name: &str, config: &[u8], ids: &[u32]) -> [Vec<Vec<f32>>; 2] {
     let adapter = adapter(name, &base, config);
     let mut engine = engine(&base);
     let plain = logits_of(&mut engine, None, ids);
-    let parsed = Adapter::parse(&adapter).unwrap();
+    [logits_with(&mut engine, &adapter, ids), plain]
+}
+
+/// Logits with an adapter's package.
+fn logits_with(engine: &mut Engine, package: &[u8], ids: &[u32]) -> Vec<Vec<f32>> {
+    let parsed = Adapter::parse(package).unwrap();
     let limits = StackLimits::default();
     let mut stack = engine.new_stack(limits);
     let loaded = engine.load_adapter(&parsed, limits).unwrap();
     stack.push(loaded, 1.0).unwrap();
-    [logits_of(&mut engine, Some(stack), ids), plain]
+    logits_of(engine, Some(stack), ids)
 }
 
 #[test]
@@ -67,6 +73,25 @@ fn logits_are_those_of_peft() {
         assert!(difference <= 1e-4, "{name}: {difference:e}");
         let moved = largest_difference(with.iter().flatten(), without.iter().flatten());
         assert!(moved > 0.1, "{name}: {moved}");
+    }
+}
+
+#[test]
+fn gguf_files_of_the_same_adapters_give_the_same_logits() {
+    for name in ["phi3", "gpt2", "gpt_neox", "gemma3"] {
+        let expected = Reference::with_logits(name, peft(name).join("logits.f32"));
+        let base = base(name);
+        let file = read(peft(name).join("adapter.gguf"));
+        let files = [LoraFile {
+            name: "adapter.gguf",
+            bytes: &file[..],
+        }];
+        let head = Package::parse(&base).unwrap().head;
+        let package = import_adapter(&files, &head, &LoraOptions::default())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let difference =
+            expected.difference(&logits_with(&mut engine(&base), &package, &expected.ids));
+        assert!(difference <= 1e-4, "{name}: {difference:e}");
     }
 }
 
