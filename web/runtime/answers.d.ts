@@ -160,6 +160,17 @@ export interface ChatPrompt {
   stop_tokens: number[];
 }
 
+/** An adapter of a run, by identity, with what weighed it. */
+export interface RecordedAdapter {
+  /** SHA-256. */
+  weights: string;
+  weight: number;
+  /** A factor per layer, where there were some. */
+  layer_weights?: number[];
+  /** Factors by module, where there were some. */
+  module_weights?: Record<string, number>;
+}
+
 /** `cultivar.replay.v1` */
 export interface ReplayRecord {
   schema: "cultivar.replay.v1";
@@ -167,7 +178,7 @@ export interface ReplayRecord {
   numerics_version: number;
   package: { name?: string; weights: string; tokenizer: string };
   assembly: string;
-  adapters: { weights: string; weight: number }[];
+  adapters: RecordedAdapter[];
   settings: Record<string, unknown>;
   turns: {
     /** Absent where it was left out. */

@@ -1,8 +1,9 @@
 //! Records and replays: the same bits, the first step that differs, redaction, adapters that
 //! change on the way, and what is refused.
 
-use cultivar_core::adapter::{Adapter, LoadedAdapter, StackLimits};
+use cultivar_core::adapter::{Adapter, LoadedAdapter, StackLimits, Weighing};
 use cultivar_core::model::{Engine, EngineOptions, StackId};
+use cultivar_core::package::schema::TensorRole;
 use cultivar_core::session::{
     RecordOptions, Replay, ReplayRecord, ReplayStep, Session, SessionErrorKind, Settings, Step,
     record_json,
@@ -246,8 +247,8 @@ fn adapters_come_go_and_move_between_tokens() {
         advance(&mut session, &mut engine, 3);
         let last = session.events().last().unwrap();
         assert_eq!(last.assembly, engine.assembly(session.stack(&engine)));
-        let identities = adapters.iter().map(|(one, weight)| (one.weights, *weight));
-        assert!(last.adapters.iter().copied().eq(identities));
+        let of = |(one, weight): &(&Arc<LoadedAdapter>, f32)| (one.weights, (*weight).into());
+        assert!(last.adapters.iter().cloned().eq(adapters.iter().map(of)));
     }
     assert_eq!(session.events().len(), 5);
     assert_eq!(engine.assembly(session.stack(&engine)), base);
@@ -301,6 +302,76 @@ fn adapters_come_go_and_move_between_tokens() {
     let record = record_json(&branch, &engine, STEPS);
     let end = replay_with(&mut engine, &record, all.to_vec(), 4);
     assert_eq!(end, ReplayStep::SameBits);
+}
+
+#[test]
+fn factors_by_layer_and_module_are_recorded_replayed_and_restored() {
+    let mut engine = engine();
+    let all = [(5, "w_q"), (6, "w_")].map(|(seed, part)| load(&engine, seed, part));
+    let [a, b] = &all;
+    let refined = Weighing {
+        weight: 1.5,
+        layer_weights: vec![0.5, -2.0, 0.0],
+        module_weights: vec![(TensorRole::WDown, 0.25), (TensorRole::Wq, -1.0)],
+    };
+    let by_layer = Weighing {
+        layer_weights: vec![1.0, 0.0, 3.0],
+        ..Weighing::from(-0.5)
+    };
+    let stack_of = |engine: &Engine, parts: &[(&Arc<LoadedAdapter>, &Weighing)]| {
+        let mut stack = engine.new_stack(StackLimits::default());
+        for (adapter, weighing) in parts {
+            let pushed = stack.push_weighed(Arc::clone(adapter), (*weighing).clone());
+            pushed.unwrap();
+        }
+        stack
+    };
+    let stack = stack_of(&engine, &[(b, &refined)]);
+    let id = engine.add_stack(stack).unwrap();
+    let mut session = conversation(&mut engine, Some(id));
+    advance(&mut session, &mut engine, 4);
+    let stack = stack_of(&engine, &[(a, &by_layer), (b, &refined)]);
+    session.change_stack(&mut engine, stack).unwrap();
+    advance(&mut session, &mut engine, 3);
+    let last = session.events().last().unwrap();
+    assert_eq!(
+        last.adapters,
+        [(a.weights, by_layer.clone()), (b.weights, refined.clone())]
+    );
+    // A snapshot goes on with them, and is the same file again.
+    let bytes = session.snapshot(&engine).unwrap();
+    let mut restored = Session::restore(&mut engine, &bytes, &all).unwrap();
+    assert!(restored.snapshot(&engine).unwrap() == bytes);
+    advance(&mut session, &mut engine, 100);
+    advance(&mut restored, &mut engine, 100);
+    assert_eq!(restored.run_digest(), session.run_digest());
+    let record = record_json(&session, &engine, STEPS);
+    let spelt = r#""layer_weights":[0.5,-2,0],"module_weights":{"w_down":0.25,"w_q":-1}"#;
+    assert!(record.contains(spelt), "{record}");
+    for budget in [1, usize::MAX] {
+        let end = replay_with(&mut engine, &record, all.to_vec(), budget);
+        assert_eq!(end, ReplayStep::SameBits, "{budget}");
+    }
+    // Other factors are another assembly; those of another shape or of no module are refused.
+    let of = |from: &str, to: &str| {
+        let changed = record.replace(from, to);
+        assert_ne!(changed, record);
+        ReplayRecord::parse(changed.as_bytes())
+    };
+    for (from, to) in [("[0.5,-2,0]", "[0.5,-2,1]"), ("[0.5,-2,0]", "[0.5,-2]")] {
+        let parsed = of(from, to).unwrap();
+        let error = Replay::new(&mut engine, parsed, all.to_vec())
+            .err()
+            .unwrap();
+        assert!(
+            matches!(error.kind, SessionErrorKind::RecordOfOther(_)),
+            "{to}"
+        );
+    }
+    for (from, to) in [("\"w_q\":-1", "\"w_z\":-1"), ("[0.5,-2,0]", "0.5")] {
+        let error = of(from, to).err().unwrap();
+        assert_eq!(error.kind, SessionErrorKind::Record("adapters"), "{to}");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub mod live;
 mod loaded;
 mod stack;
 mod stack_error;
+mod weighing;
 mod whole;
 
 pub use binding::{BaseFit, Binding};
@@ -29,4 +30,5 @@ pub use head::AdapterHead;
 pub use loaded::{DeltaValues, LoadedAdapter, LoadedDelta, LowRankDelta, SparseDelta, Values};
 pub use stack::{ActiveDelta, Stack, StackEntry, StackLimits};
 pub use stack_error::{StackError, StackErrorDetail, StackRule};
+pub use weighing::Weighing;
 pub use whole::{Adapter, AdapterParts, adapter_writer, write_adapter};

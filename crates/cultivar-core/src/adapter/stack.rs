@@ -6,6 +6,7 @@
 
 use super::loaded::{DeltaValues, LoadedAdapter, LoadedDelta};
 use super::stack_error::{StackError, StackRule};
+use super::weighing::Weighing;
 use crate::digest::Digest;
 use crate::memory::reserved;
 use crate::package::schema::TensorRole;
@@ -44,11 +45,7 @@ impl Default for StackLimits {
 #[derive(Clone, Debug)]
 pub struct StackEntry {
     adapter: Arc<LoadedAdapter>,
-    weight: f32,
-    /// Factor per layer; empty means 1 for all.
-    layer_weights: Vec<f32>,
-    /// Factor per module; 1 for those that are not listed.
-    module_weights: Vec<(TensorRole, f32)>,
+    weighing: Weighing,
 }
 
 impl StackEntry {
@@ -59,25 +56,32 @@ impl StackEntry {
 
     /// Its weight.
     pub fn weight(&self) -> f32 {
-        self.weight
+        self.weighing.weight
+    }
+
+    /// Its weight with the factors that refine it.
+    pub fn weighing(&self) -> &Weighing {
+        &self.weighing
     }
 
     /// Factors by layer; empty if none were set.
     pub fn layer_weights(&self) -> &[f32] {
-        &self.layer_weights
+        &self.weighing.layer_weights
     }
 
     /// Factors by module; those not listed are 1.
     pub fn module_weights(&self) -> &[(TensorRole, f32)] {
-        &self.module_weights
+        &self.weighing.module_weights
     }
 
     /// The weight of one delta: `(weight * layer's factor) * module's factor`.
     pub fn weight_of(&self, delta: &LoadedDelta) -> f32 {
-        let layer = delta.layer.and_then(|layer| self.layer_weights.get(layer));
+        let layer = delta
+            .layer
+            .and_then(|layer| self.layer_weights().get(layer));
         let is_module = |(role, _): &&(TensorRole, f32)| *role == delta.role;
-        let module = self.module_weights.iter().find(is_module);
-        let mut weight = self.weight;
+        let module = self.module_weights().iter().find(is_module);
+        let mut weight = self.weight();
         if let Some(factor) = layer {
             weight *= factor;
         }
@@ -88,7 +92,7 @@ impl StackEntry {
     }
 
     fn has_lists(&self) -> bool {
-        !self.layer_weights.is_empty() || !self.module_weights.is_empty()
+        !self.layer_weights().is_empty() || !self.module_weights().is_empty()
     }
 }
 
@@ -160,6 +164,15 @@ impl Stack {
 
     /// Puts an adapter at the end and returns its place.
     pub fn push(&mut self, adapter: Arc<LoadedAdapter>, weight: f32) -> Result<usize, StackError> {
+        self.push_weighed(adapter, Weighing::from(weight))
+    }
+
+    /// Puts an adapter with its factors at the end and returns its place.
+    pub fn push_weighed(
+        &mut self,
+        adapter: Arc<LoadedAdapter>,
+        weighing: Weighing,
+    ) -> Result<usize, StackError> {
         let (n, max) = (self.entries.len(), self.limits.max_adapters);
         if n >= max {
             return Err(StackError::numbers(
@@ -173,12 +186,8 @@ impl Stack {
             let max = self.limits.max_bytes;
             return Err(StackError::numbers(StackRule::TooLarge, bytes, max));
         }
-        let entry = StackEntry {
-            adapter,
-            weight,
-            layer_weights: Vec::new(),
-            module_weights: Vec::new(),
-        };
+        self.check_layers(&weighing.layer_weights)?;
+        let entry = StackEntry { adapter, weighing };
         let mut changed = self.clone();
         changed.entries.push(entry);
         changed.rebuild()?;
@@ -214,22 +223,19 @@ impl Stack {
         let Some(entry) = self.entries.get_mut(idx) else {
             return Ok(());
         };
-        let previous = core::mem::replace(&mut entry.weight, weight);
-        self.reweigh_or(idx, |entry| entry.weight = previous)
+        let previous = core::mem::replace(&mut entry.weighing.weight, weight);
+        self.reweigh_or(idx, |entry| entry.weighing.weight = previous)
     }
 
     /// Gives an adapter a factor per layer; an empty list takes them back.
     pub fn set_layer_weights(&mut self, idx: usize, factors: &[f32]) -> Result<(), StackError> {
         self.check_place(idx)?;
-        if !factors.is_empty() && factors.len() != self.n_layers {
-            let (n, n_layers) = (factors.len() as u64, self.n_layers as u64);
-            return Err(StackError::numbers(StackRule::LayerWeights, n, n_layers));
-        }
+        self.check_layers(factors)?;
         let Some(entry) = self.entries.get_mut(idx) else {
             return Ok(());
         };
-        let previous = core::mem::replace(&mut entry.layer_weights, factors.to_vec());
-        self.reweigh_or(idx, |entry| entry.layer_weights = previous)
+        let previous = core::mem::replace(&mut entry.weighing.layer_weights, factors.to_vec());
+        self.reweigh_or(idx, |entry| entry.weighing.layer_weights = previous)
     }
 
     /// Gives an adapter factors for modules, each `w_q` or the like of all layers; those not
@@ -243,8 +249,8 @@ impl Stack {
         let Some(entry) = self.entries.get_mut(idx) else {
             return Ok(());
         };
-        let previous = core::mem::replace(&mut entry.module_weights, factors.to_vec());
-        self.reweigh_or(idx, |entry| entry.module_weights = previous)
+        let previous = core::mem::replace(&mut entry.weighing.module_weights, factors.to_vec());
+        self.reweigh_or(idx, |entry| entry.weighing.module_weights = previous)
     }
 
     /// The identity of a base with this stack: order, weights and mode.
@@ -264,7 +270,7 @@ impl Stack {
                 };
                 identity::AssemblyPart {
                     weights: entry.adapter.weights,
-                    scale: entry.weight,
+                    scale: entry.weight(),
                     mode: AdapterMode::Live,
                     delta_scales: of_deltas,
                 }
@@ -311,6 +317,14 @@ impl Stack {
             most = most.max(of_target.2);
         }
         most
+    }
+
+    fn check_layers(&self, factors: &[f32]) -> Result<(), StackError> {
+        if factors.is_empty() || factors.len() == self.n_layers {
+            return Ok(());
+        }
+        let (n, n_layers) = (factors.len() as u64, self.n_layers as u64);
+        Err(StackError::numbers(StackRule::LayerWeights, n, n_layers))
     }
 
     fn check_place(&self, idx: usize) -> Result<(), StackError> {
@@ -378,9 +392,9 @@ impl Stack {
         let Some(entry) = self.entries.get(idx) else {
             return Ok(());
         };
-        let lists = entry.layer_weights.iter();
-        let lists = lists.chain(entry.module_weights.iter().map(|(_, factor)| factor));
-        if !entry.weight.is_finite() || lists.clone().any(|factor| !factor.is_finite()) {
+        let lists = entry.layer_weights().iter();
+        let lists = lists.chain(entry.module_weights().iter().map(|(_, factor)| factor));
+        if !entry.weight().is_finite() || lists.clone().any(|factor| !factor.is_finite()) {
             return Err(StackError::named(StackRule::WeightNotFinite, ""));
         }
         for segment in self.segments.iter_mut().filter(|s| s.entry == idx) {

@@ -4,7 +4,7 @@
 //! positions, digest and, from there on, the same bits.
 
 use super::{Session, SessionError, SessionErrorKind, no_room};
-use crate::adapter::{LoadedAdapter, Stack, StackError, StackLimits};
+use crate::adapter::{LoadedAdapter, Stack, StackError, StackLimits, Weighing};
 use crate::digest::Digest;
 use crate::kv_cache::SequenceId;
 use crate::model::{Engine, StackId};
@@ -21,8 +21,8 @@ pub struct AssemblyEvent {
     pub position: usize,
     /// Its identity.
     pub assembly: Digest,
-    /// `weights` identity and weight of its adapters, in stack order.
-    pub adapters: Vec<(Digest, f32)>,
+    /// `weights` identity of its adapters with what weighs them, in stack order.
+    pub adapters: Vec<(Digest, Weighing)>,
 }
 
 impl Session {
@@ -154,7 +154,7 @@ impl Session {
     pub(super) fn arrange(
         &mut self,
         engine: &mut Engine,
-        (pool, adapters): (&[Arc<LoadedAdapter>], &[(Digest, f32)]),
+        (pool, adapters): (&[Arc<LoadedAdapter>], &[(Digest, Weighing)]),
         missing: fn() -> SessionErrorKind,
     ) -> Result<(), SessionError> {
         let missing = || SessionError::new(missing());
@@ -162,9 +162,9 @@ impl Session {
             return Ok(());
         }
         let mut stack = engine.new_stack(StackLimits::UNLIMITED);
-        for (weights, weight) in adapters {
+        for (weights, weighing) in adapters {
             let adapter = pool.iter().find(|one| one.weights == *weights);
-            let pushed = stack.push(adapter.ok_or_else(missing)?.clone(), *weight);
+            let pushed = stack.push_weighed(adapter.ok_or_else(missing)?.clone(), weighing.clone());
             pushed.map_err(|_| missing())?;
         }
         self.change_stack(engine, stack).map_err(|_| missing())
@@ -226,17 +226,17 @@ impl Session {
     }
 
     /// The adapters that the next row was to be computed with when that was last looked at.
-    pub(super) fn adapters_noted(&self) -> &[(Digest, f32)] {
+    pub(super) fn adapters_noted(&self) -> &[(Digest, Weighing)] {
         let last = self.events.last();
         last.map_or(&self.opened_adapters, |event| &event.adapters)
     }
 
     /// The session's adapters with their weights.
-    pub(super) fn adapters_now(&self, engine: &Engine) -> Vec<(Digest, f32)> {
+    pub(super) fn adapters_now(&self, engine: &Engine) -> Vec<(Digest, Weighing)> {
         let stack = self.stack(engine).and_then(|id| engine.stack(id));
         let entries = stack.map_or(&[][..], |stack| stack.entries()).iter();
         entries
-            .map(|entry| (entry.adapter().weights, entry.weight()))
+            .map(|entry| (entry.adapter().weights, entry.weighing().clone()))
             .collect()
     }
 

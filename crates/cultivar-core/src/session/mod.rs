@@ -33,6 +33,7 @@ pub use replay::{Difference, Replay, ReplayStep};
 pub use report::{ReportOptions, report_json};
 pub use settings::{STOP_STRING_BYTES_MAX, STOPS_MAX, Settings};
 
+use crate::adapter::Weighing;
 use crate::digest::Digest;
 use crate::memory::reserved;
 use crate::model::{Begun, Engine, ModelError, Row};
@@ -130,7 +131,7 @@ pub struct Session {
     opened_by: Digest,
     events: Vec<AssemblyEvent>,
     /// `weights` identity and weight of the adapters of the first row, in stack order.
-    opened_adapters: Vec<(Digest, f32)>,
+    opened_adapters: Vec<(Digest, Weighing)>,
     /// The engine's count of changes of stacks when they were last looked at.
     mix_revision: u64,
     diagnostics: Diagnostics,

@@ -4,6 +4,7 @@
 //! the prompt can still replay the run.
 
 use super::{Session, SessionError, SessionErrorKind, Settings};
+use crate::adapter::Weighing;
 use crate::digest::{Digest, Sha256};
 use crate::json::{self, JsonValue, JsonWriter};
 use crate::model::{Engine, NUMERICS_VERSION};
@@ -49,8 +50,8 @@ pub struct RecordedEvent {
     pub n_tokens: usize,
     /// Positions that had been computed.
     pub position: usize,
-    /// `weights` identity and weight of each adapter from then on, in stack order.
-    pub adapters: Vec<(Digest, f32)>,
+    /// `weights` identity of each adapter from then on with what weighs it, in stack order.
+    pub adapters: Vec<(Digest, Weighing)>,
 }
 
 /// A record that was read.
@@ -60,8 +61,8 @@ pub struct ReplayRecord {
     pub settings: Settings,
     /// The assembly of its first row.
     pub assembly: Digest,
-    /// `weights` identity and weight of each adapter at the start, in stack order.
-    pub adapters: Vec<(Digest, f32)>,
+    /// `weights` identity of each adapter at the start with what weighs it, in stack order.
+    pub adapters: Vec<(Digest, Weighing)>,
     /// In order.
     pub turns: Vec<RecordedTurn>,
     /// In order.
@@ -139,13 +140,13 @@ pub fn record_json(session: &Session, engine: &Engine, options: RecordOptions) -
     json.finish()
 }
 
-/// Adapters in stack order, each with its identity and weight.
-pub(super) fn write_adapters(json: &mut JsonWriter, adapters: &[(Digest, f32)]) {
+/// Adapters in stack order, each with its identity and what weighs it.
+pub(super) fn write_adapters(json: &mut JsonWriter, adapters: &[(Digest, Weighing)]) {
     json.key("adapters").begin_array();
-    for (weights, weight) in adapters {
+    for (weights, weighing) in adapters {
         json.begin_object();
         json.field_display("weights", weights);
-        json.field_f32("weight", *weight);
+        weighing.write_json(json);
         json.end_object();
     }
     json.end_array();
@@ -219,9 +220,9 @@ fn ids(value: &JsonValue) -> Option<Vec<u32>> {
     value.as_array()?.iter().map(JsonValue::as_u32).collect()
 }
 
-fn adapter(value: &JsonValue) -> Option<(Digest, f32)> {
+fn adapter(value: &JsonValue) -> Option<(Digest, Weighing)> {
     let weights = Digest::from_hex(value.get("weights")?.as_str()?)?;
-    Some((weights, value.get("weight")?.as_f64()? as f32))
+    Some((weights, Weighing::from_json(value).ok()?))
 }
 
 fn turn(value: &JsonValue) -> Option<RecordedTurn> {

@@ -6,8 +6,8 @@
 
 use super::history::AssemblyEvent;
 use super::{Session, SessionError, SessionErrorKind, Settings, StopReason, Turn};
-use crate::adapter::LoadedAdapter;
-use crate::bytes::{Reader, UnexpectedEnd, put_f32, put_u32};
+use crate::adapter::{LoadedAdapter, Weighing};
+use crate::bytes::{Reader, UnexpectedEnd, put_u32};
 use crate::digest::{Digest, Sha256};
 use crate::json::JsonWriter;
 use crate::kv_cache::AssemblyChange;
@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 const MAGIC: &[u8; 8] = b"CVSNAP\r\n";
 
 /// Version of the layout.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// What a snapshot of another model, or with other adapters, differs in.
 const ASSEMBLY: &str = "assembly of model and adapters";
@@ -222,19 +222,19 @@ impl Session {
     }
 }
 
-fn put_adapters(out: &mut Vec<u8>, adapters: &[(Digest, f32)]) {
+fn put_adapters(out: &mut Vec<u8>, adapters: &[(Digest, Weighing)]) {
     put_u32(out, adapters.len() as u32);
-    for (weights, weight) in adapters {
+    for (weights, weighing) in adapters {
         out.extend_from_slice(&weights.0);
-        put_f32(out, *weight);
+        weighing.put(out);
     }
 }
 
-fn read_adapters(reader: &mut Reader<'_>) -> Result<Vec<(Digest, f32)>, UnexpectedEnd> {
+fn read_adapters(reader: &mut Reader<'_>) -> Result<Vec<(Digest, Weighing)>, UnexpectedEnd> {
     let n = reader.u32()?;
     let mut adapters = Vec::new();
     for _ in 0..n {
-        adapters.push((Digest(reader.array()?), f32::from_bits(reader.u32()?)));
+        adapters.push((Digest(reader.array()?), Weighing::read(reader)?));
     }
     Ok(adapters)
 }
@@ -256,7 +256,7 @@ fn checksum(bytes: &[u8]) -> Digest {
 /// What computes the next row of a snapshot's session.
 struct SnapshotMix {
     assembly: Digest,
-    adapters: Vec<(Digest, f32)>,
+    adapters: Vec<(Digest, Weighing)>,
 }
 
 /// Whether the file is whole and meant for this engine; its settings, what computed it, and a

@@ -11,10 +11,11 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use cultivar_core::adapter::{Adapter, FusedCheck, LoadedAdapter, Stack, StackError, StackLimits};
+use cultivar_core::adapter::{
+    Adapter, FusedCheck, LoadedAdapter, Stack, StackError, StackLimits, Weighing,
+};
 use cultivar_core::json::{self, JsonValue};
 use cultivar_core::model::Engine;
-use cultivar_core::package::schema::TensorRole;
 use cultivar_core::session::Session;
 
 /// An adapter, from its bytes to one that sessions may use.
@@ -57,12 +58,6 @@ pub(super) fn end(session: Session, engine: &mut Engine) {
 
 fn bad(what: &str) -> Failure {
     Failure::of(Status::BadJson).named(what)
-}
-
-/// A number of the list as the engine holds it; what no f32 can hold becomes infinite there and
-/// is refused as such.
-fn number(value: &JsonValue, what: &str) -> Result<f32, Failure> {
-    value.as_f64().map(|n| n as f32).ok_or_else(|| bad(what))
 }
 
 impl Host {
@@ -168,36 +163,11 @@ impl Host {
             if slot.package != package {
                 return Err(Failure::number(Status::NotAHandle, handle).named("adapter of it"));
             }
-            let weight = row.get("weight").ok_or_else(|| bad("weight"))?;
-            let idx = stack.push(slot.usable()?.clone(), number(weight, "weight")?)?;
-            if let Some(factors) = row.get("layer_weights") {
-                let factors = factors
-                    .as_array()
-                    .ok_or_else(|| bad("layer_weights"))?
-                    .iter();
-                let factors: Result<Vec<f32>, _> =
-                    factors.map(|f| number(f, "layer_weights")).collect();
-                stack.set_layer_weights(idx, &factors?)?;
-            }
-            if let Some(factors) = row.get("module_weights") {
-                let factors = factors
-                    .as_object()
-                    .ok_or_else(|| bad("module_weights"))?
-                    .iter();
-                let factors: Result<Vec<_>, _> = factors.map(module_weight).collect();
-                stack.set_module_weights(idx, &factors?)?;
-            }
+            let weighing = Weighing::from_json(row).map_err(bad)?;
+            stack.push_weighed(slot.usable()?.clone(), weighing)?;
         }
         Ok(stack)
     }
-}
-
-fn module_weight((name, factor): &(String, JsonValue)) -> Result<(TensorRole, f32), Failure> {
-    let mut roles = TensorRole::ALL.iter();
-    let role = roles
-        .find(|role| role.name() == name)
-        .ok_or_else(|| bad(name))?;
-    Ok((*role, number(factor, name)?))
 }
 
 exports! {
