@@ -2,8 +2,10 @@
 
 mod command;
 
-use command::{asked, cultivar, folder_with_model, ids, text};
+use command::{asked, cultivar, files, folder_with_model, ids, text};
 use cultivar_core::json::JsonValue;
+use cultivar_testdata::adapters::{DeltaSpec, adapter_for};
+use cultivar_testdata::models::ModelSpec;
 
 const MODEL: [&str; 6] = ["chat", "tiny.slm", "--max-tokens", "6", "--seed", "4"];
 
@@ -101,4 +103,59 @@ fn a_conversation_replays_and_what_does_not_fit_is_refused() {
         "{}",
         answer.err
     );
+}
+
+#[test]
+fn a_conversation_with_adapters_is_a_run_with_them_and_is_replayed() {
+    let folder = folder_with_model("chat_adapters", "q8_0");
+    let model = ModelSpec::tiny("q8_0").build();
+    for (name, seed) in [("a.sla", 1), ("b.sla", 2)] {
+        let adapter = adapter_for(&model, seed, DeltaSpec::LowRank(4, "f32"), |_| true);
+        std::fs::write(folder.join(name), adapter).unwrap();
+    }
+    let said = ["--message", "Hello", "--message", "And?"];
+    let mix = ["--adapter", "a.sla=3", "--adapter", "b.sla=-1.5"];
+    let chat = |adapters: &[&str], more: &[&str]| {
+        asked(&folder, 0, &[&MODEL[..], &said, adapters, more].concat())
+    };
+    let digests = |chat: &JsonValue| {
+        let answers = messages(chat).iter().skip(1).step_by(2);
+        let digest = |one: &JsonValue| text(one, "run_digest").to_string();
+        answers.map(digest).collect::<Vec<String>>()
+    };
+    let mixed = chat(&mix, &["--record", "chat.json"]);
+    // The first answer is that of a run with the same adapters.
+    let run = ["run", "tiny.slm", "--max-tokens", "6", "--seed", "4"];
+    let prompt = [
+        "--prompt",
+        "User: Hello\nAssistant:",
+        "--stop-strings",
+        "\nUser:",
+    ];
+    let run = asked(&folder, 0, &[&run[..], &prompt, &mix].concat());
+    assert_eq!(
+        text(&run, "text").trim(),
+        text(&messages(&mixed)[1], "content")
+    );
+    assert_eq!(digests(&mixed)[0], text(&run, "run_digest"));
+    // They count: without them, and in another order, it is another conversation.
+    assert_ne!(digests(&chat(&[], &[])), digests(&mixed));
+    let other = ["--adapter", "b.sla=-1.5", "--adapter", "a.sla=3"];
+    assert_ne!(digests(&chat(&other, &[])), digests(&mixed));
+    assert_eq!(digests(&chat(&["--adapter", "a.sla=0"], &[])).len(), 2);
+    let replay = ["replay", "chat.json", "--model", "tiny.slm"];
+    let replayed = asked(&folder, 0, &[&replay[..], &mix].concat());
+    assert_eq!(replayed.get("same_bits").unwrap().as_bool(), Some(true));
+    // What cannot be used is refused before anything is said.
+    let refused = cultivar(
+        &folder,
+        &[&MODEL[..], &said, &["--adapter", "none.sla"]].concat(),
+    );
+    assert!(
+        refused.exit != 0 && refused.out.is_empty(),
+        "{}",
+        refused.out
+    );
+    assert!(refused.err.contains("none.sla"), "{}", refused.err);
+    assert_eq!(files(&folder), ["a.sla", "b.sla", "chat.json", "tiny.slm"]);
 }
