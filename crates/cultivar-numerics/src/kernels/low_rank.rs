@@ -96,6 +96,9 @@ pub const fn panel_at(row: usize, component: usize, rank: usize) -> usize {
     (row / PANEL_ROWS * rank + component) * PANEL_ROWS + row % PANEL_ROWS
 }
 
+/// Panels whose sums are held at a time.
+const BLOCK_PANELS: usize = 16;
+
 /// `y[r] = y[r] + sum over all components of b[r][j] * t[j]`, the sum from +0.0 in list order.
 ///
 /// `y: [d_out]`; each part is `lora_b` of `t.len()` components in panels, and their `t`.
@@ -107,32 +110,45 @@ pub fn add_components<'a>(
     y: &mut [f32],
     parts: impl Iterator<Item = (&'a [f32], &'a [f32])> + Clone,
 ) {
-    for (panel, y) in y.chunks_mut(PANEL_ROWS).enumerate() {
-        let mut acc = [0.0; PANEL_ROWS];
+    for (block, y) in y.chunks_mut(BLOCK_PANELS * PANEL_ROWS).enumerate() {
+        let mut sums = [[0.0; PANEL_ROWS]; BLOCK_PANELS];
+        let n_panels = y.len().div_ceil(PANEL_ROWS);
         for (b, t) in parts.clone() {
             let len = t.len() * PANEL_ROWS;
-            let b = &b[panel * len..(panel + 1) * len];
+            let start = block * BLOCK_PANELS * len;
+            let b = &b[start..start + n_panels * len];
             match backend {
                 #[cfg(not(target_feature = "simd128"))]
-                Backend::Scalar => scalar::add_panel(&mut acc, b, t),
-                Backend::Fast => add_panel(&mut acc, b, t),
+                Backend::Scalar => {
+                    let panels = b.chunks_exact(len.max(1));
+                    for (sums, b) in sums.iter_mut().zip(panels) {
+                        scalar::add_panel(sums, b, t);
+                    }
+                }
+                Backend::Fast => add_panels(&mut sums, b, t),
             }
         }
-        for (y, acc) in y.iter_mut().zip(acc) {
-            *y += acc;
+        for (y, sum) in y.iter_mut().zip(sums.as_flattened()) {
+            *y += sum;
         }
     }
 }
 
-/// One panel: sixteen sums side by side, which the compiler keeps in vectors.
-#[inline(always)]
-fn add_panel(acc: &mut [f32; PANEL_ROWS], b: &[f32], t: &[f32]) {
+/// Panel after panel: sixteen sums side by side, which the compiler keeps in vectors.
+///
+/// Not generic and not inlined, so that it is compiled here, for speed, and not where the parts
+/// are listed, which modules compile for size.
+#[inline(never)]
+fn add_panels(sums: &mut [[f32; PANEL_ROWS]; BLOCK_PANELS], b: &[f32], t: &[f32]) {
     let (components, _) = b.as_chunks::<PANEL_ROWS>();
-    let mut sums = *acc;
-    for (component, t) in components.iter().zip(t) {
-        for i in 0..PANEL_ROWS {
-            sums[i] += component[i] * t;
+    let panels = components.chunks_exact(t.len().max(1));
+    for (sums, panel) in sums.iter_mut().zip(panels) {
+        let mut own = *sums;
+        for (component, t) in panel.iter().zip(t) {
+            for i in 0..PANEL_ROWS {
+                own[i] += component[i] * t;
+            }
         }
+        *sums = own;
     }
-    *acc = sums;
 }
