@@ -27,6 +27,7 @@ const PHASES: &[&str] = &[
     "chat",
     "forks",
     "batch",
+    "adapters",
     "profile",
     "workers",
 ];
@@ -143,6 +144,11 @@ fn package(folder: &Path, shape: &str, format: &str) -> PathBuf {
     folder.join(format!("{shape}-{format}.slm"))
 }
 
+/// The adapter of a shape, whatever the format of its weights.
+fn adapter(folder: &Path, shape: &str) -> PathBuf {
+    folder.join(format!("{shape}-rank16.sla"))
+}
+
 fn write_packages(folder: &Path, choice: &Choice) -> TaskResult {
     let mut write = process::cargo();
     write.args(["run", "--quiet", "--release", "-p", "xtask"]);
@@ -151,6 +157,7 @@ fn write_packages(folder: &Path, choice: &Choice) -> TaskResult {
         for format in &choice.formats {
             write.arg(package(folder, shape, format));
         }
+        write.arg(adapter(folder, shape));
     }
     process::run(&mut write, "writing the packages")
 }
@@ -171,8 +178,9 @@ fn plan(choice: &Choice, folder: &Path) -> String {
         for format in &choice.formats {
             let path = package(folder, shape, format);
             cases.push(format!(
-                "{{\"shape\":\"{shape}\",\"format\":\"{format}\",\"path\":{}}}",
-                quoted(&path.to_string_lossy())
+                "{{\"shape\":\"{shape}\",\"format\":\"{format}\",\"path\":{},\"adapter\":{}}}",
+                quoted(&path.to_string_lossy()),
+                quoted(&adapter(folder, shape).to_string_lossy())
             ));
         }
     }

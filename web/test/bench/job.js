@@ -8,6 +8,7 @@ import { idBytes } from "../../runtime/memory.js";
 import { loadPackage } from "../../runtime/package-loader.js";
 import { queuePrompt, runSession } from "../../runtime/session-runner.js";
 import { SESSION_STEP } from "../../runtime/abi.js";
+import { adapterCosts } from "./adapters.js";
 import { costs } from "./costs.js";
 
 /** More rows than any engine takes at once: steps as long as they can be. */
@@ -26,7 +27,7 @@ const CHAT = [500, 20, 20];
 /** Every prompt has ids of its own, so that none finds the pages of another. */
 const PROMPTS = [
   "first", "warm", "128", "512", "kit", "decode", "chat", "second", "empty", "anew", "forks",
-  "batch", "again", "sampled",
+  "batch", "again", "sampled", "adapters",
 ];
 
 /** Token ids of a prompt of a job: `which` is one of PROMPTS or a number of the caller's. */
@@ -47,7 +48,8 @@ export class Job {
     this.#seed = seed;
   }
 
-  async run(moduleBytes, blob) {
+  /** `adapter` is the Blob of an adapter for the package, where the phases name `adapters`. */
+  async run(moduleBytes, blob, adapter) {
     const began = performance.now();
     await this.#instantiate(moduleBytes);
     await this.#load(blob);
@@ -70,7 +72,15 @@ export class Job {
     if (this.#phases.has("chat")) this.#chat();
     if (this.#phases.has("forks")) this.#forks();
     if (this.#phases.has("batch")) for (const n of BATCHES) this.#batch(n);
+    if (this.#phases.has("adapters")) await this.#adapters(adapter);
     return { figures: this.figures, digest: this.digest };
+  }
+
+  async #adapters(blob) {
+    const open = (nTokens) => this.#open("adapters", 0, nTokens, 256).session;
+    const ids = promptIds(8, this.#seed, "adapters");
+    const given = { engine: this.engine, package: this.handle, open, ids, blob };
+    Object.assign(this.figures, await adapterCosts(given));
   }
 
   #note(phase, figures) {

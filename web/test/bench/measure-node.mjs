@@ -6,5 +6,6 @@ import { Job } from "./job.js";
 
 const job = JSON.parse(process.argv[2]);
 const module = readFileSync(new URL(`../../wasm/${job.file}`, import.meta.url));
-const result = await new Job(job).run(module, await openAsBlob(job.path));
+const [blob, adapter] = await Promise.all([openAsBlob(job.path), openAsBlob(job.adapter)]);
+const result = await new Job(job).run(module, blob, adapter);
 console.log(JSON.stringify(result));

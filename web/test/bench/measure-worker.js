@@ -10,7 +10,9 @@ const fetched = (url) => fetch(new URL(url, import.meta.url));
 async function measure(job) {
   const module = await (await fetched(`../../wasm/${job.file}`)).arrayBuffer();
   const blob = await (await fetched(job.url)).blob();
-  return job.isProfile ? measureParts({ ...job, module, blob }) : new Job(job).run(module, blob);
+  if (job.isProfile) return measureParts({ ...job, module, blob });
+  const adapter = job.phases.includes("adapters") && await (await fetched(job.adapterUrl)).blob();
+  return new Job(job).run(module, blob, adapter);
 }
 
 self.onmessage = async ({ data }) => {

@@ -53,10 +53,12 @@ async function measureChromium(job) {
   return Object.assign({}, ...parts, { figures });
 }
 
-function measure(engine, { path, shape, format }, round) {
+function measure(engine, { path, shape, format, adapter }, round) {
   const url = `/packages/${shape}-${format}.slm`;
   const [host, module] = engine.split(" ");
-  const job = { path, url, module, file: FILES[module], phases: plan.phases, seed: round };
+  const adapterUrl = `/packages/${shape}-rank16.sla`;
+  const files = { path, url, adapter, adapterUrl, file: FILES[module] };
+  const job = { ...files, module, phases: plan.phases, seed: round };
   if (host === "native") return measureNative(plan.cli, job);
   return host === "node" ? measureNode(job) : measureChromium(job);
 }

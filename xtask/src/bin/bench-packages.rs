@@ -1,8 +1,10 @@
 //! Writes the random-weight packages that `cargo xtask bench` measures, each to the path given,
-//! whose file name says what: SHAPE-FORMAT.slm. One that is newer than this program is left alone.
+//! whose file name says what: SHAPE-FORMAT.slm, or SHAPE-rank16.sla for an adapter of that shape.
+//! One that is newer than this program is left alone.
 //! A program of its own, so that it can be built optimized and xtask itself needs no engine.
 #![forbid(unsafe_code)]
 
+use cultivar_testdata::adapters::{DeltaSpec, adapter_for};
 use cultivar_testdata::models::ModelSpec;
 use std::path::Path;
 use std::process::ExitCode;
@@ -39,14 +41,27 @@ fn write(path: &Path) -> std::io::Result<()> {
     let wanted = name.split_once('-').unwrap_or_default();
     let shape = SHAPES.iter().find(|(shape, _)| *shape == wanted.0);
     let format = FORMATS.iter().find(|format| **format == wanted.1);
-    let (Some((_, shape)), Some(format)) = (shape, format) else {
-        let reason = "its name must be SHAPE-FORMAT.slm of those that are known";
-        return Err(std::io::Error::other(reason));
+    let bytes = match (shape, format) {
+        (Some((_, shape)), Some(format)) => shape(format).build(),
+        (Some((_, shape)), None) if wanted.1 == "rank16" => adapter(&shape("q4_0").build()),
+        _ => {
+            let reason = "its name must be SHAPE-FORMAT.slm or SHAPE-rank16.sla, both known";
+            return Err(std::io::Error::other(reason));
+        }
     };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    std::fs::write(path, shape(format).build())
+    std::fs::write(path, bytes)
+}
+
+/// An adapter of rank 16 on the seven matrices of every layer.
+fn adapter(model: &[u8]) -> Vec<u8> {
+    let is_matrix = |name: &str| {
+        let (_, name) = name.rsplit_once('.').unwrap_or_default();
+        ["w_q", "w_k", "w_v", "w_o", "w_gate", "w_up", "w_down"].contains(&name)
+    };
+    adapter_for(model, 16, DeltaSpec::LowRank(16, "f16"), is_matrix)
 }
 
 fn modified(path: &Path) -> std::io::Result<SystemTime> {
