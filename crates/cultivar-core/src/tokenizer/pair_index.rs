@@ -16,10 +16,13 @@ const SEEDS_MAX: u64 = 8;
 /// below 128.
 const PROBES_MAX: usize = 512;
 
-/// The table: a power of two of places in the list.
+/// The table: a power of two of places in the list, each with what bits are left of its pair's
+/// hash above it, so that most other pairs are told apart without a look at the list.
 #[derive(Clone, Debug)]
 pub(super) struct PairIndex {
     slots: Vec<u32>,
+    /// The bits of a place; all of them set stand for none.
+    place_mask: u32,
     seed: u64,
 }
 
@@ -33,7 +36,11 @@ impl PairIndex {
         for seed in 0..SEEDS_MAX {
             let slots = crate::memory::filled(EMPTY, n_slots)
                 .ok_or(TokenizerError::new(TokenizerErrorKind::OutOfMemory, 0))?;
-            let mut index = PairIndex { slots, seed };
+            let mut index = PairIndex {
+                slots,
+                place_mask: ((pairs.len() as u64 + 1).next_power_of_two() - 1) as u32,
+                seed,
+            };
             match index.fill(pairs) {
                 Ok(true) => return Ok(index),
                 Ok(false) => {}
@@ -46,14 +53,14 @@ impl PairIndex {
     /// One attempt: false if a pair needs too many probes, an error at a repeated pair.
     fn fill(&mut self, pairs: &[(u32, u32)]) -> Result<bool, u32> {
         for (place, pair) in (0u32..).zip(pairs) {
-            let mut slot_idx = self.first_slot(*pair);
+            let (mut slot_idx, tag) = self.first_slot(*pair);
             let mut n_probes = 0;
             while let Some(slot) = self.slots.get_mut(slot_idx) {
                 if *slot == EMPTY {
-                    *slot = place;
+                    *slot = tag | place;
                     break;
                 }
-                if pairs.get(*slot as usize) == Some(pair) {
+                if pairs.get((*slot & self.place_mask) as usize) == Some(pair) {
                     return Err(place);
                 }
                 slot_idx = (slot_idx + 1) & (self.slots.len() - 1);
@@ -68,24 +75,27 @@ impl PairIndex {
 
     /// The place of a pair in the list that was indexed.
     pub(super) fn find(&self, pairs: &[(u32, u32)], pair: (u32, u32)) -> Option<u32> {
-        let mut slot_idx = self.first_slot(pair);
+        let (mut slot_idx, tag) = self.first_slot(pair);
         loop {
-            let place = *self.slots.get(slot_idx)?;
-            if place == EMPTY {
+            let slot = *self.slots.get(slot_idx)?;
+            if slot == EMPTY {
                 return None;
             }
-            if *pairs.get(place as usize)? == pair {
+            let place = slot & self.place_mask;
+            if slot & !self.place_mask == tag && *pairs.get(place as usize)? == pair {
                 return Some(place);
             }
             slot_idx = (slot_idx + 1) & (self.slots.len() - 1);
         }
     }
 
-    fn first_slot(&self, (left, right): (u32, u32)) -> usize {
+    /// Where the search for a pair begins, and its bits above a place.
+    fn first_slot(&self, (left, right): (u32, u32)) -> (usize, u32) {
         let key = u64::from(left) << 32 | u64::from(right);
         let mixed = (key ^ self.seed.wrapping_mul(0xa076_1d64_78bd_642f))
             .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed ^ mixed >> 32) as usize & (self.slots.len() - 1)
+        let slot_idx = (mixed ^ mixed >> 32) as usize & (self.slots.len() - 1);
+        (slot_idx, (mixed >> 32) as u32 & !self.place_mask)
     }
 }
 
