@@ -12,7 +12,7 @@ use super::BLOCK_LEN;
 use super::lanes::load_bytes;
 use super::pairs::{self, Pairs};
 use super::super_tiles::{HalfSums, NibbleSums};
-use super::tiles::{BlockSums, Sums};
+use super::tiles::{BlockSums, Constants, Sums};
 
 pub use super::products::matmul_tiles;
 pub use super::vectors::{
@@ -24,6 +24,8 @@ use core::arch::wasm32::*;
 /// This backend's name.
 pub const NAME: &str = "relaxed";
 
+/// The lower halves of bytes.
+pub const NIBBLES: v128 = u64x2(0x0f0f_0f0f_0f0f_0f0f, 0x0f0f_0f0f_0f0f_0f0f);
 /// Rows that are packed together.
 pub const GROUP_ROWS: usize = 4;
 
@@ -93,9 +95,9 @@ fn add_group<const TILES: usize, const ROWS: usize>(
 
 /// The low and the high half of each byte.
 #[inline(always)]
-fn nibbles(bytes: v128, is_high: bool) -> v128 {
+fn nibbles(bytes: v128, is_high: bool, nibble: v128) -> v128 {
     let moved = if is_high { u16x8_shr(bytes, 4) } else { bytes };
-    v128_and(moved, u8x16_splat(15))
+    v128_and(moved, nibble)
 }
 
 /// Bits of every byte moved from place `from` to place 4.
@@ -114,12 +116,23 @@ impl NibbleSums for Sum {
     fn nibble_sums<const TILES: usize, const ROWS: usize>(
         codes: [&[u8; 64]; TILES],
         x: &[PackedBlock; ROWS],
+        constants: &Constants,
     ) -> Sums<TILES, ROWS> {
         let mut acc = [[i16x8_splat(0); ROWS]; TILES];
         for g in 0..4 {
             let bytes = codes.map(|codes| load_bytes(&codes.as_chunks().0[g]));
-            add_group(&mut acc, g, bytes.map(|bytes| nibbles(bytes, false)), x);
-            add_group(&mut acc, 4 + g, bytes.map(|bytes| nibbles(bytes, true)), x);
+            add_group(
+                &mut acc,
+                g,
+                bytes.map(|bytes| nibbles(bytes, false, constants.nibbles)),
+                x,
+            );
+            add_group(
+                &mut acc,
+                4 + g,
+                bytes.map(|bytes| nibbles(bytes, true, constants.nibbles)),
+                x,
+            );
         }
         acc.map(|tile| tile.map(|pairs| i32x4_extadd_pairwise_i16x8(pairs)))
     }
@@ -130,6 +143,7 @@ impl BlockSums<128> for Sum {
     fn block_sums<const TILES: usize, const ROWS: usize>(
         codes: [&[u8; 128]; TILES],
         x: &[PackedBlock; ROWS],
+        _: &Constants,
     ) -> Sums<TILES, ROWS> {
         pairs::q8_0_sums(codes, x)
     }
@@ -140,8 +154,9 @@ impl BlockSums<64> for Sum {
     fn block_sums<const TILES: usize, const ROWS: usize>(
         codes: [&[u8; 64]; TILES],
         x: &[PackedBlock; ROWS],
+        constants: &Constants,
     ) -> Sums<TILES, ROWS> {
-        let mut acc = Self::nibble_sums(codes, x);
+        let mut acc = Self::nibble_sums(codes, x, constants);
         for t in 0..ROWS {
             let zero = i32x4_splat(x[t].zero);
             for tile in &mut acc {
@@ -157,6 +172,7 @@ impl BlockSums<80> for Sum {
     fn block_sums<const TILES: usize, const ROWS: usize>(
         codes: [&[u8; 80]; TILES],
         x: &[PackedBlock; ROWS],
+        _: &Constants,
     ) -> Sums<TILES, ROWS> {
         let mut total = [[i32x4_splat(0); ROWS]; TILES];
         for half in 0..2 {
@@ -164,7 +180,7 @@ impl BlockSums<80> for Sum {
             for g in 0..4 {
                 let codes = codes.map(|codes| {
                     let (vectors, _) = codes.as_chunks();
-                    let low = nibbles(load_bytes(&vectors[g]), half == 1);
+                    let low = nibbles(load_bytes(&vectors[g]), half == 1, NIBBLES);
                     let bit = to_bit_4(load_bytes(&vectors[4]), (4 * half + g) as u32, 16);
                     v128_or(low, bit)
                 });
@@ -196,7 +212,7 @@ impl HalfSums for Sum {
             for g in [2 * pair, 2 * pair + 1] {
                 let codes = codes.map(|codes| {
                     let (vectors, _) = codes.as_chunks();
-                    let low = nibbles(load_bytes(&vectors[g]), HALF == 1);
+                    let low = nibbles(load_bytes(&vectors[g]), HALF == 1, NIBBLES);
                     let bits = to_bit_4(load_bytes(&vectors[4 + HALF]), 2 * g as u32, 48);
                     v128_or(low, bits)
                 });

@@ -7,7 +7,7 @@ use super::BLOCK_LEN;
 use super::lanes::load_bytes;
 use super::pairs::{self, Pairs};
 use super::super_tiles::{HalfSums, NibbleSums};
-use super::tiles::{BlockSums, Sums};
+use super::tiles::{BlockSums, Constants, Sums};
 
 pub use super::products::matmul_tiles;
 pub use super::vectors::{
@@ -19,6 +19,8 @@ pub use super::vectors::{
 pub const NAME: &str = "simd128";
 use core::arch::wasm32::*;
 
+/// The lower halves of the bytes of 16-bit lanes.
+pub const NIBBLES: v128 = u64x2(0x000f_000f_000f_000f, 0x000f_000f_000f_000f);
 /// Rows that are packed together.
 pub const GROUP_ROWS: usize = 4;
 
@@ -33,8 +35,8 @@ pub struct PackedBlock {
     pub scale: f32,
     /// Scale times sum of codes.
     pub offset: f32,
-    /// Sum of the codes.
-    sum: i32,
+    /// Sum of the codes, 8 times, negative.
+    zero: i32,
 }
 
 impl PackedBlock {
@@ -44,7 +46,7 @@ impl PackedBlock {
         codes: [0; 8],
         scale: 0.0,
         offset: 0.0,
-        sum: 0,
+        zero: 0,
     };
 
     /// Packs a block with its scale, sum of codes and the product of those.
@@ -55,7 +57,7 @@ impl PackedBlock {
             codes: pairs::fours(codes),
             scale,
             offset,
-            sum,
+            zero: -8 * sum,
         }
     }
 }
@@ -81,8 +83,7 @@ const PLANES: [Plane; 4] = [
 
 impl Plane {
     #[inline(always)]
-    fn nibbles(self, bytes: v128) -> v128 {
-        let nibble = u16x8_splat(15);
+    fn nibbles(self, bytes: v128, nibble: v128) -> v128 {
         match self {
             Plane::EvenLow => v128_and(bytes, nibble),
             Plane::OddLow => v128_and(u16x8_shr(bytes, 8), nibble),
@@ -124,12 +125,13 @@ impl NibbleSums for Sum {
     fn nibble_sums<const TILES: usize, const ROWS: usize>(
         codes: [&[u8; 64]; TILES],
         x: &[PackedBlock; ROWS],
+        constants: &Constants,
     ) -> Sums<TILES, ROWS> {
         let mut acc = [[i32x4_splat(0); ROWS]; TILES];
         for g in 0..4 {
             let bytes = codes.map(|codes| load_bytes(&codes.as_chunks().0[g]));
             for plane in PLANES {
-                let codes = bytes.map(|bytes| plane.nibbles(bytes));
+                let codes = bytes.map(|bytes| plane.nibbles(bytes, constants.nibbles));
                 add_plane(&mut acc, (plane, g), codes, x);
             }
         }
@@ -142,6 +144,7 @@ impl BlockSums<128> for Sum {
     fn block_sums<const TILES: usize, const ROWS: usize>(
         codes: [&[u8; 128]; TILES],
         x: &[PackedBlock; ROWS],
+        _: &Constants,
     ) -> Sums<TILES, ROWS> {
         pairs::q8_0_sums(codes, x)
     }
@@ -152,12 +155,13 @@ impl BlockSums<64> for Sum {
     fn block_sums<const TILES: usize, const ROWS: usize>(
         codes: [&[u8; 64]; TILES],
         x: &[PackedBlock; ROWS],
+        constants: &Constants,
     ) -> Sums<TILES, ROWS> {
-        let mut acc = Self::nibble_sums(codes, x);
+        let mut acc = Self::nibble_sums(codes, x, constants);
         for t in 0..ROWS {
-            let zero = i32x4_splat(8 * x[t].sum);
+            let zero = i32x4_splat(x[t].zero);
             for tile in &mut acc {
-                tile[t] = i32x4_sub(tile[t], zero);
+                tile[t] = i32x4_add(tile[t], zero);
             }
         }
         acc
@@ -169,6 +173,7 @@ impl BlockSums<80> for Sum {
     fn block_sums<const TILES: usize, const ROWS: usize>(
         codes: [&[u8; 80]; TILES],
         x: &[PackedBlock; ROWS],
+        _: &Constants,
     ) -> Sums<TILES, ROWS> {
         let mut acc = [[i32x4_splat(0); ROWS]; TILES];
         let fifth = codes.map(|codes| load_bytes(&codes.as_chunks().0[4]));
@@ -183,15 +188,18 @@ impl BlockSums<80> for Sum {
                         Plane::OddLow => u16x8_shr(fifth[i], 4 + g as u32),
                         Plane::OddHigh => u16x8_shr(fifth[i], 8 + g as u32),
                     };
-                    v128_or(plane.nibbles(bytes[i]), v128_and(moved, u16x8_splat(16)))
+                    v128_or(
+                        plane.nibbles(bytes[i], NIBBLES),
+                        v128_and(moved, u16x8_splat(16)),
+                    )
                 });
                 add_plane(&mut acc, (plane, g), codes, x);
             }
         }
         for t in 0..ROWS {
-            let zero = i32x4_splat(16 * x[t].sum);
+            let zero = i32x4_splat(2 * x[t].zero);
             for tile in &mut acc {
-                tile[t] = i32x4_sub(tile[t], zero);
+                tile[t] = i32x4_add(tile[t], zero);
             }
         }
         acc
@@ -219,7 +227,10 @@ impl HalfSums for Sum {
                         u16x8_shr(upper[i], down - 4)
                     };
                     let bits = v128_and(moved, u16x8_splat(48));
-                    i16x8_sub(v128_or(plane.nibbles(bytes[i]), bits), i16x8_splat(32))
+                    i16x8_sub(
+                        v128_or(plane.nibbles(bytes[i], NIBBLES), bits),
+                        i16x8_splat(32),
+                    )
                 });
                 add_plane(&mut acc, (plane, g), codes, x);
             }

@@ -5,7 +5,7 @@
 
 use super::backend::fast::PackedBlock;
 use super::lanes::{load_bytes, load_half};
-use super::tiles::{Sums, first_chunk, widen_scales};
+use super::tiles::{Constants, Sums, first_chunk, widen_scales};
 use crate::tensor::unpacked::SUPER_BLOCKS;
 use core::arch::wasm32::*;
 
@@ -24,6 +24,7 @@ pub trait NibbleSums {
     fn nibble_sums<const TILES: usize, const ROWS: usize>(
         codes: [&[u8; Q4_K_CODES]; TILES],
         x: &[PackedBlock; ROWS],
+        constants: &Constants,
     ) -> Sums<TILES, ROWS>;
 }
 
@@ -92,6 +93,8 @@ pub fn run_q4_k<const TILES: usize, const ROWS: usize, K: NibbleSums>(
     x: &[[PackedBlock; ROWS]],
 ) -> Sums<TILES, ROWS> {
     let mut acc = [[f32x4_splat(0.0); ROWS]; TILES];
+    // Once per super-block, constants cost less than keeping them does.
+    let constants = Constants::KNOWN;
     let mut at = 0;
     for x in x.chunks(SUPER_BLOCKS) {
         let n = x.len();
@@ -106,7 +109,7 @@ pub fn run_q4_k<const TILES: usize, const ROWS: usize, K: NibbleSums>(
         let mut scaled = [[f32x4_splat(0.0); ROWS]; TILES];
         let mut least = [[f32x4_splat(0.0); ROWS]; TILES];
         for (j, x) in x.iter().enumerate() {
-            let isums = K::nibble_sums(codes.map(|codes| &codes[j]), x);
+            let isums = K::nibble_sums(codes.map(|codes| &codes[j]), x, &constants);
             for i in 0..TILES {
                 let sub_scale = four(&subs[i].scales, j);
                 let sub_min = four(&subs[i].mins, j);
@@ -121,8 +124,8 @@ pub fn run_q4_k<const TILES: usize, const ROWS: usize, K: NibbleSums>(
             }
         }
         for i in 0..TILES {
-            let scale = widen_scales(load_half(first_chunk(blocks[i])));
-            let min = widen_scales(load_half(first_chunk(&blocks[i][8..])));
+            let scale = widen_scales(load_half(first_chunk(blocks[i])), &constants);
+            let min = widen_scales(load_half(first_chunk(&blocks[i][8..])), &constants);
             for r in 0..ROWS {
                 let (scaled, least) = (scaled[i][r], least[i][r]);
                 let term = f32x4_sub(f32x4_mul(scale, scaled), f32x4_mul(min, least));
@@ -172,7 +175,7 @@ pub fn run_q6_k<const TILES: usize, const ROWS: usize, K: HalfSums>(
             }
         }
         for i in 0..TILES {
-            let scale = widen_scales(load_half(first_chunk(blocks[i])));
+            let scale = widen_scales(load_half(first_chunk(blocks[i])), &Constants::KNOWN);
             for r in 0..ROWS {
                 acc[i][r] = f32x4_add(acc[i][r], f32x4_mul(scale, scaled[i][r]));
             }

@@ -6,7 +6,7 @@
 //! here and in `super_tiles.rs` once, so the backends cannot differ in them.
 
 use super::Activations;
-use super::backend::fast::{GROUP_ROWS, PackedBlock};
+use super::backend::fast::{GROUP_ROWS, NIBBLES, PackedBlock};
 use super::lanes::{load_half, store_f32};
 use super::scalar::TILE_ROWS;
 use crate::tensor::TensorRef;
@@ -82,6 +82,7 @@ pub trait BlockSums<const CODES: usize> {
     fn block_sums<const TILES: usize, const ROWS: usize>(
         codes: [&[u8; CODES]; TILES],
         x: &[PackedBlock; ROWS],
+        constants: &Constants,
     ) -> Sums<TILES, ROWS>;
 }
 
@@ -95,14 +96,15 @@ pub fn run_flat<const TILES: usize, const ROWS: usize, const CODES: usize, K: Bl
     x: &[[PackedBlock; ROWS]],
 ) -> Sums<TILES, ROWS> {
     let mut acc = [[f32x4_splat(0.0); ROWS]; TILES];
+    let constants = Constants::hidden();
     let mut at = 0;
     for x in x {
         let blocks = tiles.map(|tile| &tile[at..at + SCALES + CODES]);
         at += SCALES + CODES;
         let codes = blocks.map(|block| first_chunk::<CODES>(&block[SCALES..]));
-        let isums = K::block_sums(codes, x);
+        let isums = K::block_sums(codes, x, &constants);
         for i in 0..TILES {
-            let w_scale = widen_scales(load_half(first_chunk(blocks[i])));
+            let w_scale = widen_scales(load_half(first_chunk(blocks[i])), &constants);
             for r in 0..ROWS {
                 let scale = f32x4_mul(w_scale, f32x4_splat(x[r].scale));
                 let product = f32x4_mul(f32x4_convert_i32x4(isums[i][r]), scale);
@@ -119,18 +121,45 @@ pub fn first_chunk<const N: usize>(bytes: &[u8]) -> &[u8; N] {
     &bytes.as_chunks::<N>().0[0]
 }
 
+/// Vectors that stay the same over all blocks of a product. V8 makes each constant anew in every
+/// turn of a loop, in three instructions; what it cannot know to be constant stays in a register.
+#[derive(Clone, Copy)]
+pub struct Constants {
+    /// `112 << 23`: what makes an f32 of the shifted bits of an f16.
+    normal: v128,
+    /// `113 << 23`, the same for subnormal ones, and that number.
+    tiny: v128,
+    /// The sign bits.
+    sign: v128,
+    /// What takes nibbles out of bytes on this backend.
+    pub nibbles: v128,
+}
+
+impl Constants {
+    /// As the compiler may know them.
+    pub const KNOWN: Self = Self {
+        normal: i32x4(112 << 23, 112 << 23, 112 << 23, 112 << 23),
+        tiny: i32x4(113 << 23, 113 << 23, 113 << 23, 113 << 23),
+        sign: i32x4(i32::MIN, i32::MIN, i32::MIN, i32::MIN),
+        nibbles: NIBBLES,
+    };
+
+    /// As it may not; once per product.
+    #[inline(always)]
+    pub fn hidden() -> Self {
+        core::hint::black_box(Self::KNOWN)
+    }
+}
+
 /// Four f16 in the low half, known finite, as f32; no subnormal arithmetic, which is slow on many
 /// CPUs. Of the two ways to widen a magnitude, the right one gives the smaller number; bits of such
 /// compare as the numbers do. (`f32x4.pmin` would become a relaxed instruction.)
 #[inline(always)]
-pub fn widen_scales(halves: v128) -> v128 {
+pub fn widen_scales(halves: v128, constants: &Constants) -> v128 {
     let wide = i32x4_extend_low_i16x8(halves);
-    let magnitude = i32x4_shl(v128_and(wide, i32x4_splat(0x7fff)), 13);
-    let normal = i32x4_add(magnitude, i32x4_splat(112 << 23));
-    let tiny = f32x4_sub(
-        i32x4_add(magnitude, i32x4_splat(113 << 23)),
-        f32x4_splat(f32::from_bits(113 << 23)),
-    );
-    let sign = v128_and(wide, i32x4_splat(i32::MIN));
+    let magnitude = u32x4_shr(i32x4_shl(wide, 17), 4);
+    let normal = i32x4_add(magnitude, constants.normal);
+    let tiny = f32x4_sub(i32x4_add(magnitude, constants.tiny), constants.tiny);
+    let sign = v128_and(wide, constants.sign);
     v128_or(i32x4_min(normal, tiny), sign)
 }
