@@ -1,5 +1,6 @@
 //! The demo family's accuracy matrix as run digests: each skill under the base, every skill alone,
-//! every pair and all five, in sessions as a person runs them.
+//! every pair and all five, at weight 1 and at the best weights where those are others, in sessions
+//! as a person runs them.
 //!
 //! `fixtures/family/matrix.json` is what this native run writes (`CULTIVAR_BLESS=1`) and Node and
 //! Chromium repeat. A sample in the normal run, all cases with `CULTIVAR_FULL`.
@@ -19,6 +20,8 @@ const N_SAMPLE: usize = 4;
 /// A mix judged by a suite.
 struct Cell {
     members: Vec<usize>,
+    /// One per member; none where all are 1.
+    weights: Vec<f32>,
     suite: usize,
 }
 
@@ -34,14 +37,51 @@ fn cells() -> Vec<Cell> {
         }));
     }
     mixes.push((all().collect(), all().collect()));
-    let of_mix = |(members, suites): (Vec<usize>, Vec<usize>)| {
+    let of_mix = |(members, suites, weights): (Vec<usize>, Vec<usize>, Vec<f32>)| {
         let cell = move |suite| Cell {
             members: members.clone(),
+            weights: weights.clone(),
             suite,
         };
         suites.into_iter().map(cell)
     };
-    mixes.into_iter().flat_map(of_mix).collect()
+    let at_best = mixes.iter().filter_map(|(members, suites)| {
+        let weights = best_weights(members)?;
+        Some((members.clone(), suites.clone(), weights))
+    });
+    let at_best: Vec<_> = at_best.collect();
+    let at_one = mixes
+        .into_iter()
+        .map(|(members, suites)| (members, suites, Vec::new()));
+    at_one.chain(at_best).flat_map(of_mix).collect()
+}
+
+/// The row of `figures.json` on a mix of two or of all.
+fn figures_of(members: &[usize]) -> Option<JsonValue> {
+    let figures = json::parse(&family::file("figures.json")).unwrap();
+    let names = |row: &JsonValue| {
+        let names = family::list(row, "members").iter().map(JsonValue::as_str);
+        names.eq(members.iter().map(|member| Some(SKILLS[*member])))
+    };
+    let mut rows = family::list(&figures, "pairs").to_vec();
+    rows.extend(figures.get("all_five").cloned());
+    rows.into_iter().find(names)
+}
+
+/// Weights that the search found better than 1, if it did.
+fn best_weights(members: &[usize]) -> Option<Vec<f32>> {
+    let row = figures_of(members)?;
+    let best = row.get("best_weights")?;
+    let weight = |member: &usize| {
+        best.get(SKILLS[*member])?
+            .as_f64()
+            .map(|weight| weight as f32)
+    };
+    let weights: Vec<f32> = members.iter().map(weight).collect::<Option<_>>()?;
+    weights
+        .iter()
+        .any(|weight| *weight != 1.0)
+        .then_some(weights)
 }
 
 fn load(engine: &Engine, skill: &str) -> Arc<LoadedAdapter> {
@@ -89,8 +129,9 @@ fn run_all(cells: &[Cell], n: usize) -> Vec<(usize, String)> {
     let suites = SKILLS.map(|skill| family::cases(skill, "holdout"));
     let run_cell = |cell: &Cell| {
         let mut stack = engine.new_stack(StackLimits::default());
-        for member in &cell.members {
-            stack.push(Arc::clone(&adapters[*member]), 1.0).unwrap();
+        for (place, member) in cell.members.iter().enumerate() {
+            let weight = cell.weights.get(place).copied().unwrap_or(1.0);
+            stack.push(Arc::clone(&adapters[*member]), weight).unwrap();
         }
         let stack = engine.add_stack(stack).unwrap();
         let cases = &suites[cell.suite];
@@ -112,6 +153,13 @@ fn write(cells: &[Cell]) {
             json.string(SKILLS[*member]);
         }
         json.end_array();
+        if !cell.weights.is_empty() {
+            json.key("weights").begin_array();
+            for weight in &cell.weights {
+                json.f32(*weight);
+            }
+            json.end_array();
+        }
         json.field_str("suite", SKILLS[cell.suite]);
         for (key, (n_right, digest)) in [("sample", sample), ("all", all)] {
             json.key(key).begin_object();
@@ -129,23 +177,15 @@ fn write(cells: &[Cell]) {
 
 /// The accuracy that `figures.json`, and so the README, has for a cell.
 fn published(figures: &JsonValue, cell: &Cell) -> f64 {
-    let of_members = |pair: &&JsonValue| {
-        let members = family::list(pair, "members").iter();
-        members
-            .map(JsonValue::as_str)
-            .eq(cell.members.iter().map(|m| Some(SKILLS[*m])))
-    };
+    let mix = figures_of(&cell.members);
     let accuracies = match cell.members.as_slice() {
         [] => figures.get("base").and_then(|of| of.get("accuracy")),
         [skill] => {
             let alone = figures.get("singles").and_then(|of| of.get(SKILLS[*skill]));
             alone.and_then(|of| of.get("accuracy"))
         }
-        [_, _] => {
-            let pair = family::list(figures, "pairs").iter().find(of_members);
-            pair.and_then(|of| of.get("at_one"))
-        }
-        _ => figures.get("all_five").and_then(|of| of.get("at_one")),
+        _ if cell.weights.is_empty() => mix.as_ref().and_then(|of| of.get("at_one")),
+        _ => mix.as_ref().and_then(|of| of.get("at_best")),
     };
     let accuracy = accuracies.and_then(|of| of.get(SKILLS[cell.suite]));
     accuracy.and_then(JsonValue::as_f64).unwrap()

@@ -22,13 +22,14 @@ export async function goThrough(kit, read, isFull) {
   }
   const wrong = [];
   let nCases = 0;
-  for (const { members, suite, sample, all } of cells) {
+  for (const { members, weights = [], suite, sample, all } of cells) {
     const cases = suites[suite].slice(0, isFull ? undefined : nSample);
-    const mix = members.map((name) => ({ adapter: adapters[name] }));
+    const mix = members.map((name, i) => ({ adapter: adapters[name], weight: weights[i] }));
     const found = await run(model, mix, cases);
     const expected = isFull ? all : sample;
     if (found.n_right !== expected.n_right || found.run_digests !== expected.run_digests) {
-      wrong.push(`${members.join(" + ") || "base"} on ${suite}: ${JSON.stringify(found)}`);
+      const mixed = `${members.join(" + ") || "base"} ${weights}`;
+      wrong.push(`${mixed} on ${suite}: ${JSON.stringify(found)}`);
     }
     nCases += cases.length;
   }
