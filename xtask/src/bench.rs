@@ -26,6 +26,7 @@ const PHASES: &[&str] = &[
     "memory",
     "chat",
     "forks",
+    "constraint",
     "batch",
     "adapters",
     "profile",
@@ -159,6 +160,7 @@ fn write_packages(folder: &Path, choice: &Choice) -> TaskResult {
         }
         write.arg(adapter(folder, shape));
     }
+    write.arg(folder.join("constraint.table"));
     process::run(&mut write, "writing the packages")
 }
 

@@ -238,17 +238,41 @@ impl ModelSpec {
     }
 }
 
-/// The bytes tokenizer, filled up with unused ids to the size of a vocabulary.
+/// The bytes tokenizer, filled up with made-up words to the size of a vocabulary.
 fn bytes_tokenizer(vocab_size: usize) -> TokenizerRecord {
     let mut record = TokenizerRecord::plain_bytes();
     for id in BYTES_VOCAB_SIZE..vocab_size {
-        assert!(
-            record.pieces.push(format!("<unused{id}>").as_bytes()),
-            "room for pieces"
-        );
-        record.types.push(PieceType::Unused as u8);
+        let word = made_up_word(id - BYTES_VOCAB_SIZE);
+        assert!(record.pieces.push(word.as_bytes()), "room for pieces");
+        record.types.push(PieceType::User as u8);
     }
     record
+}
+
+/// The `n`-th word: syllables, half of them behind a space, some with a quotation mark or a comma;
+/// every tenth is a Chinese character.
+fn made_up_word(n: usize) -> String {
+    if n % 10 == 3
+        && let Some(c) = char::from_u32(0x4E00 + n as u32 / 10)
+    {
+        return c.into();
+    }
+    let mut word = String::from(if n.is_multiple_of(2) { " " } else { "" });
+    let mut rest = n;
+    loop {
+        let (consonant, vowel) = (rest % 20, rest / 20 % 5);
+        word.push(char::from(b"bcdfghjklmnpqrstvwxz"[consonant]));
+        word.push(char::from(b"aeiou"[vowel]));
+        rest /= 100;
+        if rest == 0 {
+            break;
+        }
+    }
+    match n % 16 {
+        7 | 12 => word + "\"",
+        9 => word + ",",
+        _ => word,
+    }
 }
 
 /// One tensor's stream of random numbers.

@@ -8,11 +8,16 @@ import { measureParts } from "./parts.js";
 const fetched = (url) => fetch(new URL(url, import.meta.url));
 
 async function measure(job) {
-  const module = await (await fetched(`../../wasm/${job.file}`)).arrayBuffer();
+  const bytesOf = async (url) => new Uint8Array(await (await fetched(url)).arrayBuffer());
+  const module = await bytesOf(`../../wasm/${job.file}`);
   const blob = await (await fetched(job.url)).blob();
   if (job.isProfile) return measureParts({ ...job, module, blob });
   const adapter = job.phases.includes("adapters") && await (await fetched(job.adapterUrl)).blob();
-  return new Job(job).run(module, blob, adapter);
+  const constraint = job.phases.includes("constraint") && {
+    gbnf: await (await fetched("constraint.gbnf")).text(),
+    table: await bytesOf(job.url.replace(/[^/]*$/, "constraint.table")),
+  };
+  return new Job(job).run(module, blob, { adapter, constraint });
 }
 
 self.onmessage = async ({ data }) => {

@@ -45,7 +45,7 @@ async function measureChromium(job) {
   const hasOthers = job.phases.some((phase) => !APART.includes(phase));
   if (hasOthers) parts.push(await inBrowser("measure", job));
   const profiled = PROFILED[job.module];
-  if (profiled && has("profile")) {
+  if (profiled && (has("profile") || has("chat"))) {
     parts.push(await inBrowser("measureProfile", { ...job, file: profiled }));
   }
   if (profiled && has("workers")) parts.push(await inBrowser("measureWorkers", job));

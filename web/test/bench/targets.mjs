@@ -72,6 +72,16 @@ const LIMITS = [
     [`${name} memory over 1.05 x package + KV, MiB`,
       [name, ours("relaxed"), "over_1_05_package_mib"], null, 16],
   ]),
+  ...["q8_0", "q4_0"].map((format) => [
+    `135m ${format} second turn / empty context and attention`,
+    [`135m ${format}`, ours("relaxed"), "second_turn_x"], 1.3, null,
+  ]),
+  ...["relaxed", "simd128"].flatMap((module) => [
+    [`15m q8_0 with a grammar ${module} / free`,
+      ["15m q8_0", ours(module), "constraint_x"], 1.05, null],
+    [`15m q8_0 with a grammar ${module}, start, ms`,
+      ["15m q8_0", ours(module), "constraint_start_ms"], 100, null],
+  ]),
 ];
 
 /** Whether the value reaches a bound. */

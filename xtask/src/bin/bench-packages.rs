@@ -1,14 +1,18 @@
 //! Writes the random-weight packages that `cargo xtask bench` measures, each to the path given,
-//! whose file name says what: SHAPE-FORMAT.slm, or SHAPE-rank16.sla for an adapter of that shape.
-//! One that is newer than this program is left alone.
+//! whose file name says what: SHAPE-FORMAT.slm, SHAPE-rank16.sla for an adapter of that shape, or
+//! constraint.table for the bench's grammar, compiled. One that is newer than this program is left
+//! alone.
 //! A program of its own, so that it can be built optimized and xtask itself needs no engine.
 #![forbid(unsafe_code)]
 
+use cultivar_core::grammar::GrammarSource;
 use cultivar_testdata::adapters::{DeltaSpec, adapter_for};
 use cultivar_testdata::models::ModelSpec;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
+
+const GRAMMAR: &str = include_str!("../../../web/test/bench/constraint.gbnf");
 
 type Shape = fn(&'static str) -> ModelSpec;
 
@@ -37,6 +41,17 @@ fn write(path: &Path) -> std::io::Result<()> {
     if modified(path).is_ok_and(|written| written > program) {
         return Ok(());
     }
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "table")
+    {
+        let table = GrammarSource::Gbnf(GRAMMAR.into()).compile();
+        let table = table.map_err(|error| std::io::Error::other(error.to_string()))?;
+        return std::fs::write(path, table);
+    }
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let wanted = name.split_once('-').unwrap_or_default();
     let shape = SHAPES.iter().find(|(shape, _)| *shape == wanted.0);
@@ -49,9 +64,6 @@ fn write(path: &Path) -> std::io::Result<()> {
             return Err(std::io::Error::other(reason));
         }
     };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
     std::fs::write(path, bytes)
 }
 
