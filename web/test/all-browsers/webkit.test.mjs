@@ -29,6 +29,7 @@ for (const module of ["simd128", "relaxed"]) {
   test(`${module}: one digest in all cells`, { skip, timeout: 1_200_000 }, async (t) => {
     await browser.open(matrixUrl(module));
     const outcome = await browser.until("return document.body.dataset.outcome ?? null;");
-    checkOutcome(t, outcome, module);
+    // WebKit compiles relaxed SIMD only where a build switches it on.
+    checkOutcome(t, outcome, module, { mayLack: "relaxed" });
   });
 }

@@ -10,9 +10,13 @@ import { idBytes } from "../../runtime/memory.js";
 import { loadPackage } from "../../runtime/package-loader.js";
 
 const CHUNKS = [1, 7, 64, 4096];
-const STATES = ["cold", "warm", "fork", "eviction", "snapshot"];
+const STATES = ["cold", "warm", "fork", "eviction", "partial", "snapshot"];
+/** Those in which another session has read the prompt before. */
+const READ_BEFORE = ["warm", "eviction", "partial"];
 /** Alone, and the third of five; each without drafts and with them. */
 const COMPANIES = [1, 5].flatMap((company) => [0, 4].map((lookup) => ({ company, lookup })));
+/** Pages of the prompt that a cell must find, at least and at most. */
+const PAGES_HIT = { cold: [0, 0], warm: [2, 3], eviction: [0, 0], partial: [1, 1] };
 const KEPT_BYTES = 64 << 20;
 const ROWS = 80;
 const LOGIT_ROWS = 10;
@@ -60,40 +64,59 @@ class Cell {
   digest() {
     const place = this.company >> 1;
     this.#evict();
-    if (["warm", "eviction"].includes(this.state)) {
+    if (READ_BEFORE.includes(this.state)) {
       const before = [this.#open(this.promptIds, 0)];
       this.#advance(before, 64, Infinity);
       this.#close(before);
       if (this.state === "eviction") this.#evict();
+      if (this.state === "partial") this.#keep(this.#cache().kv_retained_bytes - 1);
     }
     // Others begin alike and say less, or something else.
     const sessions = Array.from({ length: this.company }, (_, i) => i === place
       ? this.#open(this.promptIds, this.lookup)
       : this.#open(this.promptIds.slice(i % 2, 6 + i), 0));
+    let nDrafted = 0;
     if (["fork", "snapshot"].includes(this.state)) {
       const nPrefill = Math.min(70, Math.floor(this.promptIds.length / this.chunk));
       this.#advance(sessions, this.chunk, nPrefill + 6);
       const [before] = sessions.splice(place, 1, this.#goOn(sessions[place]));
+      nDrafted += this.#report(before).diagnostics.n_drafted;
       this.#close([before]);
     }
     this.#advance(sessions, this.chunk, Infinity);
-    const report = this.engine.json("session_report", sessions[place]);
+    const report = this.#report(sessions[place]);
+    nDrafted += report.diagnostics.n_drafted;
     this.#close(sessions);
-    return this.#faultOf(report) ?? report.run_digest;
+    return this.#faultOf(report, nDrafted) ?? report.run_digest;
   }
 
   /** What a cell must have done to be one, or it proves nothing. */
-  #faultOf({ output_ids: ids, diagnostics }) {
+  #faultOf({ output_ids: ids, diagnostics }, nDrafted) {
     if (ids.length !== 16) return `${ids.length} tokens`;
-    if (this.state === "warm" && diagnostics.n_pages_hit < 2) return "nothing was warm";
-    return null;
+    const [least, most] = PAGES_HIT[this.state] ?? [0, Infinity];
+    const nHit = diagnostics.n_pages_hit;
+    if (nHit < least || nHit > most) return `${nHit} pages were found`;
+    return nDrafted > 0 === this.lookup > 0 ? null : `${nDrafted} tokens of drafts`;
+  }
+
+  #report(session) {
+    return this.engine.json("session_report", session);
+  }
+
+  #cache() {
+    return this.engine.json("package_cache", this.handle);
+  }
+
+  /** Leaves no more than these bytes of pages that nobody holds. */
+  #keep(bytes) {
+    for (const kept of [bytes, KEPT_BYTES]) {
+      this.engine.call("package_limits", this.handle, 0, 0, NaN, kept);
+    }
   }
 
   #evict() {
-    for (const kept of [0, KEPT_BYTES]) {
-      this.engine.call("package_limits", this.handle, 0, 0, NaN, kept);
-      if (this.engine.json("package_cache", this.handle).kv_bytes > 0) throw new Error("not cold");
-    }
+    this.#keep(0);
+    if (this.#cache().kv_bytes > 0) throw new Error("not cold");
   }
 
   #open(ids, lookup) {
