@@ -241,3 +241,52 @@ fn log_probabilities_are_told_on_request() {
         refused.err
     );
 }
+
+#[test]
+fn a_snapshot_goes_on_in_another_process_and_nowhere_else() {
+    let folder = folder_with_model("snapshot", "q8_0");
+    let first = [
+        "run",
+        "tiny.slm",
+        "--prompt",
+        "A tale",
+        "--max-tokens=40",
+        "--temperature=0.8",
+        "--ignore-stop",
+        "--snapshot=one.snapshot",
+    ];
+    asked(&folder, 0, &first);
+    let next = ["--prompt", " and then", "--resume", "one.snapshot"];
+    let record = ["--record=two.json", "--record-steps"];
+    let second = asked(
+        &folder,
+        0,
+        &[&["run", "tiny.slm"][..], &next, &record].concat(),
+    );
+    assert_eq!(ids(&second, "prompt_ids")[..2], [32, 97]);
+    assert_eq!(ids(&second, "output_ids").len(), 40);
+    // Both turns, computed by one session, have the same bits.
+    let replayed = cultivar(&folder, &["replay", "two.json", "--model", "tiny.slm"]);
+    assert_eq!(replayed.exit, 0, "{}", replayed.err);
+    let digest = text(&second, "run_digest");
+    assert!(replayed.out.contains(digest), "{}", replayed.out);
+
+    let flags = [&["run", "tiny.slm", "--seed=1"][..], &next].concat();
+    let answer = cultivar(&folder, &flags);
+    assert_eq!(answer.exit, 2);
+    assert!(answer.err.contains("--seed is what"), "{}", answer.err);
+    let other = folder_with_model("snapshot-other", "q4_0");
+    let bytes = std::fs::read(folder.join("one.snapshot")).unwrap();
+    std::fs::write(other.join("one.snapshot"), &bytes).unwrap();
+    let of_other = cultivar(&other, &[&["run", "tiny.slm"][..], &next].concat());
+    std::fs::write(folder.join("one.snapshot"), &bytes[..bytes.len() - 1]).unwrap();
+    let cut = cultivar(&folder, &[&["run", "tiny.slm"][..], &next].concat());
+    for (answer, word) in [(of_other, "snapshot"), (cut, "snapshot")] {
+        assert_eq!(answer.exit, 3, "{}", answer.err);
+        assert!(
+            answer.err.contains("one.snapshot: ") && answer.err.contains(word),
+            "{}",
+            answer.err
+        );
+    }
+}

@@ -271,3 +271,45 @@ fn the_report_says_what_was_done() {
     assert!(!without.contains("energy") && !without.contains("heap"));
     assert!(bytes("weights_bytes") > 100_000);
 }
+
+#[test]
+fn choices_without_usable_mass_are_a_warning_of_the_report() {
+    let mut engine = engine();
+    // All but one are banned, and a stop that a grammar does not allow yet is that one.
+    let vocab_size = engine.model.tokenizer.vocab_size();
+    let all: Vec<String> = (0..vocab_size)
+        .filter(|id| *id != 257)
+        .map(|id| id.to_string())
+        .collect();
+    let banned = all.join(",");
+    let constraint = r#"{"gbnf":"root ::= \"a\"{3}"}"#;
+    let mut warnings = |more: &str| {
+        let json = format!(r#"{{"max_tokens":3,"temperature":1{more}}}"#);
+        let settings = settings(&json);
+        if let Some(source) = &settings.constraint {
+            engine.add_grammar(source.grammar().unwrap());
+        }
+        let mut session = Session::new(&mut engine, settings).unwrap();
+        session.prompt(&mut engine, &prompt("warn")).unwrap();
+        loop {
+            match session.step(&mut engine, 8) {
+                Ok(Step::Done(_)) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        let text = report_json(&session, &engine, ReportOptions::default());
+        session.close(&mut engine);
+        let report = cultivar_core::json::parse(text.as_bytes()).unwrap();
+        let told = report.get("diagnostics").unwrap().get("warnings").unwrap();
+        let told = told.as_array().unwrap().iter();
+        let told = told.map(|one| {
+            let kind = one.get("kind").unwrap().as_str().unwrap().to_string();
+            (kind, one.get("count").unwrap().as_u64().unwrap())
+        });
+        told.collect::<Vec<_>>()
+    };
+    let of_grammar = format!(r#","banned_tokens":[{banned}],"constraint":{constraint}"#);
+    let fell_back = ("sampler_fell_back_to_greedy".to_string(), 1);
+    assert_eq!(warnings(&of_grammar), [fell_back]);
+    assert_eq!(warnings(""), []);
+}

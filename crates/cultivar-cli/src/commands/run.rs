@@ -6,13 +6,14 @@ use super::{BACKEND_FLAG, Command, backend};
 use crate::adapter_files::{self, ADAPTER_FLAG};
 use crate::arguments::{Arguments, Flag};
 use crate::constraint_flag::{self, CONSTRAINT_FLAG};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{self, Report};
 use crate::package_file::PackageFile;
+use cultivar_core::grammar::Grammar;
 use cultivar_core::kv_cache::KvBudget;
 use cultivar_core::model::{Engine, EngineOptions};
 use cultivar_core::session::{
-    LoadTimes, RecordOptions, ReportOptions, Session, record_json, report_json,
+    LoadTimes, RecordOptions, ReportOptions, Session, Settings, record_json, report_json,
 };
 use cultivar_core::tokenizer::{EncodeOptions, Tokenizer};
 use std::sync::OnceLock;
@@ -40,6 +41,16 @@ const OWN_FLAGS: &[Flag] = &[
     Flag::switch(
         "--redact-prompt",
         "leave the prompt out of the record but for its SHA-256",
+    ),
+    Flag::with(
+        "--snapshot",
+        "FILE",
+        "write the session, to go on from later",
+    ),
+    Flag::with(
+        "--resume",
+        "FILE",
+        "go on from a snapshot of this model, with its settings",
     ),
     Flag::with(
         "--logprobs",
@@ -105,12 +116,8 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         engine.start_profile(clock_ms);
     }
     let ids = prompt.ids(&engine.model.tokenizer)?;
-    let stack = adapter_files::put(given, &mut engine)?;
-    if let Some((_, grammar)) = constraint {
-        engine.add_grammar(grammar);
-    }
-    let mut session = Session::new(&mut engine, settings)?;
-    session.use_stack(&mut engine, stack)?;
+    let grammar = constraint.map(|(_, grammar)| grammar);
+    let mut session = open(given, &mut engine, settings, grammar)?;
     session.prompt(&mut engine, &ids)?;
     let output = generate(&mut session, &mut engine, &ids, !given.has("--json"))?;
     if let Some(path) = given.path("--record") {
@@ -120,6 +127,10 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         };
         let record = record_json(&session, &engine, options) + "\n";
         std::fs::write(path, record).map_err(|error| Failure::writing(path, &error))?;
+    }
+    if let Some(path) = given.path("--snapshot") {
+        let bytes = session.snapshot(&engine)?;
+        std::fs::write(path, bytes).map_err(|error| Failure::writing(path, &error))?;
     }
     let report = ReportOptions {
         text: Some(&*output.text).filter(|_| !given.has("--without-text")),
@@ -143,6 +154,37 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     Ok(Report::new(json, String::new()))
 }
 
+/// A new session, or that of a snapshot, whose own settings hold.
+fn open(
+    given: &Arguments,
+    engine: &mut Engine,
+    settings: Settings,
+    grammar: Option<Grammar>,
+) -> Result<Session, Failure> {
+    let stack = adapter_files::put(given, engine)?;
+    if let Some(grammar) = grammar {
+        engine.add_grammar(grammar);
+    }
+    let Some(path) = given.path("--resume") else {
+        let mut session = Session::new(engine, settings)?;
+        session.use_stack(engine, stack)?;
+        return Ok(session);
+    };
+    if let Some(flag) = SETTING_FLAGS.iter().find(|flag| given.has(flag.name)) {
+        let reason = format!("{} is what the snapshot says: leave it out", flag.name);
+        return Err(Failure::usage(reason));
+    }
+    let bytes = std::fs::read(path).map_err(|error| Failure::reading(path, &error))?;
+    let stack = stack.and_then(|id| engine.stack(id));
+    let entries = stack.map_or(&[][..], |stack| stack.entries()).iter();
+    let pool: Vec<_> = entries.map(|entry| entry.adapter().clone()).collect();
+    Session::restore(engine, &bytes, &pool).map_err(|error| {
+        let mut failure = Failure::from(error);
+        failure.exit = Exit::BadInput;
+        failure.about(path)
+    })
+}
+
 /// A prompt as it was given.
 enum Prompt<'a> {
     Text(&'a str, EncodeOptions),
@@ -152,7 +194,8 @@ enum Prompt<'a> {
 impl<'a> Prompt<'a> {
     fn of(given: &'a Arguments) -> Result<Prompt<'a>, Failure> {
         let options = EncodeOptions {
-            add_bos: None,
+            // A session that goes on began long ago.
+            add_bos: given.path("--resume").map(|_| false),
             parse_special: given.has("--special"),
         };
         match (given.text("--prompt")?, given.ids("--prompt-ids")?) {
