@@ -8,8 +8,6 @@
 const LIVE_BYTES = 64 << 20;
 const LIVE_MAX = 16;
 
-const MEMORY_KINDS = ["out_of_memory", "kv_cache"];
-
 const sharedLen = (a, b) => {
   const end = a.findIndex((id, idx) => id !== b[idx]);
   return end < 0 ? a.length : end;
@@ -36,17 +34,6 @@ export function createLiveSessions(mix = NO_MIX) {
     return Promise.all(gone.map(close));
   }
 
-  /** What is kept for later gives way to what is wanted now. */
-  async function create(model, settings, adapters) {
-    try {
-      return await model.createSession(settings, adapters);
-    } catch (error) {
-      if (live.length === 0 || !MEMORY_KINDS.includes(error.kind)) throw error;
-      await drop(() => true);
-      return model.createSession(settings, adapters);
-    }
-  }
-
   return {
     /**
      * A session of `model` in which `ids.slice(n)` is the prompt to give: `{ session, n }`. It
@@ -64,10 +51,10 @@ export function createLiveSessions(mix = NO_MIX) {
           mix.follow(session, adapters);
           return { session, n };
         } catch (error) {
-          if (![...MEMORY_KINDS, "session_lost"].includes(error.kind)) throw error;
+          if (error.kind !== "session_lost") throw error;
         }
       }
-      const session = await create(model, settings, adapters);
+      const session = await model.createSession(settings, adapters);
       mix.follow(session, adapters);
       return { session, n: 0 };
     },
@@ -81,6 +68,11 @@ export function createLiveSessions(mix = NO_MIX) {
       const n_fit = Math.min(LIVE_MAX, LIVE_BYTES / model.card.memory.kv_bytes);
       const [oldest, ...others] = live.filter(({ owner }) => owner === entry.owner);
       if (others.length >= Math.max(2, n_fit)) await drop((one) => one === oldest);
+    },
+    /** Closes what is kept for later; throws this error where that would not have helped. */
+    async makeRoom(error) {
+      if (live.length === 0 || !/^(out_of_memory|kv_cache)$/.test(error.kind)) throw error;
+      await drop(() => true);
     },
     /** The session that wrote a turn, if it is still there. */
     of: (owner, turn) => find(owner, turn)?.session,

@@ -41,7 +41,10 @@ export function createRecordCommands({ store, desk, live }) {
         raise(messageOfError("The record was not saved", error));
       }
     },
-    /** Computes a record again; prompts that it leaves out are what is typed. */
+    /**
+     * Computes a record again; prompts that it leaves out are those of the chat on show, or what
+     * is typed.
+     */
     async replay(file) {
       stopper?.abort();
       const mine = new AbortController();
@@ -52,9 +55,12 @@ export function createRecordCommands({ store, desk, live }) {
         const n_total = record.turns.reduce((sum, { output_ids }) => sum + output_ids?.length, 0);
         if (!desk.opened) throw wrong("no model is open: open the one that it was made with");
         dispatch("replayStarted", { name: file.name, n_total });
-        const typed = await desk.opened.tokenize(store.state.settings.values.prompt);
+        const { mode, prompt } = store.state.settings.values;
+        const typed = await desk.opened.tokenize(prompt);
+        const path = mode === "chat" ? shownTurns(store.state).path : [];
+        const shown = path.flatMap(({ report }) => report ? [report.prompt_ids] : []);
         const replayed = await desk.opened.replay(record, {
-          signal, prompts: record.turns.map(() => typed),
+          signal, prompts: record.turns.map((_, i) => shown.at(i - record.turns.length) ?? typed),
           onTokens: (n_steps) => mine === stopper && dispatch("replayStepped", { n_steps }),
         });
         if (mine === stopper) dispatch("replayEnded", { replayed });

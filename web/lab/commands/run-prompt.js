@@ -64,9 +64,19 @@ export function createRunCommands({ store, desk, now, live = createLiveSessions(
       const { ids, settings } = await promptOf(path, values);
       signal.throwIfAborted();
       const prompt = [...ids, ...given.map(({ id }) => id)];
-      const begun = await live.begin(desk.opened, settings, prompt, at.session, from);
-      session = begun.session;
-      await readTokens(session, at, prompt.slice(begun.n), signal);
+      await desk.opened.setLimits({ kvBytes: values.cache_mib * 2 ** 20 || Infinity });
+      const begin = async () => {
+        const begun = await live.begin(desk.opened, settings, prompt, at.session, from);
+        session = begun.session;
+        await readTokens(session, at, prompt.slice(begun.n), signal);
+      };
+      // Where memory lacks, what is kept for later gives way, once.
+      await begin().catch(async (error) => {
+        await live.makeRoom(error);
+        desk.mix?.leave(session);
+        await session?.close();
+        await begin();
+      });
       const report = await session.report();
       const all = [...prompt, ...report.output_ids];
       const entry = { owner: at.session, turn: at.turn, settings, ids: all, session };

@@ -87,6 +87,8 @@ export const SETTINGS = Object.freeze([
     hint: "q8 is smallest.", choices: [["f32", "f32"], ["f16", "f16"], ["q8", "q8"]],
   },
   ...MORE,
+  number(["cache_mib", "real", "", 0.1, 1_048_576, "Cache, MiB",
+    "Empty is no limit."], { group: "more", scope: "cache" }),
   {
     name: "stop_strings", kind: "lines", initial: "", scope: "run", group: "more",
     label: "Stop at", hint: "One a line; \\n is a line end.",

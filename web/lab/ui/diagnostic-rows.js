@@ -46,6 +46,8 @@ function nameWords(name) {
 }
 
 function valueWords(name, value) {
+  // Warnings are named, one kind each.
+  if (value[0]?.count) return value.map((one) => `${nameWords(one.kind)}: ${one.count}`).join();
   if (Array.isArray(value)) return `${value.length} values`;
   if (typeof value !== "number") return String(value);
   const unit = UNITS.find(([pattern]) => pattern.test(name));

@@ -201,12 +201,49 @@ test("two sessions write at once, each the text that it writes alone", { skip: n
 test("a prompt longer than the context says by how many tokens", { skip: noBrowser }, async () => {
   const lab = await openChat();
   const { page } = lab;
-  await page.$eval("#setting-prompt", (field) => {
-    field.value = "cat ".repeat(400);
-    field.dispatchEvent(new Event("input", { bubbles: true }));
-  });
-  await page.keyboard.press("Enter");
-  const { text } = await lab.message("The run failed");
-  assert.match(text, /\d+ tokens/);
+  const send = async (n_words) => {
+    await lab.set("prompt", "cat ".repeat(n_words));
+    await page.focus("#setting-prompt");
+    await page.keyboard.press("Enter");
+  };
+  const refused = async (n_words) => {
+    await send(n_words);
+    const { text } = await lab.message("The run failed");
+    await lab.dismissAll();
+    return /(\d+) tokens too long for the context of (\d+)/.exec(text).slice(1).map(Number);
+  };
+  const [n_over, context_len] = await refused(400);
+  await lab.press("Clear");
+  const [n_less] = await refused(399);
+  await lab.press("Clear");
+  // A prompt that fits has as many tokens as these say.
+  await send(20);
+  await answered(page, 1);
+  const { run } = await lab.diagnostics();
+  const n_tokens = context_len + n_over - 380 * (n_over - n_less);
+  assert.equal(run.diagnostics.n_prompt_tokens, n_tokens);
+  assert.deepEqual(lab.problems, []);
   await page.close();
 });
+
+test("a cache budget refuses by name what does not fit, and what is kept makes room",
+  { skip: noBrowser }, async () => {
+    const fragment = "#v=1&max_tokens=200&ignore_stop=yes&cache_mib=0.3";
+    const lab = await openLab(chrome.browser, { fragment });
+    await lab.page.click("#load-demo");
+    await lab.opened("sprout.slm");
+    await lab.run();
+    const { text } = await lab.message("The run failed");
+    assert.match(text, /budget of 31457/);
+    await lab.dismissAll();
+    // Room for one such run and a bit: each new one needs that of the one before.
+    const { model } = await lab.diagnostics();
+    const mib = 1.3 * model.memory.kv_bytes / 2 ** 20;
+    await lab.set("cache_mib", mib.toFixed(3));
+    for (const seed of [1, 2, 3]) await lab.run({ prompt: `Once ${seed}`, seed });
+    const { run } = await lab.diagnostics();
+    assert.equal(run.diagnostics.n_output_tokens, 200);
+    assert.ok(run.diagnostics.memory.kv_bytes <= Math.ceil(mib * 2 ** 20));
+    assert.deepEqual(lab.problems, []);
+    await lab.page.close();
+  });

@@ -114,6 +114,28 @@ test("a redacted record holds its prompt's hash and is replayed with the prompt 
     await lab.page.close();
   });
 
+test("a redacted record of a chat is replayed with the prompts of the chat on show",
+  { skip: noBrowser }, async () => {
+    const lab = await openLab(chrome.browser, { fragment: "#v=1&mode=chat&max_tokens=8&prompt=" });
+    await lab.page.click("#load-demo");
+    await lab.opened("sprout.slm");
+    for (const [i, prompt] of ["The fox", "And the hen"].entries()) {
+      await lab.set("prompt", prompt);
+      await lab.page.focus("#setting-prompt");
+      await lab.page.keyboard.press("Enter");
+      await lab.page.waitForFunction((n) => document.querySelectorAll(".turn-model").length === n
+        && document.getElementById("output").dataset.status === "done", {}, i + 1);
+    }
+    await lab.page.$eval(".replay", (panel) => (panel.open = true));
+    await lab.page.click("#redact");
+    const record = JSON.parse(await saved(lab, "Save record"));
+    assert.equal(record.turns.length, 2);
+    assert.ok(record.turns.every((turn) => turn.prompt_ids === undefined));
+    await pick(lab, record);
+    await verdict(lab, "Same bits");
+    await lab.page.close();
+  });
+
 test("what is no record is refused by name, and the page goes on", { skip: noBrowser },
   async () => {
     const { lab, run } = await openDemo();

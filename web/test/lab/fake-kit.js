@@ -105,6 +105,9 @@ class FakePackage {
     if (record.bad) throw new CultivarError("the record lacks its field turns", 362, "session");
     return { same_bits: true, n_steps: 2, run_digest: HEX, first_difference: null };
   }
+  async setLimits(limits) {
+    this.limits = limits;
+  }
   async tokenize(text) {
     return Uint32Array.from(text, (letter) => letter.codePointAt(0));
   }
