@@ -1,9 +1,8 @@
 //! Takes whole-line comments and indentation out of a script, and at the end also the spaces beside
-//! brackets and the like: what visitors download is code.
+//! brackets and the like, and line ends that end nothing: what visitors download is code.
 //!
-//! Nothing else changes: every line of code stays a line, and what stands within strings and
-//! templates stays as it is. It reads as much of
-//! JavaScript as that takes (ECMA-262, section 12: comments, strings, templates, regular
+//! Nothing else changes: what stands within strings and templates stays as it is. It reads as much
+//! of JavaScript as that takes (ECMA-262, section 12: comments, strings, templates, regular
 //! expressions); a script that it does not understand is left untouched.
 
 use std::ops::Range;
@@ -13,7 +12,7 @@ pub fn lean(script: &str) -> String {
     without(script, false)
 }
 
-/// The same, without the spaces beside [`SEPARATORS`] either.
+/// The same, without the spaces beside [`SEPARATORS`] and the line ends behind [`OPENERS`] either.
 pub fn tight(script: &str) -> String {
     without(script, true)
 }
@@ -40,6 +39,7 @@ fn needless(script: &str, drops_spaces: bool) -> Option<Vec<Range<usize>>> {
         at: 0,
         drops_spaces,
         line_is_blank: true,
+        is_behind_comment: false,
         before: Before::Nothing,
         braces: Vec::new(),
         needless: Vec::new(),
@@ -75,6 +75,8 @@ struct Lexer<'a> {
     drops_spaces: bool,
     /// Only white space so far on this line.
     line_is_blank: bool,
+    /// What stands before is a comment that stays.
+    is_behind_comment: bool,
     before: Before,
     braces: Vec<Brace>,
     needless: Vec<Range<usize>>,
@@ -90,12 +92,15 @@ const KEYWORDS: &[&[u8]] = &[
 /// when they stand together. (Signs and slashes do: `a - -b`.)
 const SEPARATORS: &[u8] = b"{}()[],;:=<>?&|";
 
+/// Behind these no statement ends with its line (ECMA-262, section 12.10), or it has ended already.
+const OPENERS: &[u8] = b"{([,;";
+
 impl Lexer<'_> {
     fn token(&mut self) -> Option<()> {
         let rest = &self.bytes[self.at..];
         match rest[0] {
             b'\n' | b' ' | b'\t' | b'\r' => {
-                if self.line_is_blank || self.is_needless_space() {
+                if self.line_is_blank || self.is_needless_space() || self.is_needless_end() {
                     self.needless.push(self.at..self.at + 1);
                 }
                 self.line_is_blank |= rest[0] == b'\n';
@@ -129,7 +134,17 @@ impl Lexer<'_> {
             _ => self.operator(),
         }
         self.line_is_blank = false;
+        self.is_behind_comment = false;
         Some(())
+    }
+
+    /// A line end right behind one of [`OPENERS`] of the code.
+    fn is_needless_end(&self) -> bool {
+        let before = self.at.checked_sub(1).and_then(|at| self.bytes.get(at));
+        self.drops_spaces
+            && self.bytes[self.at] == b'\n'
+            && !self.is_behind_comment
+            && before.is_some_and(|byte| OPENERS.contains(byte))
     }
 
     /// One space with a separator on a side, and code on both.
@@ -178,6 +193,7 @@ impl Lexer<'_> {
             self.at = end;
         } else {
             self.line_is_blank = false;
+            self.is_behind_comment = true;
             self.at += len;
         }
         Some(())
@@ -250,42 +266,43 @@ mod tests {
     use super::*;
     use crate::workspace;
 
+    /// Without white space.
+    fn dense(text: &str) -> String {
+        text.split_ascii_whitespace().collect()
+    }
+
     #[test]
     fn comments_indentation_and_needless_spaces_go_and_nothing_else_changes() {
         let rows = [
-            ("// a\nb();\n", "b();\n"),
-            ("a(); // b\n", "a();// b\n"),
-            ("  /** a\n   * b */  \nc();", "c();"),
+            ("// a\nb();\n", "b();"),
+            ("a(); // b;\nc();", "a();// b;\nc();"),
+            ("  /** a\n   * b */  \nc()\nd();", "c()\nd();"),
             ("/* a */ b();", "/* a */ b();"),
-            ("/* a\n b */ c();\n// d", "/* a\n b */ c();\n"),
-            ("a = b /* c */\n/* d */\n", "a=b /* c */\n"),
-            (
-                "a = b - -c ? [d] : { e: f };\n//\n",
-                "a=b - -c?[d]:{e:f};\n",
-            ),
-            ("a  = b;  \n", "a  =b;  \n"),
-            ("a = \"// b\";\n// c\n", "a=\"// b\";\n"),
-            ("a = `\n// b\n`;\n// c\n", "a=`\n// b\n`;\n"),
+            ("/* a\n b */ c();\n// d", "/* a\n b */ c();"),
+            ("a = b /* c; */\n/* d */\n", "a=b /* c; */\n"),
+            ("a = b - -c ? [d] : { e: f };\n//\n", "a=b - -c?[d]:{e:f};"),
+            ("a  = b;  \nc", "a  =b;  \nc"),
+            ("a = \"// b;\"\n// c\n", "a=\"// b;\"\n"),
+            ("a = `\n// b;\n`;\n// c\n", "a=`\n// b;\n`;"),
             (
                 "a = `${{ b: `\n// c\n` }}\n// d\n`;\n// e",
-                "a=`${{b:`\n// c\n`}}\n// d\n`;\n",
+                "a=`${{b:`\n// c\n`}}\n// d\n`;",
             ),
-            ("a = `$${b}\\`\n// c\n`;\n//\n", "a=`$${b}\\`\n// c\n`;\n"),
-            ("a = /[`/]\\/`/g;\n// b\n", "a=/[`/]\\/`/g;\n"),
+            ("a = `$${b}\\`\n// c\n`;\n//\n", "a=`$${b}\\`\n// c\n`;"),
+            ("a = /[`/]\\/`/g;\n// b\n", "a=/[`/]\\/`/g;"),
             ("a = b / c; d = e / `\n// f\n`", "a=b / c;d=e / `\n// f\n`"),
-            ("return /`/;\n// a\n", "return /`/;\n"),
-            ("a = 'it\\'s\\\n// b';\n// c\r\n", "a='it\\'s\\\n// b';\n"),
-            ("a = é.b / 2;\n// é\n", "a=é.b / 2;\n"),
-            ("a {\n\n  b  c\n\t}\n", "a{\nb  c\n}\n"),
+            ("return /`/;\n// a\n", "return /`/;"),
+            ("a = 'it\\'s\\\n// b';\n// c\r\n", "a='it\\'s\\\n// b';"),
+            ("a = é.b / 2;\n// é\n", "a=é.b / 2;"),
+            ("a {\n\n  b  c\n\t}\nd(\n[e,\nf])", "a{b  c\n}\nd([e,f])"),
             (
                 "  a = `\n  b\n\n ${\n  c\n  }\n  `;\n",
-                "a=`\n  b\n\n ${\nc\n}\n  `;\n",
+                "a=`\n  b\n\n ${c\n}\n  `;",
             ),
         ];
         for (script, expected) in rows {
             assert_eq!(tight(script), expected, "{script}");
-            let spaces = |text: &str| text.replace(' ', "");
-            assert_eq!(spaces(&lean(script)), spaces(expected), "{script}");
+            assert_eq!(dense(&lean(script)), dense(expected), "{script}");
         }
     }
 
@@ -313,12 +330,13 @@ mod tests {
                 let kept = tight(&script);
                 // Each has a comment at its top.
                 assert!(kept.len() < script.len(), "{path}");
-                // Line by line the same but for spaces.
-                let code = |line: &str| line.replace(' ', "");
-                let mut lines = script.lines().map(code);
-                for line in kept.lines().map(code) {
+                // Line by line the same, and then but for white space.
+                let leaned = lean(&script);
+                let mut lines = script.lines().map(str::trim_start);
+                for line in leaned.lines() {
                     assert!(lines.any(|one| one == line), "{path}: {line}");
                 }
+                assert_eq!(dense(&kept), dense(&leaned), "{path}");
                 n_scripts += 1;
             }
         }
