@@ -4,7 +4,7 @@
  */
 
 /** Checked against the module's own when it is loaded. */
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 
 /** Exports: who has them, what they answer, arguments in order; see docs/abi.md. */
 export const EXPORTS = Object.freeze({
@@ -33,14 +33,12 @@ export const EXPORTS = Object.freeze({
   package_constraint: "engine status package len",
   package_note_load_ms: "engine status package ms",
   package_close: "engine status package",
-  // text
+  // decode
   token_text: "engine status session id",
-  chat_prompt: "engine status package len",
-  tokenize: "engine status package len flags",
   detokenize: "engine status package n",
   // session
   session_new: "engine status package len",
-  session_prompt_text: "engine status session len flags",
+  session_package: "engine status session",
   session_prompt_ids: "engine status session n",
   session_step: "engine status session budget_rows row_layers",
   session_token: "engine status session",
@@ -85,13 +83,13 @@ export const EXPORTS = Object.freeze({
   import_report: "packer status import",
   import_close: "packer status import",
   // export
-  export_begin: "packer status len file_bytes",
-  export_step: "packer status export",
-  export_request: "packer status export",
-  export_supply: "packer status export len",
-  export_output: "packer status export",
-  export_files: "packer status export",
-  export_close: "packer status export",
+  export_begin: "exporter status len file_bytes",
+  export_step: "exporter status export",
+  export_request: "exporter status export",
+  export_supply: "exporter status export len",
+  export_output: "exporter status export",
+  export_files: "exporter status export",
+  export_close: "exporter status export",
   // job
   job_begin: "breeder status len",
   job_step: "breeder status job budget_bytes",
@@ -100,8 +98,13 @@ export const EXPORTS = Object.freeze({
   job_output: "breeder status job",
   job_report: "breeder status job",
   job_close: "breeder status job",
+  // text
+  text_open: "text status len file_bytes",
+  tokenize: "text status text len flags",
+  chat_prompt: "text status text len",
+  text_close: "text status text",
   // grammar
-  grammar_compile: "packer status len",
+  grammar_compile: "text status len",
   // selftest
   selftest: "engine status",
   // trap
@@ -166,7 +169,7 @@ export const STOP_REASONS = Object.freeze({
   grammar_end: 6,
 });
 
-/** What `import_step` answers. */
+/** What `import_step`, `export_step` and `job_step` answer. */
 export const IMPORT_STEP = Object.freeze({
   done: 0,
   read: 1,

@@ -113,7 +113,7 @@ export class Cultivar {
   memory(): Promise<MemoryStats>;
 
   /** Ends a worker in a trap, so that a page can test what it does then. Always rejects. */
-  testTrap(part?: "engine" | "packer" | "breeder"): Promise<never>;
+  testTrap(part?: "engine" | "text" | "packer" | "exporter" | "breeder"): Promise<never>;
 
   /** Ends the workers. Every pending and later call rejects with kind "closed". */
   close(): void;

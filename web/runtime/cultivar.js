@@ -5,7 +5,7 @@
  */
 import { Client } from "./client.js";
 import {
-  BREEDER_FILE, MODULE_FILES, PACKER_FILE, compileModule, moduleCandidates,
+  FILE_MODULES, MODULE_FILES, TEXT_FILE, compileModule, moduleCandidates,
 } from "./features.js";
 import { Package, blobOf, inEngineWords } from "./package.js";
 import { PackagePool } from "./package-pool.js";
@@ -62,17 +62,23 @@ export class Cultivar {
   async #start(name, base, profile, spawnWorker = spawnOwnWorker) {
     // Modules that ask for a clock stand beside the others: `cultivar-bench.wasm`.
     const file = MODULE_FILES[name].replace("cultivar", profile ? "cultivar-bench" : "cultivar");
-    const module = await compileModule(file, base);
+    const [module, textModule] = await Promise.all(
+      [file, TEXT_FILE].map((one) => compileModule(one, base)),
+    );
     const pool = (this.#pool = new WorkerPool(spawnWorker));
     const spawn = () => pool.take();
     const onReplaced = (reason) => this.onReplaced?.(reason);
-    this.#client = new Client(spawn, (client) => client.send("init", { module }), onReplaced);
+    const begin = (client) => client.send("init", { module, textModule });
+    this.#client = new Client(spawn, begin, onReplaced);
     const info = await this.#client.ready();
     // Fetched with the page, used when files are made: in a worker of its own, so that the engine
     // goes on meanwhile and its memory stays small.
-    const [packer, breeder] = [PACKER_FILE, BREEDER_FILE].map((file) => compileModule(file, base));
-    for (const compiled of [packer, breeder]) compiled.catch(() => {});
-    this.#packer = { packer, breeder, client: new Client(spawn, async () => {}, () => {}) };
+    const parts = { text: textModule };
+    for (const [part, name] of Object.entries(FILE_MODULES)) {
+      parts[part] = compileModule(name, base);
+      parts[part].catch(() => {});
+    }
+    this.#packer = { ...parts, client: new Client(spawn, async () => {}, () => {}) };
     await Promise.all([pool.warm(), pool.warm()]);
     this.info = {
       module: name,
@@ -99,12 +105,12 @@ export class Cultivar {
   /** Makes files of other programs from a package; see `cultivar.d.ts`. */
   async exportPackage(source, format, hooks = {}) {
     const blob = await blobOf(source, hooks.signal);
-    return this.#make("exportPackage", { blob, format }, hooks);
+    return this.#make("exportPackage", { blob, format }, hooks, "exporter");
   }
 
   /** The table of a constraint, which sessions are given. */
   compileConstraint(constraint) {
-    return this.#pack("compileConstraint", { constraint: inEngineWords(constraint) });
+    return this.#pack("compileConstraint", { constraint: inEngineWords(constraint) }, {}, "text");
   }
 
   /** Foreign adapter files into an adapter for a base. */

@@ -4,6 +4,7 @@
  * Must never be used again after a trap: `isDead` says so, and every later call refuses.
  */
 import { ABI_VERSION, EXPORTS } from "./abi.js";
+import { Encoder } from "./encoder.js";
 import { CultivarError, KIND, statusError } from "./errors.js";
 import { ModuleMemory, utf8 } from "./memory.js";
 
@@ -14,6 +15,9 @@ export class Engine {
   #exports;
   #dead = false;
 
+  /** What makes ids of text; an engine without one takes ids alone. */
+  encoder = null;
+
   /** @param {WebAssembly.Instance} instance */
   constructor(instance) {
     this.#exports = instance.exports;
@@ -22,17 +26,20 @@ export class Engine {
   }
 
   /**
-   * Instantiates a compiled module. It must import nothing.
+   * Instantiates a compiled module, and the text module beside it. They must import nothing.
    * @param {WebAssembly.Module} module
+   * @param {WebAssembly.Module} [textModule]
    */
-  static async create(module) {
+  static async create(module, textModule) {
     const foreign = WebAssembly.Module.imports(module).find(({ name }) => name !== "now_ms");
     if (foreign) {
       const message = `the module imports ${foreign.name}; it must import nothing`;
       throw new CultivarError(message, { kind: KIND.unsupported });
     }
     const bench = { now_ms: () => performance.now() };
-    return new Engine(await WebAssembly.instantiate(module, { bench }));
+    const engine = new Engine(await WebAssembly.instantiate(module, { bench }));
+    if (textModule) engine.encoder = new Encoder(await Engine.create(textModule));
+    return engine;
   }
 
   /** Has a package's time noted by operator, where the module is one that asks for a clock. */
@@ -89,6 +96,14 @@ export class Engine {
   #panicText() {
     const len = this.#exports.panic_text_len() >>> 0;
     return this.memory.text(this.#exports.panic_text_ptr() >>> 0, len);
+  }
+
+  /** Memory of this instance and its encoder's together: JSON `cultivar.memory.v1`. */
+  memoryStats() {
+    const own = this.json("memory_stats");
+    const text = this.encoder?.module.memoryStats() ?? {};
+    for (const key of Object.keys(text)) if (key !== "schema") own[key] += text[key];
+    return own;
   }
 
   /** Writes bytes to the front of the shared buffer; answers their number. */

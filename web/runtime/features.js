@@ -4,11 +4,18 @@
  */
 import { CultivarError, KIND } from "./errors.js";
 
-/** Makes packages out of other files; every browser that runs an engine runs it. */
-export const PACKER_FILE = "cultivar-packer.wasm";
+/** Makes ids of text, prompts of conversations and tables of constraints. */
+export const TEXT_FILE = "cultivar-text.wasm";
 
-/** Makes adapters and models out of adapters and models. */
-export const BREEDER_FILE = "cultivar-breeder.wasm";
+/**
+ * Modules that make files: the packer makes packages out of other programs' files, the exporter
+ * the other way round, the breeder adapters and models out of adapters and models.
+ */
+export const FILE_MODULES = Object.freeze({
+  packer: "cultivar-packer.wasm",
+  exporter: "cultivar-exporter.wasm",
+  breeder: "cultivar-breeder.wasm",
+});
 
 /** Engine files by backend, in order of preference. */
 export const MODULE_FILES = Object.freeze({

@@ -35,6 +35,12 @@ export async function loadPackage(engine, source, { signal, onCard, onProgress }
   }
 }
 
+/** Gives back all that a package holds. */
+export function closePackage(engine, handle) {
+  engine.encoder?.close(handle);
+  if (!engine.isDead) engine.call("package_close", handle);
+}
+
 class Loader {
   #engine;
   #stream;
@@ -60,6 +66,7 @@ class Loader {
     await this.#pass(head.length - header.length, (bytes, at) => head.set(bytes, 64 + at));
     this.#at = head.length;
     engine.call("package_head", this.handle, engine.put(head));
+    engine.encoder?.open(this.handle, head, this.#stream.size);
     this.card = engine.json("package_describe", this.handle);
   }
 
@@ -95,7 +102,7 @@ class Loader {
 
   abandon() {
     this.#stream.cancel();
-    if (this.handle && !this.#engine.isDead) this.#engine.call("package_close", this.handle);
+    if (this.handle) closePackage(this.#engine, this.handle);
   }
 
   async #verify(idx, ptr, len) {

@@ -180,7 +180,7 @@ export class Package {
   }
 }
 
-/** `{schema}` and `{grammar}` as reports and records have them; the packer judges what it is. */
+/** `{schema}` and `{grammar}` as reports and records have them; the compiler judges what it is. */
 export function inEngineWords(constraint) {
   const { schema, grammar } = Object(constraint);
   if (schema !== undefined) return { json_schema: schema };

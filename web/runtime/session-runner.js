@@ -3,7 +3,7 @@
  * Tokens are handed over in batches of one turn (16 ms), so that a fast model does not flood the
  * page, but each keeps its own id and text. Never knows who listens.
  */
-import { ENCODE_FLAGS, REPLAY_STEP, SESSION_STEP, STATUS, STOP_REASONS } from "./abi.js";
+import { REPLAY_STEP, SESSION_STEP, STATUS, STOP_REASONS } from "./abi.js";
 import { CultivarError, KIND } from "./errors.js";
 import { idBytes } from "./memory.js";
 import { Budget, Turn } from "./pace.js";
@@ -16,22 +16,12 @@ const prefillBudget = () => new Budget(8, 1, 1 << 20, { aimMs: 24 });
 /** Rows of a batch, where a layer of them fits a step: more are hardly faster. */
 const BATCH_ROWS = 32;
 
-/** Flags of the tokenizing verbs; `bos` undefined: as the model wants it. */
-export function encodeFlags({ special = false, bos } = {}) {
-  const parse = special ? ENCODE_FLAGS.parse_special : 0;
-  if (bos === undefined) return parse;
-  return parse | (bos ? ENCODE_FLAGS.add_bos : ENCODE_FLAGS.no_bos);
-}
-
 /** Queues a prompt, unless it is `null`; answers how many tokens it has. */
 export function queuePrompt(engine, session, prompt, options) {
   if (prompt === null) return 0;
-  if (typeof prompt === "string") {
-    return engine.call(
-      "session_prompt_text", session, engine.putText(prompt), encodeFlags(options),
-    );
-  }
-  const bytes = idBytes(prompt);
+  const ids = typeof prompt !== "string" ? prompt
+    : engine.encoder.ids(engine.call("session_package", session), prompt, options);
+  const bytes = idBytes(ids);
   engine.put(bytes);
   return engine.call("session_prompt_ids", session, bytes.length / 4);
 }

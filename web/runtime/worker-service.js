@@ -8,9 +8,9 @@ import { runBatch } from "./batch-runner.js";
 import { CultivarError, KIND } from "./errors.js";
 import { exportFiles, importFiles, runJob } from "./import-runner.js";
 import { idBytes } from "./memory.js";
-import { loadPackage } from "./package-loader.js";
+import { closePackage, loadPackage } from "./package-loader.js";
 import { servePort } from "./service.js";
-import { encodeFlags, runReplay, runSession } from "./session-runner.js";
+import { runReplay, runSession } from "./session-runner.js";
 
 /** What a file that is being made tells the caller, and where it goes. */
 const makingHooks = ({ signal, emit, ask }, toSink) => ({
@@ -30,8 +30,8 @@ function createActions() {
     for (const table of tables) engine.call("package_constraint", handle, engine.put(table));
   };
   return {
-    async init({ module }) {
-      const made = await Engine.create(module);
+    async init({ module, textModule }) {
+      const made = await Engine.create(module, textModule);
       const nChecks = made.call("selftest");
       engine = made;
       return { ...made.info, selftest_checks: nChecks };
@@ -42,25 +42,22 @@ function createActions() {
         onCard: (card) => ask("card", card),
         onProgress: (progress) => emit("progress", progress),
       }),
-    closePackage: ({ handle }) => engine.call("package_close", handle),
+    closePackage: ({ handle }) => closePackage(engine, handle),
     importPackage: async ({ module, files, options, toSink }, call) =>
       importFiles(await Engine.create(module), files, options, makingHooks(call, toSink)),
     exportPackage: async ({ module, blob, format }, call) =>
       exportFiles(await Engine.create(module), blob, format, makingHooks(call)),
     runJob: async ({ module, job, files, options, toSink }, call) =>
       runJob(await Engine.create(module), job, files, options, makingHooks(call, toSink)),
-    tokenize({ handle, text, options }) {
-      const n = engine.call("tokenize", handle, engine.putText(text), encodeFlags(options));
-      return engine.memory.words(engine.call("buffer_ptr"), n);
-    },
+    tokenize: ({ handle, text, options }) => engine.encoder.ids(handle, text, options),
     detokenize({ handle, ids }) {
       const n = engine.put(idBytes(ids)) / 4;
       return engine.text(engine.call("detokenize", handle, n));
     },
     compileConstraint: async ({ module, constraint }) => {
-      const packer = await Engine.create(module);
-      const n = packer.putText(JSON.stringify(constraint));
-      return packer.bytes(packer.call("grammar_compile", n));
+      const compiler = await Engine.create(module);
+      const n = compiler.putText(JSON.stringify(constraint));
+      return compiler.bytes(compiler.call("grammar_compile", n));
     },
     openAdapter: ({ handle, source }, { signal }) => loadAdapter(engine, handle, source, signal),
     closeAdapter: ({ adapter }) => engine.call("adapter_close", adapter),
@@ -115,8 +112,7 @@ function createActions() {
       keep(handle, tables);
       return runBatch(engine, handle, prompts, { ...options, signal });
     },
-    chatPrompt: ({ handle, order }) =>
-      engine.json("chat_prompt", handle, engine.putText(JSON.stringify(order))),
+    chatPrompt: ({ handle, order }) => engine.encoder.chatPrompt(handle, order),
     setLimits({ handle, limits }) {
       const { rows = 0, logitRows = 0, kvBytes = NaN, kvRetainedBytes = NaN } = limits;
       engine.call("package_limits", handle, rows, logitRows, kvBytes, kvRetainedBytes);
@@ -133,7 +129,7 @@ function createActions() {
     },
     fork: ({ session }) => engine.call("session_fork", session),
     closeSession: ({ session }) => engine.call("session_close", session),
-    memory: () => engine.json("memory_stats"),
+    memory: () => engine.memoryStats(),
     testTrap: async ({ module }) =>
       (module ? await Engine.create(module) : engine).call("test_trap", 7),
   };

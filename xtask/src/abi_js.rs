@@ -16,15 +16,16 @@ const GROUPS: &[(&str, Option<Part>)] = &[
     ("meta", None),
     ("buffer", None),
     ("package", Some(Part::Engine)),
-    ("text", Some(Part::Engine)),
+    ("decode", Some(Part::Engine)),
     ("session", Some(Part::Engine)),
     ("batch", Some(Part::Engine)),
     ("record", Some(Part::Engine)),
     ("adapter", Some(Part::Engine)),
     ("import", Some(Part::Packer)),
-    ("export", Some(Part::Packer)),
+    ("export", Some(Part::Exporter)),
     ("job", Some(Part::Breeder)),
-    ("grammar", Some(Part::Packer)),
+    ("text", Some(Part::Text)),
+    ("grammar", Some(Part::Text)),
     ("selftest", Some(Part::Engine)),
     ("trap", None),
 ];
@@ -34,8 +35,12 @@ const GROUPS: &[(&str, Option<Part>)] = &[
 pub enum Part {
     /// Runs models.
     Engine,
+    /// Makes ids and tables of text.
+    Text,
     /// Makes packages out of foreign models.
     Packer,
+    /// Makes files of other programs out of packages.
+    Exporter,
     /// Makes adapters and models out of adapters and models.
     Breeder,
 }
@@ -45,7 +50,9 @@ impl Part {
     pub fn feature(self) -> &'static str {
         match self {
             Part::Engine => "engine",
+            Part::Text => "text",
             Part::Packer => "packer",
+            Part::Exporter => "exporter",
             Part::Breeder => "breeder",
         }
     }
@@ -73,9 +80,9 @@ const TABLES: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "IMPORT_STEP",
-        "verbs/import.rs",
+        "verbs/pump.rs",
         "STEP_",
-        "What `import_step` answers.",
+        "What `import_step`, `export_step` and `job_step` answer.",
     ),
     (
         "ENCODE_FLAGS",
@@ -317,7 +324,9 @@ mod tests {
     fn every_verb_of_the_source_is_in_the_table() {
         for (part, own) in [
             (Part::Engine, "session_step"),
+            (Part::Text, "tokenize"),
             (Part::Packer, "import_step"),
+            (Part::Exporter, "export_step"),
             (Part::Breeder, "job_step"),
         ] {
             let names = export_names(part).expect("the source is readable");
@@ -333,7 +342,13 @@ mod tests {
     #[test]
     fn the_document_names_everything() {
         let document = fs::read_to_string(workspace::root().join("docs/abi.md")).expect("there");
-        for part in [Part::Engine, Part::Packer, Part::Breeder] {
+        for part in [
+            Part::Engine,
+            Part::Text,
+            Part::Packer,
+            Part::Exporter,
+            Part::Breeder,
+        ] {
             for name in export_names(part).expect("the source is readable") {
                 let is_there = document.contains(&format!("`{name}("));
                 assert!(is_there, "docs/abi.md lacks {name}");

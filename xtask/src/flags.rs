@@ -40,7 +40,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "setup",
         summary: "install what the other tasks need; quick when all is there",
-        details: "The wasm32 target by rustup, else a distribution's Rust sources with build-std; \
+        details: "Rust's sources by rustup, else its wasm32 target, else a distribution's sources; \
                   wasm-opt, puppeteer-core and typescript by npm (pinned in xtask/tools); \
                   Chromium by apt. \
                   Installing with apt needs root; without it the command to run is printed.",
@@ -48,7 +48,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "wasm",
-        summary: "build the modules into web/wasm: cultivar, its -relaxed, -packer, -breeder",
+        summary: "build the modules into web/wasm: cultivar, -relaxed, -text, -packer, …",
         details: "Each module is optimized by wasm-opt where npm's binaryen is installed, then \
                   checked: no imports, the exports of the ABI table, kernels without lane-by-lane \
                   loads. The demo is copied to web/demo. CULTIVAR_RUSTC names another rustc (its \

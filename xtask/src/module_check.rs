@@ -42,7 +42,11 @@ pub enum Kind {
     /// The relaxed integer dot as the one relaxed instruction.
     Relaxed,
     /// Vector instructions, none of them relaxed, and no kernel.
+    Text,
+    /// The same.
     Packer,
+    /// The same.
+    Exporter,
     /// The same.
     Breeder,
 }
@@ -51,7 +55,9 @@ impl Kind {
     /// The part of the source that a module of this kind is built from.
     pub fn part(self) -> Part {
         match self {
+            Kind::Text => Part::Text,
             Kind::Packer => Part::Packer,
+            Kind::Exporter => Part::Exporter,
             Kind::Breeder => Part::Breeder,
             Kind::Scalar | Kind::Simd128 | Kind::Relaxed => Part::Engine,
         }
@@ -118,7 +124,9 @@ fn check_instructions(module: &Module, kind: Kind, wrong: &mut Vec<String>) {
             .map(|code| code & 0xFFFF);
         let refused = vector.filter(|opcode| match kind {
             Kind::Scalar => true,
-            Kind::Simd128 | Kind::Packer | Kind::Breeder => *opcode >= 256,
+            Kind::Simd128 | Kind::Text | Kind::Packer | Kind::Exporter | Kind::Breeder => {
+                *opcode >= 256
+            }
             Kind::Relaxed => *opcode >= 256 && *opcode != I16X8_RELAXED_DOT,
         });
         for opcode in std::collections::BTreeSet::from_iter(refused) {
@@ -128,7 +136,7 @@ fn check_instructions(module: &Module, kind: Kind, wrong: &mut Vec<String>) {
         }
     }
     let product = match kind {
-        Kind::Scalar | Kind::Packer | Kind::Breeder => return,
+        Kind::Scalar | Kind::Text | Kind::Packer | Kind::Exporter | Kind::Breeder => return,
         Kind::Simd128 => SIMD | I32X4_DOT_I16X8,
         Kind::Relaxed => SIMD | I16X8_RELAXED_DOT,
     };

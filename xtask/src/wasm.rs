@@ -1,7 +1,9 @@
 //! `wasm`: builds the modules from one source, optimizes them where wasm-opt is there, checks them
-//! and writes them to `web/wasm`, the demo beside them. Each variant has its own target folder, so
-//! that they do not rebuild each other. A module that fails a check is not written.
+//! and writes them to `web/wasm`, the demo beside them. Variants of other compiler flags have their
+//! own target folders, so that they do not rebuild each other. A module that fails a check is not
+//! written.
 
+use crate::abi_js::Part;
 use crate::flags::Given;
 use crate::module_check::{self, Kind};
 use crate::npm_tools::{self, Wanted};
@@ -31,6 +33,14 @@ impl Variant {
             false => self.kind.part().feature(),
         }
     }
+
+    /// The profile of Cargo.toml.
+    fn profile(&self) -> &'static str {
+        match self.kind.part() {
+            Part::Engine => "engine",
+            Part::Text | Part::Packer | Part::Exporter | Part::Breeder => "compact",
+        }
+    }
 }
 
 const SIMD128: Variant = Variant {
@@ -51,10 +61,20 @@ const RELAXED: Variant = Variant {
     is_bench: false,
 };
 
+/// Made small, not fast: a prompt is read far more slowly than it is encoded.
+const TEXT: Variant = Variant {
+    file: "cultivar-text.wasm",
+    folder: "wasm-compact",
+    rust_features: "+simd128",
+    opt_features: &["--enable-simd"],
+    kind: Kind::Text,
+    is_bench: false,
+};
+
 /// Made small, not fast: it waits for the disk, and its work is done once per file.
 const PACKER: Variant = Variant {
     file: "cultivar-packer.wasm",
-    folder: "wasm-packer",
+    folder: "wasm-compact",
     rust_features: "+simd128",
     opt_features: &["--enable-simd"],
     kind: Kind::Packer,
@@ -62,9 +82,16 @@ const PACKER: Variant = Variant {
 };
 
 /// Made small for the same reason.
+const EXPORTER: Variant = Variant {
+    file: "cultivar-exporter.wasm",
+    kind: Kind::Exporter,
+    ..PACKER
+};
+
+/// Made small for the same reason.
 const BREEDER: Variant = Variant {
     file: "cultivar-breeder.wasm",
-    folder: "wasm-breeder",
+    folder: "wasm-compact",
     rust_features: "+simd128",
     opt_features: &["--enable-simd"],
     kind: Kind::Breeder,
@@ -109,7 +136,14 @@ const BASE_FEATURES: &[&str] = &[
 ];
 
 /// Files that a visitor gets, in `web/wasm`.
-pub const SHIPPED: &[&str] = &[SIMD128.file, RELAXED.file, PACKER.file, BREEDER.file];
+pub const SHIPPED: &[&str] = &[
+    SIMD128.file,
+    RELAXED.file,
+    TEXT.file,
+    PACKER.file,
+    EXPORTER.file,
+    BREEDER.file,
+];
 
 /// Where the modules go.
 pub fn folder() -> PathBuf {
@@ -126,13 +160,25 @@ pub fn build(scalar: bool, debug_names: bool) -> TaskResult {
     let toolchain = wasm_toolchain::find_or_install()?;
     println!("wasm: {}", toolchain.describe());
     let optimizer = optimizer();
-    let mut variants = vec![&SIMD128, &RELAXED, &PACKER, &BREEDER];
+    let mut variants = vec![&SIMD128, &RELAXED, &TEXT, &PACKER, &EXPORTER, &BREEDER];
     variants.extend(BENCH);
     if scalar {
         variants.push(&SCALAR);
     }
-    for variant in variants {
-        build_one(&toolchain, variant, optimizer.as_deref(), debug_names)?;
+    let build_all = |toolchain: &WasmToolchain| {
+        let mut variants = variants.iter();
+        variants.try_for_each(|one| build_one(toolchain, one, optimizer.as_deref(), debug_names))
+    };
+    match (build_all(&toolchain), wasm_toolchain::find_with_target()) {
+        // The library's sources alone are not enough: cargo fetches what they depend on.
+        (Err(TaskError::Failed(reason)), Some(other)) if toolchain.makes_smallest() => {
+            println!(
+                "wasm: {reason}\nwasm: not from source, then: {}",
+                other.describe()
+            );
+            build_all(&other)?;
+        }
+        (built, _) => built?,
     }
     demo::place()
 }
@@ -155,13 +201,13 @@ fn build_one(
     debug_names: bool,
 ) -> TaskResult {
     let target_dir = workspace::target_dir().join(variant.folder);
-    let mut build = toolchain.cargo_build(variant.rust_features);
+    let mut build = toolchain.cargo_build(variant.rust_features, debug_names);
     build
         .args(["--quiet", "-p", "cultivar-wasm", "--lib", "--target-dir"])
         .arg(&target_dir)
         .args(["--no-default-features", "--features"])
         .arg(variant.feature());
-    let profile = variant.kind.part().feature();
+    let profile = variant.profile();
     build.args(["--profile", profile]);
     if debug_names {
         build.args(["--config", &format!("profile.{profile}.strip=false")]);

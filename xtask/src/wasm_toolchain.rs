@@ -1,11 +1,12 @@
 //! Finds a compiler that can build for wasm32-unknown-unknown, and installs one if there is none.
-//! In this order: a rustc that has the target; `rustup target add`; a rustc that has its library's
-//! sources (Debian: rust-web-src), with build-std; that package by apt. Never changes the user's
-//! default toolchain.
+//! In this order: a rustc that has its library's sources, which makes the smallest modules; those
+//! by rustup, or Debian's (rust-web-src) by apt; a rustc that has the target; `rustup target add`.
+//! Never changes the user's default toolchain.
 
 use crate::{TaskError, TaskResult, process};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -21,6 +22,13 @@ const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "ll
 /// what must be inlined. (`opt-level = "s"` instead would halve the speed of decoding.)
 const SMALLER: &str = "-C llvm-args=-inline-threshold=25";
 
+/// A panic is a defect of ours and ends the instance either way; without its sentence and place a
+/// module is 7 KiB smaller. Wants the library from source, since that panics too.
+const WITHOUT_PANIC_TEXTS: &str = "-Zunstable-options -Cpanic=immediate-abort";
+
+/// Compiles the library along.
+const BUILD_STD: &str = "-Zbuild-std=core,alloc,panic_abort";
+
 /// A compiler and how to use it for wasm.
 pub struct WasmToolchain {
     rustc: PathBuf,
@@ -31,22 +39,36 @@ pub struct WasmToolchain {
 }
 
 impl WasmToolchain {
-    /// A cargo command set to this compiler, with `target_features` such as `+simd128`.
-    pub fn cargo_build(&self, target_features: &str) -> Command {
+    /// A cargo command set to this compiler, with `target_features` such as `+simd128`; with or
+    /// without the texts of panics, which only a library from source can leave out.
+    pub fn cargo_build(&self, target_features: &str, panic_texts: bool) -> Command {
         let mut command = self.cargo("build", target_features);
         if self.build_std.is_some() {
-            command.arg("-Zbuild-std=core,alloc,panic_abort");
+            command.arg(BUILD_STD);
             // The library's sorts and number printing in their small forms: a seventh of all.
             command.arg("-Zbuild-std-features=optimize_for_size");
+            if !panic_texts {
+                let flags = format!("{} {WITHOUT_PANIC_TEXTS}", flags(target_features));
+                command.env("RUSTFLAGS", flags);
+            }
         }
         command
     }
 
-    /// The same for `cargo clippy`, where this compiler has the target and clippy; without.
+    /// The same for `cargo clippy`, where this compiler has it.
     pub fn clippy(&self, target_features: &str) -> Option<Command> {
         let found = self.cargo.parent()?.join("cargo-clippy");
-        let usable = self.build_std.is_none() && process::is_executable(&found);
-        usable.then(|| self.cargo("clippy", target_features))
+        let usable = process::is_executable(&found);
+        usable.then(|| {
+            let mut command = self.cargo("clippy", target_features);
+            command.args(self.build_std.is_some().then_some(BUILD_STD));
+            command
+        })
+    }
+
+    /// Whether modules can be made without the texts of panics.
+    pub fn makes_smallest(&self) -> bool {
+        self.build_std.is_some()
     }
 
     fn cargo(&self, verb: &str, target_features: &str) -> Command {
@@ -56,11 +78,8 @@ impl WasmToolchain {
             .current_dir(crate::workspace::root())
             .args([verb, "--target", TARGET]);
         // The environment must win over a user's configured flags: others could change the bits.
-        let flags = match target_features {
-            "" => SMALLER.to_string(),
-            features => format!("-C target-feature={features} {SMALLER}"),
-        };
-        command.env("RUSTC", &self.rustc).env("RUSTFLAGS", flags);
+        command.env("RUSTC", &self.rustc);
+        command.env("RUSTFLAGS", flags(target_features));
         if let Some(linker) = &self.build_std {
             command.env("RUSTC_BOOTSTRAP", "1");
             command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
@@ -79,35 +98,55 @@ impl WasmToolchain {
     }
 }
 
-/// The toolchain if one is installed; installs nothing.
+fn flags(target_features: &str) -> String {
+    match target_features {
+        "" => SMALLER.to_string(),
+        features => format!("-C target-feature={features} {SMALLER}"),
+    }
+}
+
+/// The toolchain if one is installed, one that makes the smallest modules if there is one;
+/// installs nothing.
 pub fn find() -> Option<WasmToolchain> {
     let candidates: Vec<Candidate> = rustc_paths().iter().filter_map(|p| candidate(p)).collect();
-    if let Some(ready) = candidates.iter().find(|one| one.has_target()) {
-        return Some(ready.toolchain(None));
-    }
     let linker = candidates
         .iter()
         .flat_map(|one| one.linkers())
         .find(|path| process::is_executable(path))
         .or_else(|| process::find_program("rust-lld"))
-        .or_else(|| process::find_program("wasm-ld"))?;
-    let with_source = candidates.iter().find(|one| one.has_source())?;
-    Some(with_source.toolchain(Some(linker)))
+        .or_else(|| process::find_program("wasm-ld"));
+    let with_source = candidates.iter().find(|one| one.has_source());
+    if let (Some(found), Some(linker)) = (with_source, linker) {
+        return Some(found.toolchain(Some(linker)));
+    }
+    let ready = candidates.iter().find(|one| one.has_target())?;
+    Some(ready.toolchain(None))
 }
 
-/// The toolchain, installed if need be.
+/// A toolchain that has the target, to be used with its own library.
+pub fn find_with_target() -> Option<WasmToolchain> {
+    let mut candidates = rustc_paths()
+        .into_iter()
+        .filter_map(|path| candidate(&path));
+    Some(candidates.find(Candidate::has_target)?.toolchain(None))
+}
+
+/// The toolchain, installed if need be; what could not be had is not asked for again.
 pub fn find_or_install() -> TaskResult<WasmToolchain> {
-    // A toolchain with the target builds in half the time of one that compiles its library first,
-    // so the target is asked for even where sources are installed.
-    if let Some(ready) = find().filter(|found| found.build_std.is_none()) {
+    static HAS_ASKED: AtomicBool = AtomicBool::new(false);
+    let has_asked = HAS_ASKED.swap(true, Ordering::Relaxed);
+    if let Some(ready) = find().filter(|found| has_asked || found.makes_smallest()) {
         return Ok(ready);
     }
     if std::env::var_os("CULTIVAR_RUSTC").is_none() && process::find_program("rustup").is_some() {
-        println!("adding the {TARGET} target with rustup");
-        let mut add = Command::new("rustup");
-        add.args(["target", "add", TARGET]);
-        if !process::succeeds_within(&mut add, Duration::from_secs(120)) {
-            println!("rustup could not add it; looking for Rust sources instead");
+        for (kind, name) in [("component", "rust-src"), ("target", TARGET)] {
+            println!("adding the {kind} {name} with rustup");
+            let mut add = Command::new("rustup");
+            add.args([kind, "add", name]);
+            if process::succeeds_within(&mut add, Duration::from_secs(120)) {
+                break;
+            }
+            println!("rustup could not add it");
         }
     }
     if let Some(found) = find() {

@@ -6,6 +6,7 @@
 use crate::failure::{Exit, Failure};
 use cultivar_core::model::{Model, ModelBuilder};
 use cultivar_core::package::{HEADER_BYTES, Head, Header, PackageError, PackageErrorKind, Tail};
+use cultivar_core::tokenizer::Tokenizer;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -87,6 +88,12 @@ impl PackageFile {
         let offset = head.tail_offset();
         let bytes = self.bytes(offset, self.file_bytes.saturating_sub(offset))?;
         head.parse_tail(&bytes).map_err(|error| self.about(error))
+    }
+
+    /// The tokenizer of a model's package, all of it checked. A run on ids needs none.
+    pub fn tokenizer(&mut self) -> Result<Tokenizer, Failure> {
+        let head = self.head()?;
+        Tokenizer::new(head.tokenizer).map_err(|error| self.about(error))
     }
 
     /// The model, every tensor verified and checked.

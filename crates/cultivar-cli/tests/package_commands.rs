@@ -4,6 +4,8 @@ mod command;
 
 use command::{asked, cultivar, files, folder, folder_with_model, text};
 use cultivar_core::json::JsonValue;
+use cultivar_testdata::byte_builder::{RawSection, record, record_section, strings_payload};
+use cultivar_testdata::small_packages::{small_model, tokenizer_records};
 
 #[test]
 fn every_refusal_to_verify_names_the_file() {
@@ -132,4 +134,34 @@ fn adapters_are_shown_and_verified_but_not_run() {
     asked(&folder, 0, &["verify", "a.sla"]);
     let error = asked(&folder, 3, &["run", "a.sla", "--prompt", "x"]);
     assert!(text(&error, "message").contains("model or adapter"));
+}
+
+/// What only encoding needs is checked where text is encoded: ids run without it.
+#[test]
+fn a_tokenizer_that_cannot_encode_is_refused_for_text_alone() {
+    let folder = folder("bad-tokenizer");
+    let mut records = tokenizer_records();
+    let pieces: [&[u8]; 5] = [b"<unk>", b"<s>", b"</s>", b"a", b"a"];
+    records[4] = record("pieces", 10, strings_payload(&pieces));
+    let mut package = small_model();
+    package.sections[1] = RawSection::new(0x20, 1, record_section(&records));
+    std::fs::write(folder.join("twice.slm"), package.build()).unwrap();
+
+    let run = |flags: [&str; 2], code| {
+        let given = ["run", "twice.slm", flags[0], flags[1], "--max-tokens", "1"];
+        asked(&folder, code, &given)
+    };
+    run(["--prompt-ids", "3"], 0);
+    for refused in [
+        run(["--prompt", "a"], 3),
+        asked(&folder, 3, &["tokenize", "twice.slm", "--text", "a"]),
+        asked(&folder, 3, &["chat", "twice.slm", "--message", "a"]),
+    ] {
+        let message = text(&refused, "message");
+        assert!(
+            message.starts_with("twice.slm: tokenizer: piece 4"),
+            "{message}"
+        );
+    }
+    asked(&folder, 1, &["verify", "twice.slm"]);
 }

@@ -15,6 +15,7 @@ pub use cultivar_numerics::{kernels, math, memory, rng, tensor};
 pub mod bytes;
 pub mod digest;
 pub mod json;
+pub mod self_test;
 pub mod sorting;
 
 pub mod kv_cache;

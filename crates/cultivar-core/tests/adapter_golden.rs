@@ -120,7 +120,8 @@ fn run((rows, changes): (&str, &str), backend: Backend, budget_rows: usize) -> [
     let settings = Settings::from_json(SETTINGS).unwrap();
     let mut session = Session::new(&mut engine, settings).unwrap();
     session.use_stack(&mut engine, Some(id)).unwrap();
-    let ids = engine.model.tokenizer.ids(PROMPT, Default::default());
+    let tokenizer = engine.model.tokenizer.to_tokenizer().unwrap();
+    let ids = tokenizer.ids(PROMPT, Default::default());
     session.prompt(&mut engine, &ids.unwrap()).unwrap();
     let mut due = changes.as_array().unwrap().iter().peekable();
     while session.stop_reason().is_none() {

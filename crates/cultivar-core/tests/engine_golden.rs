@@ -33,11 +33,8 @@ fn run(bytes: &[u8], settings: &str, backend: Backend, budget_rows: usize) -> St
         backend,
     };
     let mut engine = load_engine(bytes, options);
-    let ids = engine
-        .model
-        .tokenizer
-        .ids(PROMPT, Default::default())
-        .unwrap();
+    let tokenizer = engine.model.tokenizer.to_tokenizer().unwrap();
+    let ids = tokenizer.ids(PROMPT, Default::default()).unwrap();
     let mut session = Session::new(&mut engine, Settings::from_json(settings).unwrap()).unwrap();
     session.prompt(&mut engine, &ids).unwrap();
     while !matches!(

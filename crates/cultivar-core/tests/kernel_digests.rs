@@ -2,7 +2,8 @@
 //! holds it for modules in Node and in browsers. `CULTIVAR_BLESS=1` writes the file anew.
 
 use cultivar_core::json::{self, JsonWriter};
-use cultivar_core::kernels::{Backend, agreement};
+use cultivar_core::kernels::Backend;
+use cultivar_core::self_test::agreement;
 use std::path::Path;
 
 /// Seeds 0 and up.

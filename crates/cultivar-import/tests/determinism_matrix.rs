@@ -64,7 +64,7 @@ struct Cell {
 /// Repeats itself, so that drafts have something to find, and fills more than one page.
 fn prompt(engine: &Engine) -> Vec<u32> {
     let text = "The cat sat on the mat. The cat sat on the hat. The cat saw the bat. The cat";
-    let tokenizer = &engine.model.tokenizer;
+    let tokenizer = engine.model.tokenizer.to_tokenizer().unwrap();
     let mut ids = tokenizer.ids(text, Default::default()).unwrap();
     while ids.len() < 70 {
         let again = ids[1..].to_vec();

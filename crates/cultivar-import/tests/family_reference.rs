@@ -282,10 +282,8 @@ fn demo_run(backend: Backend) -> (String, String) {
         backend,
     };
     let mut engine = load_engine(&family::file("sprout.slm"), options);
-    let ids = engine
-        .model
-        .tokenizer
-        .ids(DEMO_PROMPT, EncodeOptions::default());
+    let tokenizer = engine.model.tokenizer.to_tokenizer().unwrap();
+    let ids = tokenizer.ids(DEMO_PROMPT, EncodeOptions::default());
     let ids = ids.unwrap();
     let settings = Settings::from_json(DEMO_SETTINGS).unwrap();
     let mut session = Session::new(&mut engine, settings).unwrap();

@@ -7,7 +7,7 @@
 
 use crate::status::{Failure, Status};
 use alloc::vec::Vec;
-#[cfg(feature = "packer")]
+#[cfg(any(feature = "packer", feature = "text"))]
 use cultivar_core::json::{self, JsonValue};
 
 /// More than any head of a package (256 MiB); what is larger goes straight into a tensor.
@@ -73,7 +73,7 @@ impl Buffer {
     }
 
     /// The first `len` bytes as JSON.
-    #[cfg(feature = "packer")]
+    #[cfg(any(feature = "packer", feature = "text"))]
     pub fn json(&self, len: u32) -> Result<JsonValue, Failure> {
         json::parse_unique(self.read(len)?)
             .map_err(|error| Failure::of(Status::BadJson).named(&alloc::format!("{error}")))

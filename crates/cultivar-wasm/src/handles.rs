@@ -15,7 +15,7 @@ const GENERATION_BITS: u32 = 16;
 const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
 const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
 
-/// What a handle names; the number is part of the handle, so it must be 1 to 7.
+/// What a handle names; the number is part of the handle, so it must be 0 to 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Kind {
@@ -33,6 +33,8 @@ pub enum Kind {
     Replay = 5,
     /// A job of the breeder.
     Job = 7,
+    /// Tokenizer and chat format of a package.
+    Text = 0,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             Kind::Export => "export",
             Kind::Replay => "replay",
             Kind::Job => "job",
+            Kind::Text => "text",
         }
     }
 }

@@ -6,19 +6,23 @@
 use crate::buffer::Buffer;
 use crate::handles::{Kind, Table};
 use crate::status::Failure;
+#[cfg(feature = "exporter")]
+use crate::verbs::export::ExportSlot;
+#[cfg(feature = "packer")]
+use crate::verbs::import::ImportSlot;
 #[cfg(feature = "breeder")]
 use crate::verbs::job::JobSlot;
+#[cfg(feature = "text")]
+use crate::verbs::text::TextSlot;
 #[cfg(feature = "engine")]
 use crate::verbs::{
     adapter::AdapterSlot, package::PackageSlot, record::ReplaySlot, session::SessionSlot,
 };
-#[cfg(feature = "packer")]
-use crate::verbs::{export::ExportSlot, import::ImportSlot};
 use alloc::string::String;
 use core::fmt::Write;
 
 /// Models resident at a time: far above what memory allows, low enough to find a leak by name.
-#[cfg(feature = "engine")]
+#[cfg(any(feature = "engine", feature = "text"))]
 const N_PACKAGES_MAX: usize = 64;
 /// Sessions open at a time.
 #[cfg(feature = "engine")]
@@ -29,9 +33,12 @@ const N_REPLAYS_MAX: usize = 16;
 /// Adapters open at a time.
 #[cfg(feature = "engine")]
 const N_ADAPTERS_MAX: usize = 256;
-/// Imports running at a time, and exports.
+/// Imports running at a time.
 #[cfg(feature = "packer")]
 const N_IMPORTS_MAX: usize = 8;
+/// Exports running at a time.
+#[cfg(feature = "exporter")]
+const N_EXPORTS_MAX: usize = 8;
 /// Jobs running at a time.
 #[cfg(feature = "breeder")]
 const N_JOBS_MAX: usize = 8;
@@ -50,9 +57,11 @@ pub struct Host {
     pub(crate) replays: Table<ReplaySlot>,
     #[cfg(feature = "engine")]
     pub(crate) adapters: Table<AdapterSlot>,
+    #[cfg(feature = "text")]
+    pub(crate) texts: Table<TextSlot>,
     #[cfg(feature = "packer")]
     pub(crate) imports: Table<ImportSlot>,
-    #[cfg(feature = "packer")]
+    #[cfg(feature = "exporter")]
     pub(crate) exporters: Table<ExportSlot>,
     #[cfg(feature = "breeder")]
     pub(crate) jobs: Table<JobSlot>,
@@ -73,10 +82,12 @@ impl Host {
             replays: Table::new(Kind::Replay, N_REPLAYS_MAX),
             #[cfg(feature = "engine")]
             adapters: Table::new(Kind::Adapter, N_ADAPTERS_MAX),
+            #[cfg(feature = "text")]
+            texts: Table::new(Kind::Text, N_PACKAGES_MAX),
             #[cfg(feature = "packer")]
             imports: Table::new(Kind::Import, N_IMPORTS_MAX),
-            #[cfg(feature = "packer")]
-            exporters: Table::new(Kind::Export, N_IMPORTS_MAX),
+            #[cfg(feature = "exporter")]
+            exporters: Table::new(Kind::Export, N_EXPORTS_MAX),
             #[cfg(feature = "breeder")]
             jobs: Table::new(Kind::Job, N_JOBS_MAX),
             error_code: 0,

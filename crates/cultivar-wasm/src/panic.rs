@@ -1,7 +1,8 @@
 //! The last words of a module that traps: a fixed area that can be read after the trap.
 //!
 //! Only built for wasm32. A panic is a defect of ours; the instance is thrown away after it, and
-//! this text is what the page can say about it. Must never allocate.
+//! this text is what the page can say about it. Modules that ship are built without it, and then
+//! only the call that trapped is known. Must never allocate.
 
 use core::cell::UnsafeCell;
 use core::fmt::Write;

@@ -11,14 +11,15 @@ use cultivar_breed::BreedError;
 use cultivar_core::bytes::ShortText;
 use cultivar_core::grammar::GrammarError;
 use cultivar_core::package::PackageError;
+#[cfg(any(feature = "engine", feature = "text"))]
+use cultivar_core::tokenizer::TokenizerError;
 #[cfg(feature = "engine")]
 use cultivar_core::{
     adapter::StackError,
     model::{ModelError, OpenError},
     session::SessionError,
-    tokenizer::TokenizerError,
 };
-#[cfg(feature = "packer")]
+#[cfg(any(feature = "breeder", feature = "exporter", feature = "packer"))]
 use cultivar_import::ImportError;
 #[cfg(feature = "breeder")]
 use cultivar_import::LoraError;
@@ -89,7 +90,7 @@ enum Cause {
     #[cfg(feature = "engine")]
     Model(ModelError),
     /// Tokenizing failed.
-    #[cfg(feature = "engine")]
+    #[cfg(any(feature = "engine", feature = "text"))]
     Tokenizer(TokenizerError),
     /// A session refused.
     #[cfg(feature = "engine")]
@@ -98,7 +99,7 @@ enum Cause {
     #[cfg(feature = "engine")]
     Stack(StackError),
     /// An import failed.
-    #[cfg(feature = "packer")]
+    #[cfg(any(feature = "breeder", feature = "exporter", feature = "packer"))]
     Import(ImportError),
     /// An adapter's import failed.
     #[cfg(feature = "breeder")]
@@ -151,13 +152,13 @@ impl Failure {
             Cause::Open(error) => error.code(),
             #[cfg(feature = "engine")]
             Cause::Model(error) => error.code(),
-            #[cfg(feature = "engine")]
+            #[cfg(any(feature = "engine", feature = "text"))]
             Cause::Tokenizer(error) => error.code(),
             #[cfg(feature = "engine")]
             Cause::Session(error) => error.code(),
             #[cfg(feature = "engine")]
             Cause::Stack(error) => error.code(),
-            #[cfg(feature = "packer")]
+            #[cfg(any(feature = "breeder", feature = "exporter", feature = "packer"))]
             Cause::Import(error) => error.code(),
             #[cfg(feature = "breeder")]
             Cause::Lora(error) => error.code(),
@@ -179,13 +180,13 @@ impl fmt::Display for Failure {
             Cause::Open(error) => error.fmt(f),
             #[cfg(feature = "engine")]
             Cause::Model(error) => error.fmt(f),
-            #[cfg(feature = "engine")]
+            #[cfg(any(feature = "engine", feature = "text"))]
             Cause::Tokenizer(error) => error.fmt(f),
             #[cfg(feature = "engine")]
             Cause::Session(error) => error.fmt(f),
             #[cfg(feature = "engine")]
             Cause::Stack(error) => error.fmt(f),
-            #[cfg(feature = "packer")]
+            #[cfg(any(feature = "breeder", feature = "exporter", feature = "packer"))]
             Cause::Import(error) => error.fmt(f),
             #[cfg(feature = "breeder")]
             Cause::Lora(error) => error.fmt(f),
@@ -257,7 +258,7 @@ impl From<ModelError> for Failure {
     }
 }
 
-#[cfg(feature = "engine")]
+#[cfg(any(feature = "engine", feature = "text"))]
 impl From<TokenizerError> for Failure {
     fn from(error: TokenizerError) -> Failure {
         Failure::new(Cause::Tokenizer(error))
@@ -278,7 +279,7 @@ impl From<StackError> for Failure {
     }
 }
 
-#[cfg(feature = "packer")]
+#[cfg(any(feature = "breeder", feature = "exporter", feature = "packer"))]
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Failure {
         Failure::new(Cause::Import(error))

@@ -13,7 +13,7 @@ use cultivar_testdata::models::ModelSpec;
 use cultivar_testdata::variants::variants;
 use cultivar_wasm::host::Host;
 use cultivar_wasm::verbs::session::{STEP_DONE, STEP_TOKEN};
-use opening::{golden, open, put};
+use opening::{golden, open, prompt_text, put};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -171,8 +171,7 @@ fn steps_through_the_boundary_allocate_nothing() {
         br#"{"max_tokens":60,"ignore_stop":true,"temperature":1}"#,
     );
     let session = host.session_new(package, len).unwrap();
-    let len = put(&mut host, b"The cat sat on the mat.");
-    host.session_prompt_text(session, len, 0).unwrap();
+    prompt_text(&mut host, session, "The cat sat on the mat.").unwrap();
     // The first answer may make the shared buffer larger; later ones fit it.
     host.buffer.reserve(4096).unwrap();
     let before = N_ALLOCATIONS.with(Cell::get);

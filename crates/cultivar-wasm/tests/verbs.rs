@@ -5,7 +5,7 @@ use cultivar_core::json::{self, JsonValue};
 use cultivar_wasm::host::Host;
 use cultivar_wasm::status::{Failure, Status};
 use cultivar_wasm::verbs::{import, session, text};
-use opening::{golden, open, put};
+use opening::{golden, open, open_text, prompt_text, put};
 
 mod opening;
 
@@ -21,8 +21,7 @@ fn new_session(host: &mut Host, package: i32, settings: &str) -> Result<i32, Fai
 
 /// Runs a prompt to its end and returns the report.
 fn run(host: &mut Host, s: i32, prompt: &str) -> JsonValue {
-    let len = put(host, prompt.as_bytes());
-    host.session_prompt_text(s, len, 0).expect("a prompt");
+    prompt_text(host, s, prompt).expect("a prompt");
     let mut streamed = String::new();
     loop {
         let step = host.session_step(s, 3, 0).expect("a step");
@@ -95,6 +94,7 @@ fn refusals_are_codes_with_a_sentence_and_change_nothing() {
     let mut host = Host::new();
     let package = open(&mut host, &golden("golden-q8_0.slm")).expect("a good package");
     let s = new_session(&mut host, package, "{\"max_tokens\":6}").expect("a session");
+    let tokenizer = open_text(&mut host, &golden("golden-q8_0.slm")).expect("a good head");
     let before = digest(&run(&mut host, s, "The cat"));
     let refused = |status: Status| status.code();
     type Verb<'a> = &'a mut dyn FnMut(&mut Host) -> Result<i32, Failure>;
@@ -118,7 +118,7 @@ fn refusals_are_codes_with_a_sentence_and_change_nothing() {
     check(
         "a length beyond the buffer",
         refused(Status::BadLength),
-        &mut |h| h.tokenize(package, 4096, 0),
+        &mut |h| h.tokenize(tokenizer, 4096, 0),
     );
     check(
         "n ids whose bytes overflow",
@@ -130,17 +130,30 @@ fn refusals_are_codes_with_a_sentence_and_change_nothing() {
         refused(Status::BadLength),
         &mut |h| h.package_begin(65, 65.0),
     );
+    check(
+        "a package where its text belongs",
+        refused(Status::NotAHandle),
+        &mut |h| h.tokenize(package, 1, 0),
+    );
+    check("half a head", 104, &mut |h| {
+        let head = golden("golden-q8_0.slm");
+        let len = put(h, &head[..100]);
+        h.text_open(len, head.len() as f64)
+    });
+    check("a closed text", refused(Status::StaleHandle), &mut |h| {
+        h.chat_prompt(tokenizer + 4096, 1)
+    });
     check("no UTF-8", refused(Status::BadUtf8), &mut |h| {
-        h.tokenize(package, 2, 0)
+        h.tokenize(tokenizer, 2, 0)
     });
     let both = text::FLAG_ADD_BOS | text::FLAG_NO_BOS;
     check("both flags", refused(Status::UnknownOption), &mut |h| {
-        h.tokenize(package, 1, both)
+        h.tokenize(tokenizer, 1, both)
     });
     check(
         "an unknown flag",
         refused(Status::UnknownOption),
-        &mut |h| h.tokenize(package, 1, 64),
+        &mut |h| h.tokenize(tokenizer, 1, 64),
     );
     check("a token id out of range", 300 + 55, &mut |h| {
         put(h, &[0xff; 4]);
@@ -164,15 +177,15 @@ fn refusals_are_codes_with_a_sentence_and_change_nothing() {
 
 #[test]
 fn a_constraint_is_compiled_in_one_part_and_obeyed_in_the_other() {
-    let (mut packer, mut host) = (Host::new(), Host::new());
-    let compile = |packer: &mut Host, text: &[u8]| {
-        let len = put(packer, text);
-        let len = packer.grammar_compile(len)?;
-        Ok::<_, Failure>(answer(packer, len))
+    let (mut compiler, mut host) = (Host::new(), Host::new());
+    let compile = |compiler: &mut Host, text: &[u8]| {
+        let len = put(compiler, text);
+        let len = compiler.grammar_compile(len)?;
+        Ok::<_, Failure>(answer(compiler, len))
     };
     let constraint = "{\"gbnf\":\"root ::= \\\"yes\\\" | \\\"no\\\"\"}";
-    let table = compile(&mut packer, constraint.as_bytes()).expect("a table");
-    let json = compile(&mut packer, b"{\"json\":true}").expect("a table");
+    let table = compile(&mut compiler, constraint.as_bytes()).expect("a table");
+    let json = compile(&mut compiler, b"{\"json\":true}").expect("a table");
     for (text, code) in [
         (&b"{\"json\":"[..], 9),
         (b"{\"json\":1}", 9),
@@ -180,7 +193,7 @@ fn a_constraint_is_compiled_in_one_part_and_obeyed_in_the_other() {
         (b"{\"gbnf\":\"root ::= x\"}", 631),
         (b"{\"json_schema\":{\"not\":{}}}", 637),
     ] {
-        let refused = compile(&mut packer, text);
+        let refused = compile(&mut compiler, text);
         assert_eq!(refused.map_err(|failure| failure.code()), Err(code));
     }
     let package = open(&mut host, &golden("golden-q8_0.slm")).expect("a good package");
@@ -418,7 +431,7 @@ fn the_engine_describes_itself() {
     let mut host = Host::new();
     let len = host.engine_info().expect("JSON");
     let info = json::parse(&answer(&host, len)).expect("JSON");
-    assert_eq!(info.get("abi_version").and_then(JsonValue::as_u64), Some(1));
+    assert_eq!(info.get("abi_version").and_then(JsonValue::as_u64), Some(2));
     assert!(host.selftest().expect("equal kernels") > 200);
     let len = host.memory_stats().expect("JSON");
     assert!(json::parse(&answer(&host, len)).is_ok());

@@ -16,7 +16,7 @@ export async function sproutPackage() {
 /** The demo as files of another program, as `drop` takes them. */
 export async function sproutAs(format) {
   const blob = new Blob([await readFile(SPROUT)]);
-  const { files } = await exportFiles(await engineOf("packer"), blob, format);
+  const { files } = await exportFiles(await engineOf("exporter"), blob, format);
   return Promise.all(files.map(async (file) => ({
     name: file.name || `sprout.${format}`, bytes: Buffer.from(await file.blob.arrayBuffer()),
   })));

@@ -74,14 +74,16 @@ test("a trap ends two runs at once, and the next has the same bits", { skip: noB
 function spoilRelaxed() {
   const fetched = window.fetch;
   const swap = (text, a, b) =>
-    text.replace(`\x08${a}\0`, "\x08~~~~~~~~\0").replace(`\x08${b}\0`, `\x08${a}\0`)
-      .replace("\x08~~~~~~~~\0", `\x08${b}\0`);
+    [[a, "~"], [b, a], ["~", b]].reduce((chars, [from, to]) => {
+      const entry = (name) => `${String.fromCharCode(name.length)}${name}\0`;
+      return chars.replace(entry(from), entry(to));
+    }, text);
   window.fetch = async (url, ...rest) => {
     const response = await fetched(url, ...rest);
     if (!String(url).endsWith("cultivar-relaxed.wasm")) return response;
     const chars = Array.from(new Uint8Array(await response.arrayBuffer()),
       (byte) => String.fromCharCode(byte)).join("");
-    const bytes = Uint8Array.from(swap(chars, "selftest", "tokenize"), (c) => c.charCodeAt(0));
+    const bytes = Uint8Array.from(swap(chars, "selftest", "session_len"), (c) => c.charCodeAt(0));
     return new Response(bytes, { headers: { "content-type": "application/wasm" } });
   };
 }

@@ -4,7 +4,7 @@
  * `page.html?simd128` goes through one module.
  */
 import {
-  MODULE_FILES, PACKER_FILE, compileModule, detectFeatures,
+  FILE_MODULES, MODULE_FILES, compileModule, detectFeatures,
 } from "../../runtime/features.js";
 import { goThrough } from "./matrix.js";
 
@@ -27,7 +27,7 @@ async function run(name) {
   if (!detectFeatures()[name]) return { skipped: `this browser has no ${name}` };
   const wasm = at("wasm/");
   const [engine, packer] = await Promise.all([
-    compileModule(MODULE_FILES[name], wasm), compileModule(PACKER_FILE, wasm),
+    compileModule(MODULE_FILES[name], wasm), compileModule(FILE_MODULES.packer, wasm),
   ]);
   const { models, files } = await (await fetchOk("fixtures/matrix/digests.json")).json();
   const found = new Map();

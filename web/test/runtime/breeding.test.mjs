@@ -105,15 +105,15 @@ test("a validation says field by field what fits", async () => {
 
 test("what cannot be made is refused by name, and the next job works", async () => {
   const add = made.get("add");
-  for (const [promise, code, says] of [
-    [kit.mergeAdapters([add], { base, method: "blend" }), 702, /blend/],
-    [kit.mergeAdapters([], { base }), 9, /sources/],
-    [kit.bake(base, [add], { format: "q9" }), 710, /q9/],
-    [kit.extractAdapter(base, { base, rank: 2 }), 707, /same weights/],
-    [kit.importAdapter([blobOf("family/README.md")], { base }), 588, /README\.md/],
-    [kit.bake(goldenBlob(), [add]), 461, /architecture/],
+  for (const [make, code, says] of [
+    [() => kit.mergeAdapters([add], { base, method: "blend" }), 702, /blend/],
+    [() => kit.mergeAdapters([], { base }), 9, /sources/],
+    [() => kit.bake(base, [add], { format: "q9" }), 710, /q9/],
+    [() => kit.extractAdapter(base, { base, rank: 2 }), 707, /same weights/],
+    [() => kit.importAdapter([blobOf("family/README.md")], { base }), 588, /README\.md/],
+    [() => kit.bake(goldenBlob(), [add]), 461, /architecture/],
   ]) {
-    const error = await refusal(promise);
+    const error = await refusal(make());
     assert.equal(error.code, code, error.message);
     assert.match(error.message, says);
   }

@@ -5,24 +5,28 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
+import { EXPORTS } from "../../runtime/abi.js";
 import { Engine } from "../../runtime/engine.js";
-import { BREEDER_FILE, MODULE_FILES, PACKER_FILE, detectFeatures } from "../../runtime/features.js";
+import {
+  FILE_MODULES, MODULE_FILES, TEXT_FILE, detectFeatures,
+} from "../../runtime/features.js";
 
 /** Folder of the built modules. */
 export const MODULES_URL = new URL("../../wasm/", import.meta.url);
 const GOLDEN_URL = new URL("../../../fixtures/golden/", import.meta.url);
 
-const FILES = { ...MODULE_FILES, packer: PACKER_FILE, breeder: BREEDER_FILE };
+const FILES = { ...MODULE_FILES, ...FILE_MODULES, text: TEXT_FILE };
 
-/** A compiled module: an engine's name, "packer" or "breeder". */
+/** A compiled module: an engine's name, "text", "packer", "exporter" or "breeder". */
 export async function moduleOf(name) {
   const file = FILES[name];
   return WebAssembly.compile(await readFile(new URL(file, MODULES_URL)));
 }
 
-/** A fresh instance. */
+/** A fresh instance; engines have their encoder. */
 export async function engineOf(name = "simd128") {
-  return Engine.create(await moduleOf(name));
+  const textModule = MODULE_FILES[name] && await moduleOf("text");
+  return Engine.create(await moduleOf(name), textModule);
 }
 
 /** Whether this Node runs a module, and exactly: V8 11 has a wrong relaxed dot without a flag. */
@@ -126,4 +130,27 @@ function tokenizerFile(vocab) {
     parts.push(Float32Array.of(-id), Int32Array.of(text.length), text);
   }
   return new Blob(parts);
+}
+
+/** Names of the exports that a part has, sorted. */
+export const namesOf = (part) =>
+  Object.keys(EXPORTS).filter((name) => ["every", part].includes(EXPORTS[name].split(" ")[0]))
+    .sort();
+
+/** Opens a session of a package; answers its handle. */
+export const newSession = (engine, handle, settings = {}) =>
+  engine.call("session_new", handle, engine.putText(JSON.stringify(settings)));
+
+/** A shape for `foreignFiles`, as small as they come. */
+export const TINY = {
+  dim: 32, hidden: 64, nLayers: 2, nHeads: 4, vocab: 300, contextLen: 32,
+};
+
+/** A handle of the text module beside an engine, of a package of these bytes. */
+export function openText(engine, bytes) {
+  const { module } = engine.encoder;
+  const begun = engine.call("package_begin", engine.put(bytes.subarray(0, 64)), bytes.length);
+  const head = bytes.subarray(0, engine.call("package_head_bytes", begun));
+  engine.call("package_close", begun);
+  return module.call("text_open", module.put(head), bytes.length);
 }

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { importFiles } from "../../runtime/import-runner.js";
-import { loadPackage } from "../../runtime/package-loader.js";
+import { closePackage, loadPackage } from "../../runtime/package-loader.js";
 import { runSession } from "../../runtime/session-runner.js";
 import { engineOf, foreignFiles, golden, goldenBlob, goldenBytes } from "./kit-fixtures.mjs";
 
@@ -29,7 +29,7 @@ test("a large package takes its own size and little more; closing gives it back"
   });
   assert.ok(blob.size > 30 * MIB, `${blob.size} bytes`);
   const engine = await engineOf();
-  const before = engine.json("memory_stats");
+  const before = engine.memoryStats();
   const phases = new Set();
   let cardAt = null;
   let lastRead = 0;
@@ -44,31 +44,31 @@ test("a large package takes its own size and little more; closing gives it back"
   assert.equal(cardAt, 0, "the card comes before any weight");
   assert.deepEqual([...phases], ["read", "verify"]);
   assert.equal(lastRead, blob.size);
-  const after = engine.json("memory_stats");
+  const after = engine.memoryStats();
   const limit = 1.15 * blob.size + card.memory.workspace_bytes;
   assert.ok(copied_bytes > 0, "the host hashes the smaller tensors");
   const peak = after.peak_bytes - before.used_bytes + copied_bytes;
   const memory = after.memory_bytes;
   assert.ok(peak <= limit, `peak ${peak} of ${limit}`);
   assert.ok(memory - before.memory_bytes + copied_bytes <= limit, `memory ${memory} of ${limit}`);
-  engine.call("package_close", handle);
-  const closed = engine.json("memory_stats");
+  closePackage(engine, handle);
+  const closed = engine.memoryStats();
   assert.ok(closed.used_bytes <= before.used_bytes + MIB, `${closed.used_bytes} bytes are left`);
   for (let round = 0; round < 3; round += 1) {
-    engine.call("package_close", (await loadPackage(engine, blob)).handle);
+    closePackage(engine, (await loadPackage(engine, blob)).handle);
   }
-  assert.ok(engine.json("memory_stats").memory_bytes <= memory + MIB, "memory grows by reopening");
+  assert.ok(engine.memoryStats().memory_bytes <= memory + MIB, "memory grows by reopening");
 });
 
 test("a stop during loading gives everything back", async () => {
   const blob = await largePackage();
   const engine = await engineOf();
-  const before = engine.json("memory_stats").used_bytes;
+  const before = engine.memoryStats().used_bytes;
   const stop = new AbortController();
   const hooks = { signal: stop.signal, onProgress: () => stop.abort() };
   const error = await settle(loadPackage(engine, blob, hooks));
   assert.equal(error.name, "AbortError");
-  assert.ok(engine.json("memory_stats").used_bytes <= before + MIB);
+  assert.ok(engine.memoryStats().used_bytes <= before + MIB);
 });
 
 test("without crypto.subtle the module hashes by itself, and notices damage too", async (t) => {
@@ -101,13 +101,13 @@ test("damaged files are refused with their reason, and the open model goes on", 
     ["head", changed(700, good[700] ^ 4), null],
     ["tensor", changed(good.length >> 1, good[good.length >> 1] ^ 4), 253],
   ];
-  const before = engine.json("memory_stats").used_bytes;
+  const before = engine.memoryStats().used_bytes;
   for (const [name, bytes, expected] of cases) {
     const error = await settle(loadPackage(engine, new Blob([bytes])));
     assert.ok(error, `${name} was accepted`);
     assert.notEqual(error.kind, "trap", `${name}: ${error.message}`);
     if (expected) assert.equal(error.code, expected, `${name}: ${error.message}`);
-    assert.ok(engine.json("memory_stats").used_bytes <= before + MIB, name);
+    assert.ok(engine.memoryStats().used_bytes <= before + MIB, name);
   }
   const session = engine.call("session_new", handle, engine.putText('{"max_tokens":5}'));
   const run = await runSession(engine, session, golden.prompt, { onTokens: () => {} });

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["memory", "math", "rng"],
     &["tensor"],
     &["kernels"],
-    &["bytes", "sorting", "digest", "json"],
+    &["bytes", "sorting", "digest", "json", "self_test"],
     &["kv_cache", "tokenizer", "package", "adapter"],
     &["grammar", "model", "sampler"],
     &["session"],

@@ -12,7 +12,7 @@ use crate::package_file::PackageFile;
 use cultivar_core::json::JsonWriter;
 use cultivar_core::model::{Engine, EngineOptions, StackId};
 use cultivar_core::session::{RecordOptions, Session, Settings, record_json};
-use cultivar_core::tokenizer::{ChatFormat, ChatRole};
+use cultivar_core::tokenizer::{ChatFormat, ChatRole, Tokenizer};
 use std::io::{BufRead, IsTerminal};
 
 const OWN_FLAGS: &[Flag] = &[
@@ -42,6 +42,7 @@ pub const COMMAND: Command = Command {
 /// A conversation so far.
 struct Chat {
     engine: Engine,
+    tokenizer: Tokenizer,
     stack: Option<StackId>,
     format: ChatFormat,
     settings: Settings,
@@ -60,16 +61,18 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         ..EngineOptions::default()
     };
     let mut file = PackageFile::open(given.file()?)?;
+    let tokenizer = file.tokenizer()?;
     let mut engine = Engine::new(file.model()?, options).map_err(|error| file.about(error))?;
     let template = engine.model.head.chat_template.as_deref();
     let format = ChatFormat::from_section(template.unwrap_or_default());
     if format.is_plain() {
         output::note("no chat format of this package is known: the plain one is used");
     }
-    add_stops(&mut settings, &format, &engine);
+    add_stops(&mut settings, &format, &tokenizer);
     let stack = adapter_files::put(given, &mut engine)?;
     let mut chat = Chat {
         engine,
+        tokenizer,
         stack,
         format,
         settings,
@@ -91,8 +94,8 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
 }
 
 /// An answer ends where the format says so, too.
-fn add_stops(settings: &mut Settings, format: &ChatFormat, engine: &Engine) {
-    let ids = format.stop_ids(&engine.model.tokenizer);
+fn add_stops(settings: &mut Settings, format: &ChatFormat, tokenizer: &Tokenizer) {
+    let ids = format.stop_ids(tokenizer);
     settings.stop_tokens.extend(ids);
     settings.stop_strings.extend(format.stops.iter().cloned());
 }
@@ -138,9 +141,7 @@ impl Chat {
         self.messages.push((ChatRole::User, text.to_string()));
         let messages = self.messages.iter().map(|(role, text)| (*role, &**text));
         let messages: Vec<(ChatRole, &str)> = messages.collect();
-        let ids = self
-            .format
-            .prompt_ids(&self.engine.model.tokenizer, &messages, true);
+        let ids = self.format.prompt_ids(&self.tokenizer, &messages, true);
         let prompted = ids
             .map_err(Failure::from)
             .and_then(|ids| self.prompt(&ids).map(|()| ids));

@@ -7,7 +7,7 @@ use cultivar_core::json::JsonWriter;
 use cultivar_core::model::Engine;
 use cultivar_core::sampler::TokenLogprob;
 use cultivar_core::session::{OutputText, Session, Step};
-use cultivar_core::tokenizer::{StreamDecoder, Tokenizer};
+use cultivar_core::tokenizer::{Detokenizer, StreamDecoder};
 use std::fmt::Write;
 use std::time::Instant;
 
@@ -62,7 +62,7 @@ pub fn generate(
 
 impl Output {
     /// A line per token for people: ln p, the token, and the likeliest in its place.
-    pub fn logprob_lines(&self, tokenizer: &Tokenizer) -> String {
+    pub fn logprob_lines(&self, tokenizer: &Detokenizer) -> String {
         let shown = |one: &TokenLogprob| {
             format!("{:8.4} {:?}", one.logprob, token_text(tokenizer, one.token))
         };
@@ -75,7 +75,7 @@ impl Output {
     }
 
     /// A JSON list of the tokens: `id`, `logprob`, `text`, and `top` with the same of each.
-    pub fn logprobs_json(&self, tokenizer: &Tokenizer) -> String {
+    pub fn logprobs_json(&self, tokenizer: &Detokenizer) -> String {
         let mut json = JsonWriter::new();
         json.begin_array();
         for (chosen, top) in &self.logprobs {
@@ -95,14 +95,14 @@ impl Output {
     }
 }
 
-fn write_token(json: &mut JsonWriter, tokenizer: &Tokenizer, one: &TokenLogprob) {
+fn write_token(json: &mut JsonWriter, tokenizer: &Detokenizer, one: &TokenLogprob) {
     json.field_u64("id", u64::from(one.token));
     json.field_f32("logprob", one.logprob);
     json.field_str("text", &token_text(tokenizer, one.token));
 }
 
 /// What a token stands for within a text.
-fn token_text(tokenizer: &Tokenizer, id: u32) -> String {
+fn token_text(tokenizer: &Detokenizer, id: u32) -> String {
     let mut text = String::new();
     let mut decoder = StreamDecoder::within();
     decoder.push(tokenizer, id, &mut text);

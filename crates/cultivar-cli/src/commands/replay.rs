@@ -40,12 +40,12 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         ..EngineOptions::default()
     };
     let mut file = PackageFile::open(model)?;
-    let mut engine = Engine::new(file.model()?, options).map_err(|error| file.about(error))?;
     let prompt = match (given.text("--prompt")?, given.ids("--prompt-ids")?) {
-        (Some(text), None) => Some(engine.model.tokenizer.ids(text, Default::default())?),
+        (Some(text), None) => Some(file.tokenizer()?.ids(text, Default::default())?),
         (None, ids) => ids,
         _ => return Err(Failure::usage("give either --prompt or --prompt-ids")),
     };
+    let mut engine = Engine::new(file.model()?, options).map_err(|error| file.about(error))?;
     record.fill_prompts(prompt.as_slice()).map_err(bad)?;
     let stack = adapter_files::put(given, &mut engine)?;
     let stack = stack.and_then(|id| engine.stack(id));

@@ -15,7 +15,7 @@ use cultivar_core::model::{Engine, EngineOptions};
 use cultivar_core::session::{
     LoadTimes, RecordOptions, ReportOptions, Session, Settings, record_json, report_json,
 };
-use cultivar_core::tokenizer::{EncodeOptions, Tokenizer};
+use cultivar_core::tokenizer::EncodeOptions;
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -100,6 +100,7 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     let prompt = Prompt::of(given)?;
     let started = Instant::now();
     let mut file = PackageFile::open(path)?;
+    let ids = prompt.ids(&mut file)?;
     let mut engine = Engine::new(file.model()?, options).map_err(|error| file.about(error))?;
     let load = LoadTimes {
         load_ms: elapsed_ms(started),
@@ -115,7 +116,6 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         clock_ms();
         engine.start_profile(clock_ms);
     }
-    let ids = prompt.ids(&engine.model.tokenizer)?;
     let grammar = constraint.map(|(_, grammar)| grammar);
     let mut session = open(given, &mut engine, settings, grammar)?;
     session.prompt(&mut engine, &ids)?;
@@ -205,9 +205,9 @@ impl<'a> Prompt<'a> {
         }
     }
 
-    fn ids(self, tokenizer: &Tokenizer) -> Result<Vec<u32>, Failure> {
+    fn ids(self, file: &mut PackageFile) -> Result<Vec<u32>, Failure> {
         match self {
-            Prompt::Text(text, options) => Ok(tokenizer.ids(text, options)?),
+            Prompt::Text(text, options) => Ok(file.tokenizer()?.ids(text, options)?),
             Prompt::Ids(ids) => Ok(ids),
         }
     }

@@ -9,7 +9,7 @@ use super::states::{DEAD, Halt, States};
 use super::table::Grammar;
 use super::token_trie::TokenTrie;
 use crate::memory::{filled, reserved};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::Detokenizer;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -121,7 +121,7 @@ impl Matcher {
 
     /// Takes a token's text into account; `false` if the grammar does not allow it, and then
     /// nothing more matches.
-    pub fn accept(&mut self, tokenizer: &Tokenizer, token: u32) -> Result<bool, GrammarError> {
+    pub fn accept(&mut self, tokenizer: &Detokenizer, token: u32) -> Result<bool, GrammarError> {
         self.accept_bytes(tokenizer.text_bytes(token).unwrap_or(&[]))
     }
 

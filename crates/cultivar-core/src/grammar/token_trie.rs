@@ -4,7 +4,7 @@
 //! the same order: what cannot match is skipped at once, what matches whole is a run of tokens.
 
 use crate::memory::reserved;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::Detokenizer;
 use alloc::vec::Vec;
 
 /// A node: the byte that leads to it, the end of its subtree, where its tokens begin.
@@ -33,7 +33,7 @@ pub struct TokenTrie {
 
 impl TokenTrie {
     /// The tree of a tokenizer's vocabulary; `None` if memory cannot be had.
-    pub fn new(tokenizer: &Tokenizer) -> Option<TokenTrie> {
+    pub fn new(tokenizer: &Detokenizer) -> Option<TokenTrie> {
         let vocab_size = tokenizer.vocab_size();
         let text = |id: u32| tokenizer.text_bytes(id).unwrap_or(&[]);
         let mut ids: Vec<u32> = reserved(vocab_size as usize)?;

@@ -14,7 +14,7 @@ use crate::package::schema::TensorRole::{self, *};
 use crate::package::schema::tensor_name;
 use crate::package::{ConfigError, Head};
 use crate::tensor::{Dtype, payload};
-use crate::tokenizer::{Tokenizer, TokenizerError};
+use crate::tokenizer::{Detokenizer, TokenizerError};
 use alloc::vec::Vec;
 
 /// How far a tensor has come.
@@ -37,7 +37,7 @@ struct Loading {
 /// A model whose tensors are arriving.
 pub struct ModelBuilder {
     head: Head,
-    tokenizer: Tokenizer,
+    tokenizer: Detokenizer,
     tensors: Vec<Loading>,
 }
 
@@ -74,7 +74,7 @@ impl ModelBuilder {
     /// weight is read.
     pub fn new(head: Head) -> Result<Self, OpenError> {
         head.config.check_supported().map_err(OpenError::Config)?;
-        let tokenizer = Tokenizer::new(head.tokenizer.clone()).map_err(OpenError::Tokenizer)?;
+        let tokenizer = Detokenizer::new(head.tokenizer.clone()).map_err(OpenError::Tokenizer)?;
         let loading = |_: &Entry| Loading {
             bytes: Vec::new(),
             state: State::Filling,
@@ -93,7 +93,7 @@ impl ModelBuilder {
     }
 
     /// The package's tokenizer.
-    pub fn tokenizer(&self) -> &Tokenizer {
+    pub fn tokenizer(&self) -> &Detokenizer {
         &self.tokenizer
     }
 

@@ -6,7 +6,7 @@ use super::norm::Norm;
 use crate::package::Head;
 use crate::package::schema::TensorRole::{self, *};
 use crate::tensor::{Format, TensorRef};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::Detokenizer;
 use alloc::vec::Vec;
 
 /// A matrix `[d_out, d_in]` in its package format.
@@ -170,8 +170,8 @@ pub struct Model {
     pub head: Head,
     /// Sizes.
     pub dims: Dims,
-    /// Text to tokens and back.
-    pub tokenizer: Tokenizer,
+    /// What tokens mean.
+    pub tokenizer: Detokenizer,
     /// Parameters.
     pub weights: Weights,
 }

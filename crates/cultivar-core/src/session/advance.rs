@@ -10,7 +10,7 @@ use crate::kernels::logits_fold::fold_logits;
 use crate::memory::reserved;
 use crate::model::{Engine, ModelError, Row};
 use crate::sampler::RandomStream;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::Detokenizer;
 use alloc::vec::Vec;
 
 /// A token that was chosen and not handed out yet.
@@ -338,7 +338,7 @@ impl Session {
     /// The next token: of those that the grammar allows, if there is one, by the sampler.
     fn choose_one(
         &mut self,
-        tokenizer: &Tokenizer,
+        tokenizer: &Detokenizer,
         logits: &[f32],
         index: u64,
     ) -> Result<u32, SessionError> {
@@ -415,7 +415,7 @@ impl Session {
 }
 
 /// Whether this token ends an output.
-fn is_stop_token(settings: &Settings, tokenizer: &Tokenizer, token: u32) -> bool {
+fn is_stop_token(settings: &Settings, tokenizer: &Detokenizer, token: u32) -> bool {
     let is_own = !settings.ignore_stop && tokenizer.is_stop(token);
     is_own || settings.stop_tokens.contains(&token)
 }

@@ -7,7 +7,7 @@ use crate::grammar::{GrammarError, GrammarErrorKind, Matcher};
 use crate::kernels::elementwise::keep_bits;
 use crate::memory::filled;
 use crate::model::Engine;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::Detokenizer;
 use alloc::vec::Vec;
 
 /// The grammar of one output.
@@ -31,13 +31,13 @@ impl Constraint {
         Self::of(matcher, &engine.model.tokenizer).map(Some)
     }
 
-    fn of(matcher: Matcher, tokenizer: &Tokenizer) -> Result<Self, SessionError> {
+    fn of(matcher: Matcher, tokenizer: &Detokenizer) -> Result<Self, SessionError> {
         let masked = filled(0.0, tokenizer.vocab_size() as usize).ok_or_else(memory)?;
         Ok(Self { matcher, masked })
     }
 
     /// One for another output of the same grammar, at its beginning.
-    pub fn fork(&self, tokenizer: &Tokenizer) -> Result<Self, SessionError> {
+    pub fn fork(&self, tokenizer: &Detokenizer) -> Result<Self, SessionError> {
         Self::of(self.matcher.fork()?, tokenizer)
     }
 
@@ -85,13 +85,13 @@ impl Constraint {
     }
 
     /// Takes a token of the output into account.
-    pub fn accept(&mut self, tokenizer: &Tokenizer, token: u32) -> Result<(), SessionError> {
+    pub fn accept(&mut self, tokenizer: &Detokenizer, token: u32) -> Result<(), SessionError> {
         self.matcher.accept(tokenizer, token)?;
         Ok(())
     }
 
     /// Begins anew and reads these tokens.
-    pub fn read_again(&mut self, tokenizer: &Tokenizer, ids: &[u32]) -> Result<(), SessionError> {
+    pub fn read_again(&mut self, tokenizer: &Detokenizer, ids: &[u32]) -> Result<(), SessionError> {
         self.matcher.reset()?;
         ids.iter().try_for_each(|id| self.accept(tokenizer, *id))
     }

@@ -5,7 +5,7 @@
 //! is over decoded text. Nothing is allocated per token beyond what the caller's string needs.
 
 use crate::memory::reserved;
-use crate::tokenizer::{PIECE_TEXT_BYTES_MAX, StreamDecoder, Tokenizer};
+use crate::tokenizer::{Detokenizer, PIECE_TEXT_BYTES_MAX, StreamDecoder};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -35,7 +35,7 @@ impl OutputText {
     /// Begins anew after these tokens, all of which stand before the output. They pass through
     /// the decoder, because a space after them is not a leading one, and a character may straddle
     /// the border.
-    pub fn begin(&mut self, tokenizer: &Tokenizer, before: &[u32]) {
+    pub fn begin(&mut self, tokenizer: &Detokenizer, before: &[u32]) {
         self.decoder = StreamDecoder::new();
         self.is_stopped = false;
         for &id in before {
@@ -47,7 +47,7 @@ impl OutputText {
 
     /// Appends to `out` what the next token makes certain; true once a stop string stands
     /// complete, after which nothing more comes.
-    pub fn push(&mut self, tokenizer: &Tokenizer, id: u32, out: &mut String) -> bool {
+    pub fn push(&mut self, tokenizer: &Detokenizer, id: u32, out: &mut String) -> bool {
         if self.is_stopped {
             return true;
         }
@@ -103,8 +103,8 @@ mod tests {
     use crate::tokenizer::TokenizerRecord;
 
     /// 256 ids that are their bytes.
-    fn bytes_tokenizer() -> Tokenizer {
-        Tokenizer::new(TokenizerRecord::plain_bytes()).unwrap()
+    fn bytes_tokenizer() -> Detokenizer {
+        Detokenizer::new(TokenizerRecord::plain_bytes()).unwrap()
     }
 
     fn check(stops: &[&str], output: &[u8], expected: &str, stopped: bool) {

@@ -3,7 +3,7 @@
 use super::output_text::OutputText;
 use super::settings::{STOP_STRING_BYTES_MAX, Settings};
 use crate::memory::reserved;
-use crate::tokenizer::{PIECE_TEXT_BYTES_MAX, Tokenizer};
+use crate::tokenizer::{Detokenizer, PIECE_TEXT_BYTES_MAX};
 use alloc::string::String;
 
 /// Reads the output token by token, if there is a stop string to look for.
@@ -31,7 +31,7 @@ impl StopWatch {
     }
 
     /// Whether the output is at a stop string with this token.
-    pub fn push(&mut self, tokenizer: &Tokenizer, token: u32) -> bool {
+    pub fn push(&mut self, tokenizer: &Detokenizer, token: u32) -> bool {
         if !self.is_on {
             return false;
         }
@@ -40,7 +40,7 @@ impl StopWatch {
     }
 
     /// Begins anew: these tokens stand before the output, those are its beginning.
-    pub fn begin(&mut self, tokenizer: &Tokenizer, before: &[u32], output: &[u32]) {
+    pub fn begin(&mut self, tokenizer: &Detokenizer, before: &[u32], output: &[u32]) {
         if self.is_on {
             self.text.begin(tokenizer, before);
             for &id in output {

@@ -9,11 +9,10 @@ use super::error::{TokenizerError, TokenizerErrorKind};
 use super::normalizer::is_normalizer_step;
 use super::pre_tokenizer::is_pre_tokenizer_step;
 use super::record::{PieceType, TokenizerKind, TokenizerRecord};
-use super::text_map;
 use super::{PIECE_BYTES_MAX, VOCAB_SIZE_MAX};
 
-/// Checks everything but repeats. The first broken rule is returned.
-pub(super) fn check(record: &TokenizerRecord) -> Result<(), TokenizerError> {
+/// Checks what ids stand on: counts, pieces, named ids. The first broken rule is returned.
+pub(super) fn check_pieces(record: &TokenizerRecord) -> Result<(), TokenizerError> {
     let n_pieces = record.pieces.len();
     if record.vocab_size() == 0 || record.vocab_size() > VOCAB_SIZE_MAX {
         return Err(TokenizerError::new(TokenizerErrorKind::VocabSize, 0));
@@ -34,14 +33,12 @@ pub(super) fn check(record: &TokenizerRecord) -> Result<(), TokenizerError> {
     if has_merges && !record.kind.has_merges() {
         return Err(TokenizerError::new(TokenizerErrorKind::MergesUnused, 0));
     }
-    check_steps(record)?;
-    text_map::check(record)?;
-    check_pieces(record)?;
+    check_each_piece(record)?;
     check_special_ids(record)
 }
 
 /// Steps are known to this version, and there are none where the kind takes none.
-fn check_steps(record: &TokenizerRecord) -> Result<(), TokenizerError> {
+pub(super) fn check_steps(record: &TokenizerRecord) -> Result<(), TokenizerError> {
     let takes_normalizer = record.kind != TokenizerKind::Bytes;
     let takes_splitters = record.kind.has_pre_tokenizer();
     let normalizer = record.normalizer.iter();
@@ -60,7 +57,7 @@ fn check_steps(record: &TokenizerRecord) -> Result<(), TokenizerError> {
     }
 }
 
-fn check_pieces(record: &TokenizerRecord) -> Result<(), TokenizerError> {
+fn check_each_piece(record: &TokenizerRecord) -> Result<(), TokenizerError> {
     let first = record.n_implied() as u32;
     for (id, (piece, &stored)) in (first..).zip(record.pieces.iter().zip(&record.types)) {
         let kind = PieceType::from_u8(stored);

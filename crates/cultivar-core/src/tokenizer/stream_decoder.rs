@@ -4,7 +4,7 @@
 //! Bytes that cannot become UTF-8 become U+FFFD, one per maximal invalid part (Unicode 15,
 //! section 3.9), so that pushing ids one by one equals decoding all of them at once.
 
-use super::Tokenizer;
+use super::Detokenizer;
 use alloc::string::String;
 
 /// The state between two ids: at most three bytes of an unfinished character.
@@ -37,7 +37,7 @@ impl StreamDecoder {
     /// the next leading space be dropped where the tokenizer asks for that; an id outside the
     /// vocabulary and the unknown piece give U+FFFD. One id gives at most
     /// [`super::PIECE_TEXT_BYTES_MAX`] bytes.
-    pub fn push(&mut self, tokenizer: &Tokenizer, id: u32, out: &mut String) {
+    pub fn push(&mut self, tokenizer: &Detokenizer, id: u32, out: &mut String) {
         if tokenizer.bos_id() == Some(id) {
             self.finish(out);
             self.drop_space = true;

@@ -1,6 +1,7 @@
 //! Which kernels this build holds: chosen at compile time, because a wasm module either validates
 //! with an instruction set or does not. Builds without vectors also hold the scalar specification;
-//! a module with them proves itself by digests of it (`self_test.rs`) instead of carrying it.
+//! a module with them proves itself by digests of it (`self_test` of the core) and does not carry
+//! it.
 
 /// The implementation that a computation uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

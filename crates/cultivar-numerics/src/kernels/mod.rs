@@ -6,14 +6,12 @@
 //! Lengths are asserted here, at the contract; kernels below may rely on them.
 
 mod activations;
-pub mod agreement;
 pub mod attention;
 mod backend;
 pub mod elementwise;
 pub mod logits_fold;
 pub mod low_rank;
 pub mod scalar;
-pub mod self_test;
 
 #[cfg(target_feature = "simd128")]
 mod lanes;

@@ -7,7 +7,8 @@
 use crate::exports::exports;
 use crate::host::Host;
 use crate::status::{Failure, Status};
-use cultivar_core::kernels::{Backend, agreement};
+use cultivar_core::kernels::Backend;
+use cultivar_core::self_test::agreement;
 
 #[cfg(target_arch = "wasm32")]
 mod imported {

@@ -7,7 +7,7 @@
 use crate::exports::exports;
 use crate::host::Host;
 use crate::status::{Failure, Status};
-use crate::verbs::import::{STEP_DONE, STEP_READ, STEP_WRITE};
+use crate::verbs::pump::{STEP_DONE, STEP_READ, STEP_WRITE};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cultivar_core::json::JsonWriter;

@@ -6,20 +6,12 @@
 use crate::exports::exports;
 use crate::host::Host;
 use crate::status::{Failure, Status};
+pub use crate::verbs::pump::{STEP_DONE, STEP_PROGRESS, STEP_READ, STEP_WRITE};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use cultivar_core::json::JsonValue;
 use cultivar_import::{ImportOptions, ImportStep, Importer, Requantize, SourceInfo, TargetFormat};
-
-/// Outcome of a step: the package is complete.
-pub const STEP_DONE: i32 = 0;
-/// Outcome of a step: the host reads a range of a source and supplies it.
-pub const STEP_READ: i32 = 1;
-/// Outcome of a step: the host takes the output and writes it at an offset.
-pub const STEP_WRITE: i32 = 2;
-/// Outcome of a step: nothing to do but to show how far it is.
-pub const STEP_PROGRESS: i32 = 3;
 
 /// An import and what it last asked for.
 pub struct ImportSlot {

@@ -7,18 +7,10 @@ use crate::exports::exports;
 use crate::host::Host;
 use crate::jobs::{self, Job, JobStep};
 use crate::status::{Failure, Status};
+pub use crate::verbs::pump::{STEP_DONE, STEP_PROGRESS, STEP_READ, STEP_WRITE};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cultivar_core::json;
-
-/// Outcome of a step: the new file is complete.
-pub const STEP_DONE: i32 = 0;
-/// Outcome of a step: the host reads a range of a source and supplies it.
-pub const STEP_READ: i32 = 1;
-/// Outcome of a step: the host takes the output and writes it at an offset.
-pub const STEP_WRITE: i32 = 2;
-/// Outcome of a step: nothing to do but to show how far it is.
-pub const STEP_PROGRESS: i32 = 3;
 
 /// A job and what it last asked for.
 pub struct JobSlot {

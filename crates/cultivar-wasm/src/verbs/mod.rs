@@ -9,9 +9,11 @@ pub mod batch;
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod buffer;
-#[cfg(feature = "packer")]
+#[cfg(feature = "engine")]
+pub mod decode;
+#[cfg(feature = "exporter")]
 pub mod export;
-#[cfg(feature = "packer")]
+#[cfg(feature = "text")]
 pub mod grammar;
 #[cfg(feature = "packer")]
 pub mod import;
@@ -20,12 +22,14 @@ pub mod job;
 pub mod meta;
 #[cfg(feature = "engine")]
 pub mod package;
+#[cfg(any(feature = "breeder", feature = "exporter", feature = "packer"))]
+pub mod pump;
 #[cfg(feature = "engine")]
 pub mod record;
 #[cfg(feature = "engine")]
 pub mod selftest;
 #[cfg(feature = "engine")]
 pub mod session;
-#[cfg(feature = "engine")]
+#[cfg(feature = "text")]
 pub mod text;
 pub mod trap;

@@ -16,7 +16,7 @@ use cultivar_core::kv_cache::KvBudget;
 use cultivar_core::model::{Engine, EngineOptions, ModelBuilder, card_json};
 use cultivar_core::package::{HEADER_BYTES, Head, Header, Tail};
 use cultivar_core::session::LoadTimes;
-use cultivar_core::tokenizer::Tokenizer;
+use cultivar_core::tokenizer::Detokenizer;
 
 /// A package, from its first bytes to a running engine.
 pub struct PackageSlot {
@@ -69,7 +69,7 @@ impl PackageSlot {
     }
 
     /// The package's tokenizer, once its head is read.
-    pub(crate) fn tokenizer(&self) -> Result<&Tokenizer, Failure> {
+    pub(crate) fn tokenizer(&self) -> Result<&Detokenizer, Failure> {
         match &self.state {
             PackageState::Loading(builder) => Ok(builder.tokenizer()),
             PackageState::Open(engine) => Ok(&engine.model.tokenizer),

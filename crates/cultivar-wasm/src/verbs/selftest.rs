@@ -3,7 +3,7 @@
 use crate::exports::exports;
 use crate::host::Host;
 use crate::status::{Failure, Status};
-use cultivar_core::kernels::self_test;
+use cultivar_core::self_test;
 
 impl Host {
     /// Compares what all kernels compute from seeded values with the scalar specification.

@@ -5,18 +5,16 @@
 
 use super::adapter::{end, own_stack};
 use super::package::PackageSlot;
-use super::text::encode_options;
 use crate::buffer::out_of_order;
 use crate::exports::exports;
 use crate::host::Host;
 use crate::status::{Failure, Status};
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec::Vec;
 use cultivar_core::session::{
     BatchStep, OutputText, ReportOptions, Session, Settings, Step, StopReason, report_json,
 };
-use cultivar_core::tokenizer::Tokenizer;
+use cultivar_core::tokenizer::Detokenizer;
 
 /// Outcome of a step: part of the prompt was read.
 pub const STEP_PREFILLING: i32 = 0;
@@ -84,7 +82,7 @@ impl SessionSlot {
         outcome: BatchStep,
         (n_rows, was_running): (u64, bool),
         batch: u64,
-        tokenizer: &Tokenizer,
+        tokenizer: &Detokenizer,
     ) -> Result<i32, Failure> {
         let made_token = match outcome? {
             Step::Prefilling { done, .. } => {
@@ -115,7 +113,7 @@ impl SessionSlot {
     }
 
     /// Decodes all tokens anew, after a prompt or a rewind.
-    fn decode_again(&mut self, tokenizer: &Tokenizer) {
+    fn decode_again(&mut self, tokenizer: &Detokenizer) {
         let (before, output) = halves(&self.session);
         self.text.begin(tokenizer, before);
         for &id in output {
@@ -128,7 +126,7 @@ impl SessionSlot {
 
     /// The whole output as text, decoded anew: reports are rare, and a text kept for them would
     /// have to grow with every token.
-    fn output_text(&self, tokenizer: &Tokenizer) -> String {
+    fn output_text(&self, tokenizer: &Detokenizer) -> String {
         let Some(mut decoder) = OutputText::new(&self.session.settings().stop_strings) else {
             return String::new();
         };
@@ -165,29 +163,20 @@ impl Host {
         self.keep(package, session)
     }
 
-    /// Queues the text in the buffer as a prompt; answers its number of tokens.
-    pub fn session_prompt_text(&mut self, s: i32, len: u32, flags: u32) -> Result<i32, Failure> {
-        let options = encode_options(flags)?;
-        let package = self.sessions.get(s)?.package;
-        let tokenizer = self.packages.get(package)?.tokenizer()?;
-        let mut ids = Vec::new();
-        tokenizer.encode(self.buffer.text(len)?, options, &mut ids)?;
-        self.prompt(s, &ids)
-    }
-
     /// Queues the ids in the buffer as a prompt; answers their number.
     pub fn session_prompt_ids(&mut self, s: i32, n: u32) -> Result<i32, Failure> {
         let ids = self.buffer.ids(n)?;
-        self.prompt(s, &ids)
-    }
-
-    fn prompt(&mut self, s: i32, ids: &[u32]) -> Result<i32, Failure> {
         let (slot, package) = self.pair(s)?;
         let engine = package.engine()?;
-        slot.session.prompt(engine, ids)?;
+        slot.session.prompt(engine, &ids)?;
         slot.n_prefilled = 0;
         slot.decode_again(&engine.model.tokenizer);
         Ok(ids.len() as i32)
+    }
+
+    /// The handle of the package that a session runs on.
+    pub fn session_package(&mut self, s: i32) -> Result<i32, Failure> {
+        Ok(self.sessions.get(s)?.package)
     }
 
     /// Does a bounded piece of work and answers one of the outcomes.
@@ -378,8 +367,8 @@ impl Host {
 exports! {
     /// Opens a session with `len` bytes of settings (JSON object); answers a handle.
     fn session_new(package: i32, len: u32) -> status;
-    /// Queues `len` bytes of text as a prompt; answers its number of tokens.
-    fn session_prompt_text(session: i32, len: u32, flags: u32) -> status;
+    /// Handle of the package that the session runs on.
+    fn session_package(session: i32) -> status;
     /// Queues `n` ids (u32 each) as a prompt; answers `n`.
     fn session_prompt_ids(session: i32, n: u32) -> status;
     /// Computes up to `budget_rows` rows of the prompt, or one token; of the rows only about

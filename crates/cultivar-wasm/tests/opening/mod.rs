@@ -1,6 +1,6 @@
 //! Opening a golden package through the boundary's verbs, for tests of this crate.
 
-use cultivar_core::package::{HEADER_BYTES, Head};
+use cultivar_core::package::{HEADER_BYTES, Head, Header};
 use cultivar_wasm::host::Host;
 use cultivar_wasm::status::Failure;
 use std::path::PathBuf;
@@ -21,6 +21,22 @@ pub fn put(host: &mut Host, bytes: &[u8]) -> u32 {
         .expect("reserved")
         .copy_from_slice(bytes);
     bytes.len() as u32
+}
+
+/// Opens the text part of a package.
+pub fn open_text(host: &mut Host, file: &[u8]) -> Result<i32, Failure> {
+    let header = Header::of_file(&file[..HEADER_BYTES], file.len() as u64)?;
+    let len = put(host, &file[..header.head_bytes as usize]);
+    host.text_open(len, file.len() as f64)
+}
+
+/// Queues a text as a prompt of a session; the golden packages have one tokenizer.
+pub fn prompt_text(host: &mut Host, session: i32, text: &str) -> Result<i32, Failure> {
+    let tokenizer = open_text(host, &golden("golden-q8_0.slm"))?;
+    let len = put(host, text.as_bytes());
+    let n = host.tokenize(tokenizer, len, 0)?;
+    host.text_close(tokenizer)?;
+    host.session_prompt_ids(session, n as u32)
 }
 
 /// Opens a package as the kit does, hashing inside.

@@ -1,7 +1,7 @@
 //! The compilers: JSON mode, JSON Schema and GBNF become the bytes of a table.
 //!
-//! The engine's module has none of this: the packer compiles, the engine matches. Counts and depth
-//! are bounded; a hostile grammar is refused by name.
+//! An engine's module has none of this: the text module compiles, the engine matches. Counts and
+//! depth are bounded; a hostile grammar is refused by name.
 
 mod byte_set;
 mod expression;

@@ -1,10 +1,9 @@
 //! Kernels on shapes and values that seeds draw: equal for the specification and every backend, or
-//! one of them is wrong. Tests only; an engine that ships carries the smaller `self_test.rs`.
+//! one of them is wrong. Tests only; an engine that ships carries the smaller self test alone.
 
-use super::attention::{self, StoredRows};
-use super::self_test::{Results, Values, narrowed, product};
-use super::{Backend, elementwise};
-use crate::kernels;
+use super::{Results, Values, narrowed, product};
+use crate::kernels::attention::{self, StoredRows};
+use crate::kernels::{self, Backend, elementwise};
 use crate::rng::{self, Purpose};
 use crate::tensor::{Dtype, FORMATS};
 use alloc::vec;

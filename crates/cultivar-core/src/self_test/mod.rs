@@ -1,9 +1,11 @@
 //! The proof, run inside the very module that will be used, that its kernels equal the scalar
 //! specification bit for bit: digests of what they compute from seeded values are compared with
 //! those of the specification. A page runs it once per engine before it trusts the relaxed build.
+//! It stands outside the arithmetic's crate, which is compiled for speed: once is not worth bytes.
 
-use super::{Activations, BLOCK_LEN, Backend, matmul};
-use crate::kernels;
+pub mod agreement;
+
+use crate::kernels::{self, Activations, BLOCK_LEN, Backend, matmul};
 use crate::rng::{self, Purpose};
 use crate::tensor::{Dtype, FORMATS, Format, TensorRef, half, tile};
 use alloc::vec;
@@ -67,7 +69,7 @@ const EXPECTED: [(&str, u64); N_GROUPS] = [
 ];
 
 /// Digest of results in their order, any `NaN` as any other.
-pub(super) struct Results {
+struct Results {
     pub digest: u64,
     pub n_checks: u32,
 }
@@ -134,7 +136,7 @@ fn matmuls(backend: Backend, format: &'static Format, results: &mut Results) -> 
 }
 
 /// The product of a matrix of these values with each of these numbers of rows.
-pub(super) fn product(
+fn product(
     backend: Backend,
     (values, format, d_out, d_in): (Values, &'static Format, usize, usize),
     row_counts: &[usize],
@@ -183,7 +185,7 @@ fn rows(backend: Backend, width: usize, n: usize, results: &mut Results) {
 }
 
 /// The values as a cache would hold them in its smaller formats.
-pub(super) fn narrowed(values: &[f32]) -> (Vec<u16>, Vec<i8>) {
+fn narrowed(values: &[f32]) -> (Vec<u16>, Vec<i8>) {
     (
         values.iter().map(|&v| half::f32_to_f16(v * 1e-5)).collect(),
         values.iter().map(|&v| (v * 100.0) as i8).collect(),
@@ -192,7 +194,7 @@ pub(super) fn narrowed(values: &[f32]) -> (Vec<u16>, Vec<i8>) {
 
 /// Seeded numbers.
 #[derive(Clone, Copy)]
-pub(super) struct Values {
+struct Values {
     pub seed: u64,
     pub stream: u64,
 }
