@@ -135,7 +135,7 @@ fn refusals_are_codes_with_a_sentence_and_change_nothing() {
         refused(Status::NotAHandle),
         &mut |h| h.tokenize(package, 1, 0),
     );
-    check("half a head", 104, &mut |h| {
+    check("half a head", 111, &mut |h| {
         let head = golden("golden-q8_0.slm");
         let len = put(h, &head[..100]);
         h.text_open(len, head.len() as f64)
