@@ -32,7 +32,7 @@ import { createThemeSwitch } from "./panels/theme-switch.js";
 import { event } from "./state/events.js";
 import { mixText } from "./state/mix.js";
 import { initialState, reduce } from "./state/reducers.js";
-import { linkedValues, linkedWeights } from "./state/selectors.js";
+import { isRunning, linkedValues, linkedWeights } from "./state/selectors.js";
 import { createStore } from "./state/store.js";
 
 /** One line per panel: the element of index.html it lives in, and what makes it. */
@@ -128,10 +128,11 @@ function arrange(mode) {
 }
 
 /**
- * Times of a draw that pass before the next: laying out a long text takes long, and what a person
- * does goes on in between.
+ * Times of a long draw that pass before the next while a run writes: laying out a long text takes
+ * long, and what a person does goes on in between.
  */
 const RESTS = 3;
+const LONG_DRAW_MS = 30;
 
 let isDrawAsked = false;
 let mayDrawAt = 0;
@@ -143,7 +144,8 @@ function draw() {
   document.body.dataset.stage = state.model ? "ready" : state.intake.job ? "opening" : "empty";
   addressBar.write(linkedValues(state), linkedWeights(state), mixText(state.mix));
   for (const panel of panels) panel.update(state);
-  mayDrawAt = now() + RESTS * (now() - began);
+  const took = now() - began;
+  mayDrawAt = took > LONG_DRAW_MS && isRunning(state) ? now() + RESTS * took : 0;
 }
 /** Asks for one draw in the next frame; in a hidden tab, where frames stop, for a late one. */
 function askForDraw() {
