@@ -40,9 +40,13 @@ export interface JobOptions {
   onProgress?: (progress: { phase: string; done: number; total: number }) => void;
 }
 
-export interface AdapterImportOptions extends Omit<JobOptions, "sink"> {
+/** What jobs have in common that make an adapter. */
+export interface NewAdapterOptions extends JobOptions {
   /** Only the very weights of this base will do. Default: false. */
   exact_base?: boolean;
+}
+
+export interface AdapterImportOptions extends Omit<NewAdapterOptions, "sink"> {
   /** Texts for the metadata. */
   source?: string;
   notes?: string;
@@ -53,7 +57,7 @@ export interface ValidateOptions extends Omit<JobOptions, "name" | "license" | "
   stack?: Weighted[];
 }
 
-export interface MergeOptions extends JobOptions {
+export interface MergeOptions extends NewAdapterOptions {
   /** Default: "cat", which is exact. docs/breeding.md has the formulas. */
   method?: "cat" | "svd" | "blend" | "sum";
   /** svd: components, 1 to 4096. */
@@ -69,7 +73,7 @@ export interface MergeOptions extends JobOptions {
 }
 
 /** Either `rank` or `density`. */
-export interface ExtractOptions extends JobOptions {
+export interface ExtractOptions extends NewAdapterOptions {
   /** Components per matrix, 1 to 4096. */
   rank?: number;
   /** Part of the elements that is kept, above 0 and up to 1. */

@@ -42,6 +42,7 @@ pub struct Extractor {
     how: Extraction,
     name: String,
     license: String,
+    exact_base: bool,
     /// Place of the tensor under way among the base's.
     idx: usize,
     /// Bytes of the base's tensor, once read.
@@ -85,12 +86,18 @@ impl Extractor {
             how,
             name: String::from(name),
             license: String::from(license),
+            exact_base: false,
             idx: 0,
             base_bytes: None,
             tensors: Vec::new(),
             loss: Loss::default(),
             losses: Vec::new(),
         })
+    }
+
+    /// The same, for an adapter that suits only the very weights of the base, or not.
+    pub fn exact_base(self, exact_base: bool) -> Extractor {
+        Extractor { exact_base, ..self }
     }
 
     /// Says what the caller does next; [`BreedStep::Write`] never comes.
@@ -184,6 +191,7 @@ impl Extractor {
                 false => self.license.clone(),
             },
             mask: MASK,
+            exact_base: self.exact_base,
         };
         let bytes = write_new_adapter(&self.base, facts, &self.tensors, genome)?;
         Ok(super::Merged {

@@ -26,6 +26,10 @@ pub const LICENSE_FLAG: Flag = Flag::with(
     "licence in the metadata (those of all that went into it)",
 );
 
+/// The flag of every command that makes an adapter for a base.
+pub const EXACT_BASE_FLAG: Flag =
+    Flag::switch("--exact-base", "the adapter suits only these very weights");
+
 /// What the command line lets a stack hold: as many adapters as anybody types, in 4 GiB.
 pub const LIMITS: StackLimits = StackLimits {
     max_adapters: 1024,

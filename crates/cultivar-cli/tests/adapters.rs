@@ -198,6 +198,48 @@ fn an_adapter_is_inspected_and_validated() {
 }
 
 #[test]
+fn an_adapter_bound_exactly_is_refused_on_other_weights() {
+    let folder = prepared("adapters-exact");
+    let make = |words: &[&str]| asked(&folder, 0, words);
+    let bake = ["bake", "tiny.slm", "--adapter", "b.sla", "-o", "other.slm"];
+    make(&bake);
+    let merge = ["adapter", "merge", "a.sla", "--base", "tiny.slm", "-o"];
+    make(&[&merge[..], &["free.sla"]].concat());
+    make(&[&merge[..], &["bound.sla", "--exact-base"]].concat());
+    let extract = ["adapter", "extract", "other.slm", "--base", "tiny.slm"];
+    let extract = [&extract[..], &["--rank", "4", "-o", "taken.sla"]].concat();
+    make(&[&extract[..], &["--exact-base"]].concat());
+    let is_exact = |file: &str| {
+        let card = asked(&folder, 0, &["adapter", "inspect", file]);
+        let binding = card.get("binding").unwrap();
+        binding.get("exact_base").unwrap().as_bool().unwrap()
+    };
+    let made = ["free.sla", "bound.sla", "taken.sla"];
+    assert_eq!(made.map(is_exact), [false, true, true]);
+
+    // Fine on its own weights; on others the report says why and what to do, and nothing runs.
+    assert_eq!(
+        top(&folder, "tiny.slm", &["bound.sla"]),
+        top(&folder, "tiny.slm", &["a.sla"])
+    );
+    top(&folder, "other.slm", &["free.sla"]);
+    let validate = ["adapter", "validate", "bound.sla", "--base", "other.slm"];
+    let report = asked(&folder, 1, &validate);
+    let weights = &report.get("fields").unwrap().as_array().unwrap()[3];
+    assert_eq!(text(weights, "status"), "refused");
+    assert!(text(weights, "advice").contains("exactly"));
+    assert!(cultivar(&folder, &validate).out.contains("exactly"));
+    let before = files(&folder);
+    let logits = ["logits", "other.slm", "--prompt-ids", IDS, "--adapter"];
+    let bake = ["bake", "other.slm", "-o", "x.slm", "--adapter"];
+    for command in [&logits[..], &bake] {
+        let error = asked(&folder, 3, &[command, &["bound.sla"]].concat());
+        assert_eq!(error.get("code").unwrap().as_u64(), Some(464));
+    }
+    assert_eq!(files(&folder), before);
+}
+
+#[test]
 fn a_baked_model_gives_its_base_back_bit_for_bit() {
     let folder = prepared("adapters-unbaked");
     let bake = ["bake", "tiny.slm", "--adapter", "a.sla", "--format", "f16"];

@@ -131,6 +131,30 @@ fn container_cases() -> Vec<HostileAdapter> {
                 p.tensor("final_norm#delta").digest = Some([1; 32]);
             },
         ),
+        package_rule(
+            "a scale that is not a number",
+            PackageErrorKind::Payload(not_finite(4)),
+            |p| {
+                p.tensor("layers.0.w_q#scales").bytes[4..].copy_from_slice(&f32::NAN.to_le_bytes());
+            },
+        ),
+        package_rule("no delta", PackageErrorKind::SectionLength, |p| {
+            p.tensors.clear();
+        }),
+        package_rule("rank 0", PackageErrorKind::TensorDims, |p| {
+            for (part, dims) in [
+                ("lora_a", &[0, D_MODEL][..]),
+                ("lora_b", &[D_MODEL, 0]),
+                ("scales", &[0]),
+            ] {
+                let name = format!("layers.0.w_q#{part}");
+                *p.tensor(&name) = RawTensor::f32(&name, dims, &[]);
+            }
+        }),
+        package_rule("no entries", PackageErrorKind::TensorDims, |p| {
+            *p.tensor("layers.0.w_k#indices") = RawTensor::u32("layers.0.w_k#indices", &[]);
+            *p.tensor("layers.0.w_k#values") = RawTensor::f32("layers.0.w_k#values", &[0], &[]);
+        }),
     ]
 }
 

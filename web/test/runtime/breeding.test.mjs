@@ -103,6 +103,24 @@ test("a validation says field by field what fits", async () => {
   assert.equal(other.fields.at(-1).status, "not_checked");
 });
 
+test("an adapter bound exactly is refused on other weights, by report and when it is opened",
+  async () => {
+    const [add, child] = [made.get("add"), made.get("kept")];
+    const { blob: bound } = await kit.mergeAdapters([add], { base, exact_base: true });
+    const { blob: taken } = await kit.extractAdapter(child, { base, rank: 2, exact_base: true });
+    const good = await kit.validateAdapter(bound, { base });
+    assert.equal(good.verdict, "matches");
+    const report = await kit.validateAdapter(bound, { base: child });
+    const [, , , weights] = report.fields;
+    assert.deepEqual([report.verdict, weights.status], ["refused", "refused"]);
+    assert.match(weights.advice, /exactly/);
+    const model = await kit.openPackage(child);
+    for (const blob of [bound, taken]) await assert.rejects(model.openAdapter(blob), { code: 464 });
+    const { card } = await model.openAdapter(add);
+    assert.equal(card.binding.exact_base, false);
+    await model.close();
+  });
+
 test("what cannot be made is refused by name, and the next job works", async () => {
   const add = made.get("add");
   for (const [make, code, says] of [

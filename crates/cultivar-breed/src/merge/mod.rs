@@ -72,6 +72,8 @@ pub struct MergeOptions<'a> {
     pub license: &'a str,
     /// How low-rank factors are stored: f32, f16, bf16 or q8_0; `None` keeps every value.
     pub factors: Option<&'static str>,
+    /// Whether only the very weights of the base will do.
+    pub exact_base: bool,
 }
 
 impl<'a> From<&'a str> for MergeOptions<'a> {
@@ -108,6 +110,7 @@ pub struct Merger {
     name: String,
     license: String,
     factors: Option<&'static str>,
+    exact_base: bool,
     /// What is changed: the entry and the delta that name each tensor first, ascending by name.
     targets: Vec<(usize, usize)>,
     tensors: NewTensors,
@@ -127,6 +130,7 @@ impl Merger {
             name,
             license,
             factors,
+            exact_base,
         } = options.into();
         if let Some(factors) = factors
             && !["f32", "f16", "bf16", "q8_0"].contains(&factors)
@@ -153,6 +157,7 @@ impl Merger {
             name: String::from(name),
             license: String::from(license),
             factors,
+            exact_base,
             targets,
             tensors: Vec::new(),
             loss: Loss::default(),
@@ -209,6 +214,7 @@ impl Merger {
                 false => self.license.clone(),
             },
             mask: "union",
+            exact_base: self.exact_base,
         };
         let bytes = write_new_adapter(&self.base, facts, &self.tensors, self.genome())?;
         Ok(Merged {
@@ -321,6 +327,8 @@ pub(crate) struct Facts<'a> {
     pub license: String,
     /// How the elements of sparse deltas were chosen.
     pub mask: &'a str,
+    /// Whether only the very weights of the base will do.
+    pub exact_base: bool,
 }
 
 /// Writes a new adapter for `base` and reads it back as every user of it will.
@@ -351,7 +359,7 @@ pub(crate) fn write_new_adapter(
         metadata.f32_list(metadata_key::DENSITY, &densities);
     }
     let parts = AdapterParts {
-        binding: Binding::to_base(base, false),
+        binding: Binding::to_base(base, facts.exact_base),
         metadata: Metadata::from_records(&metadata),
         unknown: Vec::new(),
     };

@@ -1,6 +1,7 @@
 //! `cultivar import`: foreign model files into one package, written beside its place and renamed.
 
 use super::{Command, human_bytes};
+use crate::adapter_files::EXACT_BASE_FLAG;
 use crate::arguments::{Arguments, Flag};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Report};
@@ -60,7 +61,7 @@ pub const COMMAND: Command = Command {
             "MODEL.slm",
             "import a LoRA adapter for this model",
         ),
-        Flag::switch("--exact-base", "the adapter suits only these very weights"),
+        EXACT_BASE_FLAG,
     ],
     run,
 };

@@ -83,9 +83,12 @@ impl Field {
         }
     }
 
-    /// What to do where this field does not match.
-    pub fn advice(self) -> &'static str {
-        match self {
+    /// What to do where this field compares so, if anything.
+    pub fn advice(self, status: FieldStatus) -> Option<&'static str> {
+        if matches!(status, FieldStatus::Matches | FieldStatus::NotChecked) {
+            return None;
+        }
+        Some(match self {
             Field::Architecture => {
                 "The base computes another function: use the base that the adapter was made for, \
                  distil its skill into this one, or let both models answer and choose (route) or \
@@ -99,6 +102,10 @@ impl Field {
                 "Tensors have other names or shapes: import the adapter anew with this base if it \
                  is the same model in another form, else distil, route or ensemble."
             }
+            Field::Weights if status == FieldStatus::Refused => {
+                "Its author bound it to other weights exactly: use those, or distil its skill \
+                 into this base, route or ensemble."
+            }
             Field::Weights => {
                 "Same form, other weights: it runs and may not do what was meant. Test it, or use \
                  the weights that its author names."
@@ -111,7 +118,7 @@ impl Field {
                 "The sum is too large for the base's format: use a smaller weight, or a base in \
                  f32."
             }
-        }
+        })
     }
 }
 
@@ -245,8 +252,8 @@ impl Compatibility {
                 json.key("code").i64(i64::from(*code));
                 json.field_str("message", message);
             }
-            if matches!(line.status, FieldStatus::Warning | FieldStatus::Refused) {
-                json.field_str("advice", line.field.advice());
+            if let Some(advice) = line.field.advice(line.status) {
+                json.field_str("advice", advice);
             }
             json.end_object();
         }

@@ -72,14 +72,23 @@ pub fn validate(sources: Vec<SourceInfo>, order: &JsonValue) -> Result<Box<dyn J
 /// Adapters of one base into one.
 pub fn merge(sources: Vec<SourceInfo>, order: &JsonValue) -> Result<Box<dyn Job>, Failure> {
     const OPTIONS: &[&str] = &[
-        "name", "license", "method", "rank", "alpha", "noise", "seed", "factors", "weights",
+        "name",
+        "license",
+        "exact_base",
+        "method",
+        "rank",
+        "alpha",
+        "noise",
+        "seed",
+        "factors",
+        "weights",
     ];
     begin(sources, 1, order, OPTIONS, start_merge)
 }
 
 /// The adapter that leads from a base to another model of its form.
 pub fn extract(sources: Vec<SourceInfo>, order: &JsonValue) -> Result<Box<dyn Job>, Failure> {
-    const OPTIONS: &[&str] = &["name", "license", "rank", "density", "seed"];
+    const OPTIONS: &[&str] = &["name", "license", "exact_base", "rank", "density", "seed"];
     begin(sources, 2, order, OPTIONS, start_extract)
 }
 
@@ -310,6 +319,7 @@ fn start_merge(
         name: &order.name,
         license: &order.license,
         factors: order.factors,
+        exact_base: order.exact_base,
     };
     let method = order.merge()?;
     let merger = Merger::new(base, stack, method, options)?;
@@ -325,6 +335,7 @@ fn start_extract(
     let (base, child) = (head(sources, &parts, 0)?, head(sources, &parts, 1)?);
     let how = order.extraction()?;
     let extractor = Extractor::new(base, child, how, [&order.name, &order.license])?;
+    let extractor = extractor.exact_base(order.exact_base);
     Ok(Work::Extract(Box::new(extractor)))
 }
 

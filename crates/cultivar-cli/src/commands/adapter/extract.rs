@@ -23,7 +23,8 @@ pub fn run(given: &Arguments) -> Result<Report, Failure> {
     let (of_base, of_child) = (of_base.head()?, of_child.head()?);
     let name = given.text("--name")?.map_or(name_of(out), String::from);
     let license = given.text("--license")?.unwrap_or("");
-    let mut extractor = Extractor::new(of_base, of_child, how, [&name, license])?;
+    let extractor = Extractor::new(of_base, of_child, how, [&name, license])?;
+    let mut extractor = extractor.exact_base(given.has("--exact-base"));
     while let BreedStep::Read {
         source,
         offset,

@@ -33,6 +33,7 @@ pub fn run(given: &Arguments) -> Result<Report, Failure> {
         name: &name,
         license: given.text("--license")?.unwrap_or(""),
         factors,
+        exact_base: given.has("--exact-base"),
     };
     let merged = merge(&head, &stack, method, options)?;
     write(out, &merged.bytes)?;

@@ -8,7 +8,7 @@ mod validate;
 pub use merge::write;
 
 use super::Command;
-use crate::adapter_files::{ADAPTER_FLAG, LICENSE_FLAG};
+use crate::adapter_files::{ADAPTER_FLAG, EXACT_BASE_FLAG, LICENSE_FLAG};
 use crate::arguments::{Arguments, Flag, closest};
 use crate::failure::Failure;
 use crate::output::Report;
@@ -50,6 +50,7 @@ pub const COMMAND: Command = Command {
         Flag::with("--seed", "S", "names noise and sketches, below 2^64 (0)"),
         Flag::with("--name", "TEXT", "name in the metadata (that of the file)"),
         LICENSE_FLAG,
+        EXACT_BASE_FLAG,
         Flag {
             name: "--out",
             short: "-o",

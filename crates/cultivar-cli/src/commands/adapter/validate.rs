@@ -68,8 +68,8 @@ fn to_text(report: &Compatibility) -> String {
         if let Some((code, message)) = &line.refusal {
             let _ = writeln!(text, "{:<14} {message} ({code})", "");
         }
-        if matches!(line.status, FieldStatus::Warning | FieldStatus::Refused) {
-            let _ = writeln!(text, "{:<14} {}", "", line.field.advice());
+        if let Some(advice) = line.field.advice(line.status) {
+            let _ = writeln!(text, "{:<14} {advice}", "");
         }
     }
     let _ = writeln!(text, "{:<14} {}", "verdict", report.verdict().name());
