@@ -3,8 +3,8 @@
 //!
 //! Backends, prefill chunks, states of the cache, company in the batch, plain or with drafts.
 //! fixtures/matrix/digests.json holds what scalar code gives, for modules in Node and browsers;
-//! with CULTIVAR_BLESS and CULTIVAR_DATA set it is written anew. With CULTIVAR_FULL every model
-//! goes through every cell.
+//! with CULTIVAR_BLESS and CULTIVAR_DATA set it is written anew. One test per model and backend,
+//! each of which begins with the digest of a plain run in scalar code.
 
 mod made;
 
@@ -20,7 +20,6 @@ use cultivar_testdata::loading::load_engine;
 use cultivar_testdata::models::ModelSpec;
 use made::import;
 
-const BACKENDS: [Backend; 2] = [Backend::Scalar, Backend::Fast];
 const CHUNKS: [usize; 4] = [1, 7, 64, usize::MAX];
 const STATES: [State; 6] = [
     State::Cold,
@@ -170,69 +169,60 @@ fn digest(engine: &mut Engine, json: &str, cell: Cell) -> Digest {
     digest
 }
 
-/// How much of the table is gone through.
-#[derive(Clone, Copy, PartialEq)]
-enum Extent {
-    /// Every cell.
-    Whole,
-    /// Scalar code in one column, company and drafts only together.
-    Edges,
-}
-
-/// What models are gone through that others go through wholly: edges, unless all is wanted.
-fn extent() -> Extent {
-    match std::env::var_os("CULTIVAR_FULL") {
-        Some(_) => Extent::Whole,
-        None => Extent::Edges,
-    }
-}
-
-impl Extent {
-    fn includes(self, cell: &Cell) -> bool {
-        let is_edge = (cell.company == 1) == (cell.lookup == 0);
-        let is_scalar = cell.backend == Backend::Scalar;
-        self == Extent::Whole || is_edge && (!is_scalar || cell.chunk == 64)
-    }
-}
-
-/// Every cell of the table.
-fn cells() -> Vec<Cell> {
+/// Every cell of the table in one backend.
+fn cells(backend: Backend) -> Vec<Cell> {
     let mut cells = Vec::new();
-    for (backend, chunk) in BACKENDS.into_iter().flat_map(|b| CHUNKS.map(|c| (b, c))) {
-        for (state, company) in STATES.into_iter().flat_map(|s| COMPANY.map(|c| (s, c))) {
-            cells.extend(LOOKUPS.map(|lookup| Cell {
+    for (chunk, state) in CHUNKS.into_iter().flat_map(|c| STATES.map(|s| (c, s))) {
+        for (company, lookup) in COMPANY.into_iter().flat_map(|c| LOOKUPS.map(|l| (c, l))) {
+            cells.push(Cell {
                 backend,
                 chunk,
                 state,
                 company,
                 lookup,
-            }));
+            });
         }
     }
     cells
 }
 
-/// One digest in all cells for one model; by settings.
-fn check(name: &str, package: &[u8], extent: Extent) -> (Vec<u32>, [Digest; 2]) {
-    let mut engines = BACKENDS.map(|backend| {
-        let options = EngineOptions {
-            max_rows: 80,
-            max_logit_rows: 10,
-            backend,
-        };
-        load_engine(package, options)
-    });
-    let digests = SETTINGS.map(|json| {
-        let mut expected = None;
-        for cell in cells().into_iter().filter(|cell| extent.includes(cell)) {
-            let place = BACKENDS.iter().position(|backend| *backend == cell.backend);
-            let got = digest(&mut engines[place.unwrap()], json, cell);
-            let expected = *expected.get_or_insert(got);
-            assert_eq!(got, expected, "{name} {json} {cell:?}");
+/// What every cell has to equal: scalar code, alone and cold, the prompt at once, no drafts.
+const PLAIN: Cell = Cell {
+    backend: Backend::Scalar,
+    chunk: usize::MAX,
+    state: State::Cold,
+    company: 1,
+    lookup: 0,
+};
+
+/// An engine with room for the largest batch and the most drafts of the table.
+fn engine(package: &[u8], backend: Backend) -> Engine {
+    let options = EngineOptions {
+        max_rows: 80,
+        max_logit_rows: 10,
+        backend,
+    };
+    load_engine(package, options)
+}
+
+/// The prompt's tokens and the digests of plain runs, by settings.
+fn plain(package: &[u8]) -> (Vec<u32>, [Digest; 2]) {
+    let mut engine = engine(package, PLAIN.backend);
+    let digests = SETTINGS.map(|json| digest(&mut engine, json, PLAIN));
+    (prompt(&engine), digests)
+}
+
+/// One digest in all cells of a backend for one model; by settings.
+fn check(package: &[u8], backend: Backend) {
+    let (_, expected) = plain(package);
+    let mut engine = engine(package, backend);
+    for (json, expected) in SETTINGS.into_iter().zip(expected) {
+        let cells = cells(backend);
+        assert_eq!(cells.len(), 96);
+        for cell in cells {
+            assert_eq!(digest(&mut engine, json, cell), expected, "{json} {cell:?}");
         }
-        expected.unwrap()
-    });
-    (prompt(&engines[0]), digests)
+    }
 }
 
 /// A model of the table that other engines go through too.
@@ -309,19 +299,12 @@ fn compare_or_write(rows: &[Row]) {
     assert_eq!(committed[..fresh.len()], fresh[..]);
 }
 
-#[test]
-fn the_golden_models() {
-    let extents = [extent(), Extent::Whole, extent()];
-    for (format, extent) in ["f16", "q8_0", "q4_0"].into_iter().zip(extents) {
-        check(format, &ModelSpec::golden(format).build(), extent);
-    }
-}
-
 /// A llama2.c checkpoint as a package in a format.
-fn imported(files: [&[u8]; 2], format: TargetFormat) -> Vec<u8> {
+fn imported(files: [&[u8]; 2], format: &str) -> Vec<u8> {
     let files = [("model.bin", files[0]), ("tok.bin", files[1])];
+    let format = TargetFormat::ALL.into_iter().find(|f| f.name() == format);
     let options = ImportOptions {
-        format,
+        format: format.unwrap(),
         name: "model".into(),
         license: "CC0-1.0".into(),
         source: "test".into(),
@@ -330,55 +313,75 @@ fn imported(files: [&[u8]; 2], format: TargetFormat) -> Vec<u8> {
     import(&files, options, 1 << 20).unwrap()
 }
 
-/// The formats of the table that the importer can make.
-fn formats() -> impl Iterator<Item = TargetFormat> {
-    let named = |name| TargetFormat::ALL.into_iter().find(|f| f.name() == name);
-    ["q8_0", "q4_0", "q4_k"].into_iter().filter_map(named)
+fn golden(format: &'static str) -> Option<Vec<u8>> {
+    Some(ModelSpec::golden(format).build())
+}
+
+fn sprout(format: &'static str) -> Option<Vec<u8>> {
+    let checkpoint = family::file("llama2c/sprout.bin");
+    let tokenizer = family::file("llama2c/sprout-tok.bin");
+    Some(imported([&checkpoint, &tokenizer], format))
+}
+
+/// `None` where reference data is not here.
+fn stories_260k(format: &'static str) -> Option<Vec<u8>> {
+    let Some(data) = std::env::var_os("CULTIVAR_DATA") else {
+        eprintln!("skipped: CULTIVAR_DATA is not set");
+        return None;
+    };
+    let folder = std::path::PathBuf::from(data).join("models/stories260K");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let (checkpoint, tokenizer) = (read("stories260K.bin"), read("tok512.bin"));
+    Some(imported([&checkpoint, &tokenizer], format))
+}
+
+/// All cells of a model: one test per backend, which run beside each other.
+macro_rules! cells_of {
+    ($($model:ident: $package:expr;)*) => {
+        $(mod $model {
+            use super::*;
+
+            #[test]
+            fn scalar() {
+                let package = $package;
+                package.iter().for_each(|package| check(package, Backend::Scalar));
+            }
+
+            #[test]
+            fn fast() {
+                let package = $package;
+                package.iter().for_each(|package| check(package, Backend::Fast));
+            }
+        })*
+    };
+}
+
+cells_of! {
+    golden_f16: golden("f16");
+    golden_q8_0: golden("q8_0");
+    golden_q4_0: golden("q4_0");
+    sprout_q8_0: sprout("q8_0");
+    sprout_q4_0: sprout("q4_0");
+    sprout_q4_k: sprout("q4_k");
+    stories260k_q8_0: stories_260k("q8_0");
 }
 
 #[test]
-fn what_other_engines_go_through() {
-    let rows = std::thread::scope(|scope| {
-        let family = formats().map(|format| scope.spawn(move || demo_family(format)));
-        let mut all: Vec<_> = family.collect();
-        all.extend(data_folder().map(|folder| scope.spawn(move || stories_260k(&folder))));
-        let rows = all.into_iter().map(|row| row.join().unwrap());
-        rows.collect::<Vec<Row>>()
+fn what_other_engines_are_compared_with() {
+    let made = [
+        ("sprout", "q8_0", sprout("q8_0")),
+        ("sprout", "q4_0", sprout("q4_0")),
+        ("sprout", "q4_k", sprout("q4_k")),
+        ("stories260K", "q8_0", stories_260k("q8_0")),
+    ];
+    let rows = made.into_iter().filter_map(|(name, format, package)| {
+        let (prompt_ids, digests) = plain(&package?);
+        Some(Row {
+            name,
+            format,
+            prompt_ids,
+            digests,
+        })
     });
-    compare_or_write(&rows);
-}
-
-fn demo_family(format: TargetFormat) -> Row {
-    let checkpoint = family::file("llama2c/sprout.bin");
-    let tokenizer = family::file("llama2c/sprout-tok.bin");
-    let package = imported([&checkpoint, &tokenizer], format);
-    let (prompt_ids, digests) = check(format.name(), &package, extent());
-    Row {
-        name: "sprout",
-        format: format.name(),
-        prompt_ids,
-        digests,
-    }
-}
-
-/// Where reference data lies, if it is here.
-fn data_folder() -> Option<std::path::PathBuf> {
-    let data = std::env::var_os("CULTIVAR_DATA");
-    if data.is_none() {
-        eprintln!("skipped: CULTIVAR_DATA is not set");
-    }
-    data.map(|data| std::path::PathBuf::from(data).join("models/stories260K"))
-}
-
-fn stories_260k(folder: &std::path::Path) -> Row {
-    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
-    let (checkpoint, tokenizer) = (read("stories260K.bin"), read("tok512.bin"));
-    let package = imported([&checkpoint, &tokenizer], TargetFormat::Q8_0);
-    let (prompt_ids, digests) = check("stories260K", &package, extent());
-    Row {
-        name: "stories260K",
-        format: "q8_0",
-        prompt_ids,
-        digests,
-    }
+    compare_or_write(&rows.collect::<Vec<Row>>());
 }

@@ -178,7 +178,8 @@ fn q8_sums(codes: &[u8; 128], x: &PackedBlock) -> [i32; TILE_ROWS] {
         for g in 0..8 {
             let even = (w[g][l] << 8).cast_signed() >> 8;
             let odd = w[g][l].cast_signed() >> 8;
-            let [x_even, x_odd] = [0, 1].map(|odd| x.planes[g / 4 * 2 + odd][g % 4][l]);
+            let plane = g / 4 * 2;
+            let (x_even, x_odd) = (x.planes[plane][g % 4][l], x.planes[plane + 1][g % 4][l]);
             a = a.wrapping_add((even & 15).wrapping_mul(x_even));
             a = a.wrapping_add((odd & 15).wrapping_mul(x_odd));
             b = b.wrapping_add((even >> 4).wrapping_mul(x_even));

@@ -6,7 +6,8 @@
 use super::low_rank::PANEL_ROWS;
 use super::{Activations, BLOCK_LEN, PARTIAL_SUMS};
 use crate::tensor::half::{bf16_to_f32, f16_to_f32};
-use crate::tensor::tile::{self, byte_at, fifth_bit_at, nibble_at, upper_bits_at};
+use crate::tensor::tile;
+use crate::tensor::unpacked::{SUPER_BLOCKS, Unpacked};
 use crate::tensor::{Dtype, TensorRef};
 
 /// Rows that one tile interleaves.
@@ -63,28 +64,31 @@ pub fn sum_tree(mut s: [f32; PARTIAL_SUMS]) -> f32 {
     s[0]
 }
 
-/// `sum_i a(i) * b(i)` for `i` in `0..len`, with 16 partial sums and the tree.
-fn dot_with(len: usize, a: impl Fn(usize) -> f32, b: impl Fn(usize) -> f32) -> f32 {
+/// `sum_i product(a[i], b[i])`, with 16 partial sums and the tree: product `i` is added to sum
+/// `i mod 16`.
+fn dot_with<A, B>(a: &[A], b: &[B], product: impl Fn(&A, &B) -> f32) -> f32 {
     let mut s = [0.0; PARTIAL_SUMS];
-    for i in 0..len {
-        s[i % PARTIAL_SUMS] += a(i) * b(i);
+    for (a, b) in a.chunks(PARTIAL_SUMS).zip(b.chunks(PARTIAL_SUMS)) {
+        for (s, (a, b)) in s.iter_mut().zip(a.iter().zip(b)) {
+            *s += product(a, b);
+        }
     }
     sum_tree(s)
 }
 
 /// Dot product of f32 rows.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    dot_with(a.len(), |i| a[i], |i| b[i])
+    dot_with(a, b, |a, b| a * b)
 }
 
 /// Dot product with a row of f16 bits.
 pub fn dot_f16(a: &[f32], b: &[u16]) -> f32 {
-    dot_with(a.len(), |i| f16_to_f32(b[i]), |i| a[i])
+    dot_with(a, b, |a, b| a * f16_to_f32(*b))
 }
 
 /// Dot product with a row of 8-bit codes.
 pub fn dot_i8(a: &[f32], b: &[i8]) -> f32 {
-    dot_with(a.len(), |i| f32::from(b[i]), |i| a[i])
+    dot_with(a, b, |a, b| a * f32::from(*b))
 }
 
 /// `out[i] = dot(a, rows[i])` for a `dot` of stored rows: `out: [n]`, `a: [d]`, `rows: [n, d]`.
@@ -106,100 +110,96 @@ pub fn add_panel(acc: &mut [f32; PANEL_ROWS], b: &[f32], t: &[f32]) {
 /// Dot product of a stored f32 row, little-endian.
 pub fn dot_f32_bytes(row: &[u8], x: &[f32]) -> f32 {
     let (elements, _) = row.as_chunks::<4>();
-    dot_with(x.len(), |i| f32::from_le_bytes(elements[i]), |i| x[i])
+    dot_with(elements, x, |w, x| f32::from_le_bytes(*w) * x)
 }
 
 /// Dot product of a stored f16 row, little-endian.
 pub fn dot_f16_bytes(row: &[u8], x: &[f32]) -> f32 {
     let (elements, _) = row.as_chunks::<2>();
-    dot_with(
-        x.len(),
-        |i| f16_to_f32(u16::from_le_bytes(elements[i])),
-        |i| x[i],
-    )
+    dot_with(elements, x, |w, x| f16_to_f32(u16::from_le_bytes(*w)) * x)
 }
 
 /// Dot product of a stored bf16 row, little-endian.
 pub fn dot_bf16_bytes(row: &[u8], x: &[f32]) -> f32 {
     let (elements, _) = row.as_chunks::<2>();
-    dot_with(
-        x.len(),
-        |i| bf16_to_f32(u16::from_le_bytes(elements[i])),
-        |i| x[i],
-    )
+    dot_with(elements, x, |w, x| bf16_to_f32(u16::from_le_bytes(*w)) * x)
 }
 
-/// `[d_out, d_in]` of tiles times rows of activations: for each element, over the super-blocks of
-/// its row in order, `acc = acc + `[`super_block`].
+/// `[d_out, d_in]` of tiles times rows of activations: each element begins at +0.0, to which the
+/// terms of the super-blocks of its row are added in order.
 pub fn matmul_tiles(out: &mut [f32], w: TensorRef<'_>, x: &Activations) {
     let n_blocks = w.d_in / BLOCK_LEN;
     let tile_bytes = w.bytes.len() / w.d_out.div_ceil(TILE_ROWS).max(1);
-    for t in 0..x.n_rows() {
-        for row_idx in 0..w.d_out {
-            let tile = &w.bytes[row_idx / TILE_ROWS * tile_bytes..][..tile_bytes];
-            let mut acc = 0.0f32;
-            let mut first = 0;
-            for (start, n) in tile::super_blocks(w.format, n_blocks) {
-                let bytes = &tile[start..start + w.format.parts.bytes(n)];
-                acc += super_block(w, bytes, row_idx % TILE_ROWS, x, (t, first, n));
-                first += n;
+    out.fill(0.0);
+    for row_idx in 0..w.d_out {
+        let tile = &w.bytes[row_idx / TILE_ROWS * tile_bytes..][..tile_bytes];
+        let mut first = 0;
+        for (start, n) in tile::super_blocks(w.format, n_blocks) {
+            let bytes = &tile[start..start + w.format.parts.bytes(n)];
+            let row = tile::get(bytes, w.format, row_idx % TILE_ROWS, n);
+            let codes = numbers(w.format.dtype, &row);
+            for t in 0..x.n_rows() {
+                out[t * w.d_out + row_idx] += term(w.format.dtype, &row, &codes, x, (t, first));
             }
-            out[t * w.d_out + row_idx] = acc;
+            first += n;
         }
     }
 }
 
-/// What a super-block adds to row `row`: `bytes`, all rows of the tile, times the `n` blocks of
-/// activation row `t` from `first` on.
-fn super_block(
-    w: TensorRef<'_>,
-    bytes: &[u8],
-    row: usize,
+/// The codes of a super-block as the numbers that they stand for.
+fn numbers(dtype: Dtype, row: &Unpacked) -> [[i8; BLOCK_LEN]; SUPER_BLOCKS] {
+    let middle = match dtype {
+        Dtype::Q4_0 => 8,
+        Dtype::Q5_0 => 16,
+        Dtype::Q6K => 32,
+        _ => 0,
+    };
+    let mut numbers = [[0; BLOCK_LEN]; SUPER_BLOCKS];
+    for (numbers, codes) in numbers.iter_mut().zip(&row.codes[..row.n_blocks]) {
+        for (number, code) in numbers.iter_mut().zip(codes) {
+            *number = *code as i8 - middle;
+        }
+    }
+    numbers
+}
+
+/// What a super-block of a row of weights adds: it, with its codes as [`numbers`], times the
+/// blocks of activation row `t` from `first` on.
+fn term(
+    dtype: Dtype,
+    row: &Unpacked,
+    codes: &[[i8; BLOCK_LEN]; SUPER_BLOCKS],
     x: &Activations,
-    (t, first, n): (usize, usize, usize),
+    (t, first): (usize, usize),
 ) -> f32 {
-    let half = |at: usize| f16_to_f32(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
-    let scale = half(2 * row);
-    let (_, rest) = bytes.split_at(w.format.parts.head);
-    let (subs, codes) = rest.split_at(n * w.format.parts.scales);
+    let scale = f16_to_f32(row.scale);
     let (mut scaled, mut least) = (0.0f32, 0.0f32);
-    for (j, codes) in codes.chunks_exact(w.format.parts.codes).enumerate() {
+    for (j, codes) in codes[..row.n_blocks].iter().enumerate() {
         let (x_codes, x_scale) = (&x.codes(t)[first + j], x.scales(t)[first + j]);
-        let product = |c: usize| code(w.format.dtype, codes, row, c) * i32::from(x_codes[c]);
-        let low: i32 = (0..16).map(product).sum();
-        let high: i32 = (16..32).map(product).sum();
-        match w.format.dtype {
+        let (low, high) = half_sums(codes, x_codes);
+        match dtype {
             Dtype::Q4K => {
-                let upper = subs[4 * n + 2 * j + row / 2] >> (4 * (row % 2)) & 15;
-                let sub_scale = i32::from(subs[4 * j + row] & 63);
-                let sub_min = subs[4 * j + row] >> 6 | upper << 2;
-                scaled += (sub_scale * (low + high)) as f32 * x_scale;
-                least += f32::from(sub_min) * x.offsets(t)[first + j];
+                let isum = i32::from(row.sub_scales[j]) * (low + high);
+                scaled += isum as f32 * x_scale;
+                least += f32::from(row.sub_mins[j]) * x.offsets(t)[first + j];
             }
             Dtype::Q6K => {
-                let sub_scale = |half: usize| i32::from(subs[8 * j + 4 * half + row] as i8);
+                let sub_scale = |half: usize| i32::from(row.sub_scales[2 * j + half] as i8);
                 let isum = sub_scale(0) * low + sub_scale(1) * high;
                 scaled += isum as f32 * x_scale;
             }
             _ => return (low + high) as f32 * (scale * x_scale),
         }
     }
-    if w.format.dtype == Dtype::Q4K {
-        scale * scaled - half(8 + 2 * row) * least
+    if dtype == Dtype::Q4K {
+        scale * scaled - f16_to_f32(row.min) * least
     } else {
         scale * scaled
     }
 }
 
-/// The code of a row and column of a block as the number that it stands for.
-fn code(dtype: Dtype, codes: &[u8], row: usize, column: usize) -> i32 {
-    let bits = |(at, shift): (usize, u32)| i32::from(codes[at] >> shift);
-    let nibble = || bits(nibble_at(row, column)) & 15;
-    match dtype {
-        Dtype::Q4_0 => nibble() - 8,
-        Dtype::Q5_0 => (nibble() | (bits(fifth_bit_at(row, column)) & 1) << 4) - 16,
-        Dtype::Q4K => nibble(),
-        Dtype::Q6K => (nibble() | (bits(upper_bits_at(row, column)) & 3) << 4) - 32,
-        _ => i32::from(codes[byte_at(row, column)] as i8),
-    }
+/// The exact sums of the products of two blocks' codes: of columns 0 to 15, and of 16 to 31.
+fn half_sums(a: &[i8; BLOCK_LEN], b: &[i8; BLOCK_LEN]) -> (i32, i32) {
+    let product = |c: usize| i32::from(a[c]) * i32::from(b[c]);
+    ((0..16).map(product).sum(), (16..32).map(product).sum())
 }
