@@ -45,12 +45,14 @@ export function createLiveSessions(mix = NO_MIX) {
       const isSame = before?.key === keyOf(settings, mix.key());
       const n = isSame ? Math.min(sharedLen(before.ids, ids), ids.length - 1) : 0;
       if (n > 0) {
+        let session;
         try {
-          const session = await before.session.fork();
+          session = await before.session.fork();
           if (n < before.ids.length) await session.rewind(n);
           mix.follow(session, adapters);
           return { session, n };
         } catch (error) {
+          if (session) await close({ session });
           if (error.kind !== "session_lost") throw error;
         }
       }

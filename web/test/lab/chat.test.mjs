@@ -8,7 +8,7 @@ import { event } from "../../lab/state/events.js";
 import { initialState, reduce } from "../../lab/state/reducers.js";
 import { isRunning, linkedValues, sendObstacle, shownTurns } from "../../lab/state/selectors.js";
 import { createStore } from "../../lab/state/store.js";
-import { Cultivar, fakeCard } from "./fake-kit.js";
+import { Cultivar, CultivarError, fakeCard } from "./fake-kit.js";
 
 async function setUp(mode = "chat") {
   const store = createStore(reduce, initialState);
@@ -182,4 +182,27 @@ test("without its session a run has no record, and that is said", async () => {
   const { store, records } = await setUp();
   await records.saveRecord(false);
   assert.match(store.state.messages.list[0].title, /no run/);
+});
+
+test("a session that cannot be rewound is closed, and what is kept stays", async () => {
+  const kit = await Cultivar.open();
+  const model = await kit.openPackage(new Blob(["model of sixteen bytes"]));
+  model.card = fakeCard();
+  const settings = { seed: "0" };
+  for (const kind of ["kv_cache", "session_lost"]) {
+    const live = createLiveSessions();
+    const first = (await live.begin(model, settings, [1, 2, 3], 0)).session;
+    await live.keep(model, { owner: 0, turn: 1, settings, ids: [1, 2, 3], session: first });
+    let fork;
+    first.fork = async () => {
+      fork = await Object.getPrototypeOf(first).fork.call(first);
+      fork.rewind = () => Promise.reject(new CultivarError("no", 110, kind));
+      return fork;
+    };
+    const begun = live.begin(model, settings, [1, 2, 4], 0, 1);
+    if (kind === "kv_cache") await assert.rejects(begun, { kind });
+    else assert.equal((await begun).n, 0);
+    assert.deepEqual([fork.isClosed, first.isClosed], [true, false]);
+    assert.equal(live.of(0, 1), first);
+  }
 });
