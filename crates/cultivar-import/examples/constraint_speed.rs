@@ -1,7 +1,8 @@
 //! What constrained output costs: `constraint_speed VOCABULARY.gguf`.
 //!
-//! Prints the time to make the vocabulary's tree and a matcher, and per token of a JSON text what
-//! masks and masked logits take: the first time, and again. Run with `--release`.
+//! Prints the time to make the vocabulary's tree and a matcher, and per token of a JSON text, and
+//! of strings with a length and a pattern alone, what masks and masked logits take: the first
+//! time, and again. Run with `--release`.
 
 use cultivar_core::grammar::{GrammarSource, Matcher, TokenTrie};
 use cultivar_core::json;
@@ -20,6 +21,19 @@ const TEXT: &str = concat!(
 const SCHEMA: &str = r#"{"type":"object","properties":{"name":{"type":"string"},"age":{"type":
 "integer","minimum":0},"city":{"type":"string","maxLength":20},"tags":{"type":"array","items":
 {"type":"string"}},"note":{"type":"string"}},"required":["name","age","city","tags","note"]}"#;
+
+/// A string of 27 tokens or so, and schemas that let it be.
+const STRING: &str =
+    r#""She ran over the hill, and the small fox ran with her until it was dark.""#;
+const STRINGS: [(&str, &str); 4] = [
+    ("string", r#"{"type":"string"}"#),
+    ("maxLength 80", r#"{"type":"string","maxLength":80}"#),
+    ("maxLength 400", r#"{"type":"string","maxLength":400}"#),
+    (
+        "pattern {1,80}",
+        r#"{"type":"string","pattern":"^[A-Za-z ,.]{1,80}$"}"#,
+    ),
+];
 
 fn main() {
     let Some(path) = std::env::args().nth(1) else {
@@ -40,28 +54,30 @@ fn main() {
         tokenizer.vocab_size(),
         ms(start.elapsed())
     );
-    // Behind a letter, so that no vocabulary puts a space before the bracket.
-    let text = format!("x{TEXT}");
-    let ids = tokenizer.ids(&text, EncodeOptions::default()).expect("ids");
-    let begins = |id: &u32| {
-        tokenizer
-            .piece(*id)
-            .is_some_and(|piece| piece.starts_with(b"{"))
-    };
-    let ids = &ids[ids.iter().position(begins).expect("a bracket")..];
+    let ids = ids_of(&tokenizer, TEXT);
     let schema = json::parse(SCHEMA.as_bytes()).expect("JSON");
-    for (name, source) in [
-        ("json", GrammarSource::Json),
-        ("schema", GrammarSource::Schema(schema)),
-    ] {
-        measure(
-            name,
-            &Arc::new(source.grammar().expect("a grammar")),
-            &trie,
-            &tokenizer,
-            ids,
-        );
+    let run = |name: &str, source: GrammarSource, ids: &[u32]| {
+        let grammar = Arc::new(source.grammar().expect("a grammar"));
+        measure(name, &grammar, &trie, &tokenizer, ids);
+    };
+    run("json", GrammarSource::Json, &ids);
+    run("schema", GrammarSource::Schema(schema), &ids);
+    let ids = ids_of(&tokenizer, STRING);
+    for (name, schema) in STRINGS {
+        let schema = json::parse(schema.as_bytes()).expect("JSON");
+        run(name, GrammarSource::Schema(schema), &ids);
     }
+}
+
+/// Behind a letter, so that no vocabulary puts a space before the bracket or quote.
+fn ids_of(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
+    let ids = tokenizer.ids(&format!("x{text}"), EncodeOptions::default());
+    let ids = ids.expect("ids");
+    let begins = |id: &u32| {
+        let piece = tokenizer.piece(*id);
+        piece.is_some_and(|piece| piece.starts_with(&text.as_bytes()[..1]))
+    };
+    ids[ids.iter().position(begins).expect("the first byte")..].to_vec()
 }
 
 fn ms(time: Duration) -> f64 {
