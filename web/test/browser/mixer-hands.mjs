@@ -49,8 +49,13 @@ export async function openMix(browser, ...files) {
   return lab;
 }
 
-/** Begins a long run and waits for its first words. */
+/**
+ * Begins a long run and waits for its first words. The text is not laid out: a small model writes
+ * thousands of characters a second, and on a busy machine their layout would keep all else waiting.
+ */
 export async function beginLongRun(lab, prompt, more = {}) {
+  await lab.page.evaluate(() =>
+    document.styleSheets[0].insertRule(".output-written { display: none; }"));
   const settings = { prompt, temperature: 0, max_tokens: 500000, context_shift: 4, ...more };
   for (const [name, value] of Object.entries(settings)) await lab.set(name, value);
   await lab.page.waitForSelector('#run[aria-disabled="false"]');

@@ -56,12 +56,11 @@ export function createAdapterRow(id, { dispatch, commands, place }, list) {
     const end = new AbortController();
     const { signal } = end;
     window.addEventListener("pointermove", ({ clientY }) => {
-      const others = [...list.children].filter((row) => row !== dom);
-      const to = others.filter((row) => {
+      const above = [...list.children].filter((row) => {
         const { top, height } = row.getBoundingClientRect();
-        return top + height / 2 < clientY;
-      }).length;
-      place(id, to);
+        return row !== dom && top + height / 2 < clientY;
+      });
+      place(id, above.length);
     }, { signal });
     for (const type of ["pointerup", "pointercancel"]) {
       window.addEventListener(type, () => end.abort(), { signal });

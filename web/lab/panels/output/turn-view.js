@@ -13,6 +13,9 @@ import { icon } from "../../ui/icon.js";
 /** Lower bounds of probability; a token's class is how many of them it misses. */
 const BOUNDS = [0.9, 0.5, 0.2, 0.05];
 
+/** Characters of a piece: of a growing text the last one is what is laid out anew. */
+const PIECE = 4000;
+
 const classOf = (logprob) => BOUNDS.filter((bound) => Math.exp(logprob) < bound).length;
 
 /**
@@ -20,8 +23,8 @@ const classOf = (logprob) => BOUNDS.filter((bound) => Math.exp(logprob) < bound)
  * `onPick(span, nth)`.
  */
 function createTokenText(onPick) {
-  const written = document.createTextNode("");
-  const dom = el("span.output-written", {}, written);
+  const dom = el("span.output-written");
+  let written = "";
   let n_spans = 0;
   dom.addEventListener("click", ({ target }) => pick(target));
   dom.addEventListener("keydown", onKey);
@@ -45,13 +48,7 @@ function createTokenText(onPick) {
     }
     key.preventDefault();
   }
-  function restart() {
-    dom.replaceChildren(written);
-    written.data = "";
-    n_spans = 0;
-  }
   function addSpans(tokens, trims) {
-    if (n_spans === 0) restart();
     for (const { text, logprob } of tokens.slice(n_spans)) {
       const isFirst = n_spans === 0;
       dom.append(el("span.token", {
@@ -66,10 +63,18 @@ function createTokenText(onPick) {
     /** `trims` leaves out the white space before the text, which belongs to a chat's format. */
     show({ text, tokens }, isColoured, trims) {
       const shown = trims ? text.trimStart() : text;
-      const isSame = shown.startsWith(written.data) && n_spans <= tokens.length;
-      if (isColoured !== n_spans > 0 || !isSame) restart();
-      if (isColoured) addSpans(tokens, trims);
-      else if (shown.length > written.length) written.appendData(shown.slice(written.length));
+      if (isColoured !== n_spans > 0 || n_spans > tokens.length || !shown.startsWith(written)) {
+        dom.replaceChildren();
+        written = "";
+        n_spans = 0;
+      }
+      if (isColoured) {
+        addSpans(tokens, trims);
+      } else if (shown !== written) {
+        if (!(dom.lastChild?.length < PIECE)) dom.append("");
+        dom.lastChild.appendData(shown.slice(written.length));
+        written = shown;
+      }
     },
   };
 }
