@@ -363,6 +363,34 @@ fn a_budget_refuses_by_name_and_the_session_lives() {
 }
 
 #[test]
+fn short_memory_takes_what_is_kept_before_it_refuses_and_changes_no_bit() {
+    let mut engine = engine_of(160);
+    let run = |engine: &mut Engine, salt: u32| {
+        let mut session = open(engine, SAMPLED);
+        session.prompt(engine, &ids(40, salt)).unwrap();
+        finish(&mut session, engine);
+        let n_hits = session.diagnostics().pages.n_hits;
+        let digest = session.run_digest();
+        session.close(engine);
+        (n_hits, digest)
+    };
+    let expected = [run(&mut engine, 1), run(&mut engine, 2)];
+    assert_eq!(run(&mut engine, 1), (1, expected[0].1));
+    // Room for one session and nothing beside it: what the last one left gives way.
+    let total_bytes = 3 * engine.kv().retained_bytes() / 4;
+    engine.set_kv_budget(KvBudget {
+        total_bytes,
+        ..KvBudget::default()
+    });
+    for (salt, expected) in [(2, expected[1]), (1, expected[0]), (2, expected[1])] {
+        let (_, digest) = run(&mut engine, salt);
+        assert_eq!(digest, expected.1);
+        assert!(engine.kv().allocated_bytes() <= total_bytes);
+    }
+    assert_eq!(run(&mut engine, 1), expected[0], "its pages were given up");
+}
+
+#[test]
 fn snapshots_go_on_with_the_same_bits_and_survive_the_trip() {
     for kv in ["f32", "f16", "q8"] {
         let mut engine = engine_of(160);
