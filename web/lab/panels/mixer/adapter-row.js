@@ -71,7 +71,7 @@ export function createAdapterRow(id, { dispatch, commands, place }, list) {
     handle,
     update(adapter, { idx, list: all, model }) {
       now = { ...adapter, idx };
-      const { card } = adapter;
+      const { card, report } = adapter;
       setText(name, adapter.name);
       const label = (node, words) => {
         node.setAttribute("aria-label", words);
@@ -95,17 +95,16 @@ export function createAdapterRow(id, { dispatch, commands, place }, list) {
       setText(facts, factsOf(card));
       const made = card.binding.weights;
       setShown(other, Boolean(made) && made !== model.card.identities.weights);
-      const { report } = adapter;
-      fields.show(report?.key === mixKey(all) ? report.fields : null);
+      fields.show(report?.key === mixKey(all) && report.fields);
     },
   };
 }
 
 function factsOf({ deltas, file_bytes }) {
-  const kinds = new Set(deltas.map(({ kind }) => (kind === "low_rank" ? null : kind)));
+  const kinds = new Set(deltas.map(({ kind }) => kind));
   const ranks = deltas.map(({ rank }) => rank).filter(Boolean);
   const [low, high] = [Math.min(...ranks), Math.max(...ranks)];
-  if (kinds.delete(null)) kinds.add(low === high ? `rank ${low}` : `rank ${low} to ${high}`);
+  if (kinds.delete("low_rank")) kinds.add(low === high ? `rank ${low}` : `rank ${low} to ${high}`);
   const tensors = deltas.length === 1 ? "1 tensor" : `${deltas.length} tensors`;
   return [...kinds, tensors, bytesText(file_bytes)].join(" · ");
 }
