@@ -8,10 +8,8 @@
 const LIVE_BYTES = 64 << 20;
 const LIVE_MAX = 16;
 
-const sharedLen = (a, b) => {
-  const end = a.findIndex((id, idx) => id !== b[idx]);
-  return end < 0 ? a.length : end;
-};
+/** Tokens that both begin with; -1 is none, and so ends `a`. */
+const sharedLen = (a, b) => [...a, -1].findIndex((id, idx) => id !== b[idx]);
 
 /** Where there are no adapters. */
 const NO_MIX = { adapters: () => [], key: () => "", follow() {}, leave: () => "" };
