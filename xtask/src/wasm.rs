@@ -64,11 +64,8 @@ const RELAXED: Variant = Variant {
 /// Made small, not fast: a prompt is read far more slowly than it is encoded.
 const TEXT: Variant = Variant {
     file: "cultivar-text.wasm",
-    folder: "wasm-compact",
-    rust_features: "+simd128",
-    opt_features: &["--enable-simd"],
     kind: Kind::Text,
-    is_bench: false,
+    ..PACKER
 };
 
 /// Made small, not fast: it waits for the disk, and its work is done once per file.
@@ -91,11 +88,8 @@ const EXPORTER: Variant = Variant {
 /// Made small for the same reason.
 const BREEDER: Variant = Variant {
     file: "cultivar-breeder.wasm",
-    folder: "wasm-compact",
-    rust_features: "+simd128",
-    opt_features: &["--enable-simd"],
     kind: Kind::Breeder,
-    is_bench: false,
+    ..PACKER
 };
 
 const SCALAR: Variant = Variant {
@@ -165,22 +159,26 @@ pub fn build(scalar: bool, debug_names: bool) -> TaskResult {
     if scalar {
         variants.push(&SCALAR);
     }
-    let build_all = |toolchain: &WasmToolchain| {
-        let mut variants = variants.iter();
-        variants.try_for_each(|one| build_one(toolchain, one, optimizer.as_deref(), debug_names))
-    };
-    match (build_all(&toolchain), wasm_toolchain::find_with_target()) {
-        // The library's sources alone are not enough: cargo fetches what they depend on.
-        (Err(TaskError::Failed(reason)), Some(other)) if toolchain.makes_smallest() => {
-            println!(
-                "wasm: {reason}\nwasm: not from source, then: {}",
-                other.describe()
-            );
-            build_all(&other)?;
-        }
-        (built, _) => built?,
+    let toolchain = usable(toolchain, debug_names)?;
+    for variant in variants {
+        build_one(&toolchain, variant, optimizer.as_deref(), debug_names)?;
     }
     demo::place()
+}
+
+/// The toolchain, if it compiles an engine. The library's sources alone are not enough, since cargo
+/// fetches what they depend on: without that, one that has the target.
+fn usable(toolchain: WasmToolchain, debug_names: bool) -> TaskResult<WasmToolchain> {
+    let Err(error) = compile(&toolchain, &SIMD128, debug_names) else {
+        return Ok(toolchain);
+    };
+    match wasm_toolchain::find_with_target() {
+        Some(other) if toolchain.makes_smallest() => {
+            println!("wasm: not from source, then: {}", other.describe());
+            Ok(other)
+        }
+        _ => Err(error),
+    }
 }
 
 /// wasm-opt, installed if it can be. Without it the modules are larger, but work the same.
@@ -194,12 +192,8 @@ fn optimizer() -> Option<PathBuf> {
     npm_tools::wasm_opt()
 }
 
-fn build_one(
-    toolchain: &WasmToolchain,
-    variant: &Variant,
-    optimizer: Option<&Path>,
-    debug_names: bool,
-) -> TaskResult {
+/// Compiles a variant; answers the file.
+fn compile(toolchain: &WasmToolchain, variant: &Variant, debug_names: bool) -> TaskResult<PathBuf> {
     let target_dir = workspace::target_dir().join(variant.folder);
     let mut build = toolchain.cargo_build(variant.rust_features, debug_names);
     build
@@ -213,10 +207,17 @@ fn build_one(
         build.args(["--config", &format!("profile.{profile}.strip=false")]);
     }
     process::run(&mut build, variant.file)?;
-    let built = target_dir
-        .join("wasm32-unknown-unknown")
-        .join(profile)
-        .join("cultivar_wasm.wasm");
+    let folder = target_dir.join("wasm32-unknown-unknown").join(profile);
+    Ok(folder.join("cultivar_wasm.wasm"))
+}
+
+fn build_one(
+    toolchain: &WasmToolchain,
+    variant: &Variant,
+    optimizer: Option<&Path>,
+    debug_names: bool,
+) -> TaskResult {
+    let built = compile(toolchain, variant, debug_names)?;
     let finished = match optimizer {
         None => built,
         Some(script) => optimize(script, variant, &built, debug_names)?,
