@@ -8,7 +8,9 @@ use cultivar_core::json::{self, JsonValue};
 use cultivar_core::kernels::Backend;
 use cultivar_core::kv_cache::KvFormat;
 use cultivar_core::model::{Engine, EngineOptions, Row};
+use cultivar_core::package::Package;
 use cultivar_testdata::loading::load_engine;
+use cultivar_testdata::reference;
 use std::path::{Path, PathBuf};
 
 /// `fixtures/architectures`.
@@ -57,6 +59,22 @@ impl Reference {
     pub fn difference(&self, logits: &[Vec<f32>]) -> f32 {
         let rows = self.positions.iter().map(|p| &logits[*p]);
         largest_difference(rows.flatten(), self.logits.iter().flatten())
+    }
+
+    /// The package's logits are these, and they vary enough to say so.
+    pub fn check_logits(&self, name: &str, package: &[u8]) {
+        assert!(self.deviation() >= 1.0, "{name}");
+        let difference = self.difference(&logits(package, &self.ids));
+        assert!(difference <= 1e-4, "{name}: {difference:e}");
+    }
+
+    /// The same by the naive forward pass in f64.
+    pub fn check_naive(&self, name: &str, package: &[u8]) {
+        let rows = reference::forward(&Package::parse(package).unwrap(), &self.ids);
+        let narrow = |row: &Vec<f64>| row.iter().map(|l| *l as f32).collect();
+        let rows: Vec<Vec<f32>> = rows.iter().map(narrow).collect();
+        let difference = self.difference(&rows);
+        assert!(difference <= 1e-4, "{name}: {difference:e}");
     }
 
     /// The standard deviation of the logits.
