@@ -9,6 +9,7 @@ use crate::module_check::{self, Kind};
 use crate::npm_tools::{self, Wanted};
 use crate::wasm_toolchain::{self, WasmToolchain};
 use crate::{TaskError, TaskResult, demo, process, workspace};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -106,13 +107,11 @@ const SCALAR: Variant = Variant {
 const BENCH: &[Variant] = &[
     Variant {
         file: "cultivar-bench.wasm",
-        folder: "wasm-bench-simd128",
         is_bench: true,
         ..SIMD128
     },
     Variant {
         file: "cultivar-bench-relaxed.wasm",
-        folder: "wasm-bench-relaxed",
         is_bench: true,
         ..RELAXED
     },
@@ -160,16 +159,33 @@ pub fn build(scalar: bool, debug_names: bool) -> TaskResult {
         variants.push(&SCALAR);
     }
     let toolchain = usable(toolchain, debug_names)?;
-    for variant in variants {
-        build_one(&toolchain, variant, optimizer.as_deref(), debug_names)?;
-    }
+    let build =
+        |variant: &&Variant| build_one(&toolchain, variant, optimizer.as_deref(), debug_names);
+    let folders: BTreeSet<&str> = variants.iter().map(|variant| variant.folder).collect();
+    // Cargo compiles a module with one thread most of the time, and one at a time in a folder.
+    std::thread::scope(|scope| {
+        let build_folder = |folder| {
+            let mut own = variants
+                .iter()
+                .filter(move |variant| variant.folder == folder);
+            scope.spawn(move || own.try_for_each(build))
+        };
+        let builds: Vec<_> = folders.into_iter().map(build_folder).collect();
+        let panicked = |_| Err(TaskError::Failed("a build ended too early".into()));
+        let mut results = builds
+            .into_iter()
+            .map(|one| one.join().unwrap_or_else(panicked));
+        results.try_for_each(|result| result)
+    })?;
     demo::place()
 }
 
-/// The toolchain, if it compiles an engine. The library's sources alone are not enough, since cargo
-/// fetches what they depend on: without that, one that has the target.
+/// The toolchain, if it compiles Rust's library and the arithmetic. The library's sources alone are
+/// not enough, since cargo fetches what they depend on: without that, one that has the target.
 fn usable(toolchain: WasmToolchain, debug_names: bool) -> TaskResult<WasmToolchain> {
-    let Err(error) = compile(&toolchain, &SIMD128, debug_names) else {
+    let mut build = cargo_build(&toolchain, &SIMD128, debug_names);
+    build.args(["-p", "cultivar-numerics"]);
+    let Err(error) = process::run(&mut build, "Rust for WebAssembly") else {
         return Ok(toolchain);
     };
     match wasm_toolchain::find_with_target() {
@@ -192,23 +208,17 @@ fn optimizer() -> Option<PathBuf> {
     npm_tools::wasm_opt()
 }
 
-/// Compiles a variant; answers the file.
-fn compile(toolchain: &WasmToolchain, variant: &Variant, debug_names: bool) -> TaskResult<PathBuf> {
-    let target_dir = workspace::target_dir().join(variant.folder);
+/// Cargo, about to build with the flags and in the folder of a variant.
+fn cargo_build(toolchain: &WasmToolchain, variant: &Variant, debug_names: bool) -> Command {
     let mut build = toolchain.cargo_build(variant.rust_features, debug_names);
-    build
-        .args(["--quiet", "-p", "cultivar-wasm", "--lib", "--target-dir"])
-        .arg(&target_dir)
-        .args(["--no-default-features", "--features"])
-        .arg(variant.feature());
     let profile = variant.profile();
-    build.args(["--profile", profile]);
+    build
+        .args(["--quiet", "--lib", "--profile", profile, "--target-dir"])
+        .arg(workspace::target_dir().join(variant.folder));
     if debug_names {
         build.args(["--config", &format!("profile.{profile}.strip=false")]);
     }
-    process::run(&mut build, variant.file)?;
-    let folder = target_dir.join("wasm32-unknown-unknown").join(profile);
-    Ok(folder.join("cultivar_wasm.wasm"))
+    build
 }
 
 fn build_one(
@@ -217,7 +227,19 @@ fn build_one(
     optimizer: Option<&Path>,
     debug_names: bool,
 ) -> TaskResult {
-    let built = compile(toolchain, variant, debug_names)?;
+    let mut build = cargo_build(toolchain, variant, debug_names);
+    build
+        .args(["-p", "cultivar-wasm", "--no-default-features", "--features"])
+        .arg(variant.feature());
+    process::run(&mut build, variant.file)?;
+    let profile_folder = format!(
+        "{}/wasm32-unknown-unknown/{}",
+        variant.folder,
+        variant.profile()
+    );
+    let built = workspace::target_dir()
+        .join(profile_folder)
+        .join("cultivar_wasm.wasm");
     let finished = match optimizer {
         None => built,
         Some(script) => optimize(script, variant, &built, debug_names)?,
