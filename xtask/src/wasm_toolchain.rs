@@ -20,7 +20,7 @@ const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "ll
 
 /// Inlines little by itself, which makes the modules a tenth smaller and no slower: kernels say
 /// what must be inlined. (`opt-level = "s"` instead would halve the speed of decoding.)
-const SMALLER: &str = "-C llvm-args=-inline-threshold=25";
+const SMALLER: &str = "-C llvm-args=-inline-threshold=15";
 
 /// A panic is a defect of ours and ends the instance either way; without its sentence and place a
 /// module is 7 KiB smaller. Wants the library from source, since that panics too.

@@ -1,7 +1,9 @@
 //! Half floats over all their bits: widening is exact, narrowing rounds to nearest, ties to even.
 
 use cultivar_core::rng::{Purpose, draw};
-use cultivar_core::tensor::half::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
+use cultivar_core::tensor::half::{
+    bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16, raise, raised_to_f32,
+};
 
 const SEED: u64 = 7;
 
@@ -78,4 +80,24 @@ fn floats_round_to_the_nearest_half_float_ties_to_even() {
     }
     assert!(bf16_to_f32(f32_to_bf16(f32::from_bits(0x7f80_0001))).is_nan());
     assert!(f16_to_f32(f32_to_f16(f32::from_bits(0xff80_0001))).is_nan());
+}
+
+#[test]
+fn raised_half_floats_come_back_as_they_were() {
+    // Sets whose largest is of each exponent, and everything below it, zeros of both signs too.
+    for largest in (0..0x7c00u16).step_by(0x3ff) {
+        let bits: Vec<u16> = (0..=largest).flat_map(|b| [b, b | 0x8000]).collect();
+        let values: Vec<f32> = bits.iter().map(|b| f16_to_f32(*b)).collect();
+        let (raised, unit) = raise(&values).unwrap();
+        for (raised, bits) in raised.iter().zip(&bits) {
+            let back = raised_to_f32(*raised, unit);
+            assert_eq!(back.to_bits(), f16_to_f32(*bits).to_bits(), "{bits:#x}");
+        }
+        // As high as can be: nothing is left subnormal that need not be.
+        let top = raised.iter().map(|b| b & 0x7fff).max().unwrap();
+        assert!(largest == 0 || top >= 0x7800, "{largest:#x}: {top:#x}");
+    }
+    for special in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+        assert_eq!(raise(&[1.0, special]), None);
+    }
 }

@@ -283,13 +283,16 @@ fn dots_with_stored_keys_equal_the_formula() {
         let widened: Vec<f32> = half.iter().map(|h| f16_to_f32(*h)).collect();
         let codes: Vec<i8> = (0..len).map(|i| (i as i8).wrapping_mul(37)).collect();
         let code_values: Vec<f32> = codes.iter().map(|c| f32::from(*c)).collect();
+        let (raised, unit) = cultivar_core::tensor::half::raise(&widened).unwrap();
         for backend in BACKENDS {
             let got = [
                 kernels::dot(backend, &a, &b),
                 kernels::dot_f16(backend, &a, &half),
+                kernels::dot_raised(backend, &a, &raised, unit),
                 kernels::dot_i8(backend, &a, &codes),
             ];
-            let expected = [dot16(&a, &b), dot16(&a, &widened), dot16(&a, &code_values)];
+            let halves = dot16(&a, &widened);
+            let expected = [dot16(&a, &b), halves, halves, dot16(&a, &code_values)];
             assert_eq!(bits(&got), bits(&expected), "length {len}");
         }
     }

@@ -46,11 +46,12 @@ impl<'a> Operands<'a> {
                 continue;
             };
             let first = scales.len();
-            a.extend_from_slice(&low_rank.a);
+            let (own_a, own_b) = (low_rank.a.view(), low_rank.b.view());
+            a.extend((0..own_a.len()).map(|i| own_a.get(i)));
             for (row, out) in b.chunks_exact_mut(rank.max(1)).enumerate() {
                 let own = out.iter_mut().skip(first).take(active.scales.len());
                 for (j, out) in own.enumerate() {
-                    *out = low_rank.b[panel_at(row, j, active.scales.len())];
+                    *out = own_b.get(panel_at(row, j, active.scales.len()));
                 }
             }
             scales.extend_from_slice(active.scales);

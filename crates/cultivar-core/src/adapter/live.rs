@@ -30,7 +30,7 @@ pub fn apply_matrix(
         DeltaValues::Raw(_) | DeltaValues::Sparse(_) => None,
     }) {
         let t = &mut products[n..n + scales.len()];
-        component_products(backend, t, &low_rank.a, scales, x);
+        component_products(backend, t, low_rank.a.view(), scales, x);
         n += scales.len();
     }
     if n > 0 {
@@ -40,7 +40,7 @@ pub fn apply_matrix(
             let t = &products[*start..*start + rank];
             *start += rank;
             Some(match &d.delta.values {
-                DeltaValues::LowRank(low_rank) => Some((low_rank.b.as_slice(), t)),
+                DeltaValues::LowRank(low_rank) => Some((low_rank.b.view(), t)),
                 DeltaValues::Raw(_) | DeltaValues::Sparse(_) => None,
             })
         });

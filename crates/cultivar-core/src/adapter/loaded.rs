@@ -1,9 +1,9 @@
 //! An adapter in the form that is applied: verified, fitted to its base, decoded once.
 //!
 //! `lora_a` stays row by row, `lora_b` becomes panels of sixteen rows, so that both are read front
-//! to back. Factors are widened to f32, exactly: they are small, and widening them for every token
-//! cost more than their arithmetic. Dense deltas keep 16-bit floats. Nothing refers to the file any
-//! more, and nothing here changes once it is made.
+//! to back. 16-bit floats stay, raised so that widening them is cheap (`half::raise`); all else
+//! becomes f32, exactly. Nothing refers to the file any more, and nothing here changes once it is
+//! made.
 
 use super::binding::BaseFit;
 use super::delta::{Delta, DeltaKind};
@@ -14,7 +14,7 @@ use crate::kernels::low_rank::{Factors, PANEL_ROWS, panel_at, panel_len};
 use crate::memory::{filled, reserved};
 use crate::package::schema::{TensorRole, expected_tensors};
 use crate::package::{Entry, Head, Metadata};
-use crate::tensor::{Dtype, Format, TensorRef, codec};
+use crate::tensor::{Dtype, Format, TensorRef, codec, half};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -23,8 +23,8 @@ use alloc::vec::Vec;
 pub enum Values {
     /// 32-bit floats.
     F32(Vec<f32>),
-    /// Bits of 16-bit floats.
-    F16(Vec<u16>),
+    /// 16-bit floats raised by `half::raise`, and its unit.
+    F16(Vec<u16>, f32),
 }
 
 impl Values {
@@ -33,14 +33,14 @@ impl Values {
     pub fn view(&self) -> Factors<'_> {
         match self {
             Values::F32(values) => Factors::F32(values),
-            Values::F16(values) => Factors::F16(values),
+            Values::F16(bits, unit) => Factors::F16(bits, *unit),
         }
     }
 
     fn bytes(&self) -> u64 {
         match self {
             Values::F32(values) => values.len() as u64 * 4,
-            Values::F16(values) => values.len() as u64 * 2,
+            Values::F16(bits, _) => bits.len() as u64 * 2,
         }
     }
 }
@@ -49,9 +49,9 @@ impl Values {
 #[derive(Clone, Debug)]
 pub struct LowRankDelta {
     /// `[rank, d_in]`
-    pub a: Vec<f32>,
+    pub a: Values,
     /// `[d_out, rank]` in panels: `[d_out / 16][rank][16]`.
-    pub b: Vec<f32>,
+    pub b: Values,
     /// `[rank]`
     pub scales: Vec<f32>,
     /// How `a` and `b` are stored in the package; q8_0 by components.
@@ -127,20 +127,15 @@ impl LoadedDelta {
         match &self.values {
             DeltaValues::LowRank(low_rank) => {
                 let rank = low_rank.scales.len();
+                let (a, b) = (low_rank.a.view(), low_rank.b.view());
                 for (j, scale) in low_rank.scales.iter().enumerate() {
-                    let b = low_rank.b[panel_at(row, j, rank)];
-                    let factor = (weight * scale) * b;
-                    let a = &low_rank.a[j * self.d_in..(j + 1) * self.d_in];
-                    for (out, a) in out.iter_mut().zip(a) {
-                        *out += factor * a;
-                    }
+                    let factor = (weight * scale) * b.get(panel_at(row, j, rank));
+                    a.part(j * self.d_in, self.d_in).add_to(out, factor);
                 }
             }
             DeltaValues::Raw(values) => {
                 let values = values.view().part(row * self.d_in, self.d_in);
-                for (c, out) in out.iter_mut().enumerate() {
-                    *out += weight * values.get(c);
-                }
+                values.add_to(out, weight);
             }
             DeltaValues::Sparse(sparse) => {
                 let Ok(i) = sparse.rows.binary_search(&(row as u32)) else {
@@ -159,8 +154,7 @@ impl LoadedDelta {
     fn bytes(&self) -> u64 {
         match &self.values {
             DeltaValues::LowRank(low_rank) => {
-                let n = low_rank.a.len() + low_rank.b.len() + low_rank.scales.len();
-                n as u64 * 4
+                low_rank.a.bytes() + low_rank.b.bytes() + low_rank.scales.len() as u64 * 4
             }
             DeltaValues::Raw(values) => values.bytes(),
             DeltaValues::Sparse(sparse) => {
@@ -218,7 +212,7 @@ impl LoadedAdapter {
 /// About the bytes that the decoded tensors take, before any of them is.
 fn decoded_bytes(adapter: &Adapter<'_>) -> u64 {
     let bytes = |entry: &Entry| {
-        let is_half = entry.format.dtype == Dtype::F16 && entry.name.ends_with("#delta");
+        let is_half = entry.format.dtype == Dtype::F16 && !entry.name.ends_with("#values");
         let element_bytes = if is_half { 2 } else { 4 };
         entry.n_elements().saturating_mul(element_bytes)
     };
@@ -264,11 +258,12 @@ fn load_delta(
         } => {
             let n_bytes = (d_out + d_in) as u64 * rank as u64 * 4;
             let (lora_a, lora_b) = (part(lora_a)?, part(lora_b)?);
-            let a = decode_f32(lora_a).ok_or_else(|| memory(n_bytes))?;
+            let a = decode(lora_a).ok_or_else(|| memory(n_bytes))?;
             let b = decode_f32(lora_b).and_then(|b| match is_transposed {
                 true => panels(d_out, rank, |row, j| b.get(j * d_out + row).copied()),
                 false => panels(d_out, rank, |row, j| b.get(row * rank + j).copied()),
             });
+            let b = b.map(|b| held(b, lora_b.format.dtype));
             let mut held = filled(0.0, rank).ok_or_else(|| memory(n_bytes))?;
             codec::decode_row(&mut held, part(scales)?, 0);
             DeltaValues::LowRank(LowRankDelta {
@@ -289,16 +284,17 @@ fn load_delta(
     })
 }
 
-/// All values of a tensor, row by row; 16-bit floats stay.
+/// All values of a tensor, row by row.
 fn decode(tensor: TensorRef<'_>) -> Option<Values> {
-    let n = tensor.d_out.checked_mul(tensor.d_in)?;
-    if tensor.format.dtype == Dtype::F16 {
-        let mut bits = reserved(n)?;
-        let (elements, _) = tensor.bytes.as_chunks::<2>();
-        bits.extend(elements.iter().map(|element| u16::from_le_bytes(*element)));
-        return Some(Values::F16(bits));
-    }
-    decode_f32(tensor).map(Values::F32)
+    Some(held(decode_f32(tensor)?, tensor.format.dtype))
+}
+
+/// Values as they are held: stored as 16-bit floats they stay such, if all are finite.
+fn held(values: Vec<f32>, dtype: Dtype) -> Values {
+    let raised = (dtype == Dtype::F16)
+        .then(|| half::raise(&values))
+        .flatten();
+    raised.map_or(Values::F32(values), |(bits, unit)| Values::F16(bits, unit))
 }
 
 /// All values of a tensor as f32, row by row.

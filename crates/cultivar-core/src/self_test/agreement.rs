@@ -3,9 +3,10 @@
 
 use super::{Results, Values, narrowed, product};
 use crate::kernels::attention::{self, StoredRows};
+use crate::kernels::low_rank::{self, Factors};
 use crate::kernels::{self, Backend, elementwise};
 use crate::rng::{self, Purpose};
-use crate::tensor::{Dtype, FORMATS};
+use crate::tensor::{Dtype, FORMATS, half};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -14,7 +15,8 @@ use alloc::vec::Vec;
 ///
 /// Products of every format with a matrix of up to 44 rows and 1024 columns and up to 20 rows of
 /// activations; attention of one query over up to 80 stored rows of up to 160 columns, in each
-/// format of the cache; norms, rotation and activation functions.
+/// format of the cache; norms, rotation and activation functions; low-rank deltas of up to 600 rows,
+/// 200 columns and rank 20, one of f32 and one of 16-bit floats at once.
 pub fn seeded(backend: Backend, seed: u64) -> Option<u64> {
     let mut results = Results {
         digest: seed,
@@ -42,6 +44,8 @@ pub fn seeded(backend: Backend, seed: u64) -> Option<u64> {
         product(backend, matrix, &[1, 1 + below(20)], &mut results)?;
     }
     attention_of(backend, seed, (1 + below(160), 1 + below(80)), &mut results);
+    let shape = (1 + below(600), 1 + below(200), 1 + below(20));
+    low_rank_of(backend, seed, shape, &mut results);
     Some(results.digest)
 }
 
@@ -76,6 +80,39 @@ fn attention_of(backend: Backend, seed: u64, (width, n): (usize, usize), results
     let half = width / 2;
     elementwise::rotate_half(&mut x[..2 * half], &other[..half], &query[..half]);
     results.add(&x);
+}
+
+/// Two low-rank deltas `[d_out, d_in]` beside each other, one of them of 16-bit floats.
+fn low_rank_of(
+    backend: Backend,
+    seed: u64,
+    (d_out, d_in, rank): (usize, usize, usize),
+    results: &mut Results,
+) {
+    let values = Values { seed, stream: 9950 };
+    let (x, scales) = (values.take(0, d_in), values.take(1000, rank));
+    let a = values.take(2000, rank * d_in);
+    let b = values.take(10_000, low_rank::panel_len(d_out, rank));
+    let raised = |values: &[f32]| {
+        let halves = narrowed(values).0;
+        let values: Vec<f32> = halves.iter().map(|h| half::f16_to_f32(*h)).collect();
+        half::raise(&values).unwrap_or_default()
+    };
+    let ((a_bits, a_unit), (b_bits, b_unit)) = (raised(&a), raised(&b));
+    let (mut t, mut halves_t) = (vec![0.0; rank], vec![0.0; rank]);
+    low_rank::component_products(backend, &mut t, Factors::F32(&a), &scales, &x);
+    let halves = Factors::F16(&a_bits, a_unit);
+    low_rank::component_products(backend, &mut halves_t, halves, &scales, &x);
+    results.add(&halves_t);
+    // Products as large as the others, so that each order of the sum shows.
+    elementwise::scale(&mut halves_t, 1e10);
+    let mut y = values.take(50_000, d_out);
+    let parts = [
+        (Factors::F16(&b_bits, b_unit), &halves_t[..]),
+        (Factors::F32(&b), &t[..]),
+    ];
+    low_rank::add_components(backend, &mut y, parts.into_iter());
+    results.add(&y);
 }
 
 #[cfg(test)]

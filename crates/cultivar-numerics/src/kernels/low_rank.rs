@@ -6,8 +6,8 @@
 
 #[cfg(not(target_feature = "simd128"))]
 use super::scalar;
-use super::{Backend, dot, dot_f16};
-use crate::tensor::half::f16_to_f32;
+use super::{Backend, dot, dot_raised};
+use crate::tensor::half::raised_to_f32;
 
 /// Output rows that stand together in the panels of a `lora_b`: one cache line of f32.
 pub const PANEL_ROWS: usize = 16;
@@ -17,8 +17,8 @@ pub const PANEL_ROWS: usize = 16;
 pub enum Factors<'a> {
     /// 32-bit floats.
     F32(&'a [f32]),
-    /// Bits of 16-bit floats.
-    F16(&'a [u16]),
+    /// 16-bit floats raised by `half::raise`, and its unit.
+    F16(&'a [u16], f32),
 }
 
 impl<'a> Factors<'a> {
@@ -26,7 +26,7 @@ impl<'a> Factors<'a> {
     pub fn len(&self) -> usize {
         match self {
             Factors::F32(values) => values.len(),
-            Factors::F16(values) => values.len(),
+            Factors::F16(bits, _) => bits.len(),
         }
     }
 
@@ -43,7 +43,7 @@ impl<'a> Factors<'a> {
     pub fn part(self, start: usize, len: usize) -> Factors<'a> {
         match self {
             Factors::F32(values) => Factors::F32(&values[start..start + len]),
-            Factors::F16(values) => Factors::F16(&values[start..start + len]),
+            Factors::F16(bits, unit) => Factors::F16(&bits[start..start + len], unit),
         }
     }
 
@@ -55,7 +55,7 @@ impl<'a> Factors<'a> {
     pub fn get(&self, idx: usize) -> f32 {
         match self {
             Factors::F32(values) => values[idx],
-            Factors::F16(values) => f16_to_f32(values[idx]),
+            Factors::F16(bits, unit) => raised_to_f32(bits[idx], *unit),
         }
     }
 
@@ -67,7 +67,24 @@ impl<'a> Factors<'a> {
     pub fn dot(self, backend: Backend, x: &[f32]) -> f32 {
         match self {
             Factors::F32(values) => dot(backend, x, values),
-            Factors::F16(values) => dot_f16(backend, x, values),
+            Factors::F16(bits, unit) => dot_raised(backend, x, bits, unit),
+        }
+    }
+
+    /// `out[i] = out[i] + factor * v[i]`, as far as both go.
+    #[inline]
+    pub fn add_to(self, out: &mut [f32], factor: f32) {
+        match self {
+            Factors::F32(values) => {
+                for (out, v) in out.iter_mut().zip(values) {
+                    *out += factor * v;
+                }
+            }
+            Factors::F16(bits, unit) => {
+                for (out, bits) in out.iter_mut().zip(bits) {
+                    *out += factor * raised_to_f32(*bits, unit);
+                }
+            }
         }
     }
 }
@@ -76,12 +93,17 @@ impl<'a> Factors<'a> {
 ///
 /// # Panics
 /// When the lengths do not fit each other.
-pub fn component_products(backend: Backend, t: &mut [f32], a: &[f32], scales: &[f32], x: &[f32]) {
+pub fn component_products(
+    backend: Backend,
+    t: &mut [f32],
+    a: Factors<'_>,
+    scales: &[f32],
+    x: &[f32],
+) {
     assert_eq!(t.len(), scales.len(), "component_products: scales");
     assert_eq!(a.len(), t.len() * x.len(), "component_products: lora_a");
-    let rows = a.chunks_exact(x.len().max(1));
-    for ((t, scale), a) in t.iter_mut().zip(scales).zip(rows) {
-        *t = scale * dot(backend, x, a);
+    for (j, (t, scale)) in t.iter_mut().zip(scales).enumerate() {
+        *t = scale * a.part(j * x.len(), x.len()).dot(backend, x);
     }
 }
 
@@ -108,7 +130,7 @@ const BLOCK_PANELS: usize = 16;
 pub fn add_components<'a>(
     backend: Backend,
     y: &mut [f32],
-    parts: impl Iterator<Item = (&'a [f32], &'a [f32])> + Clone,
+    parts: impl Iterator<Item = (Factors<'a>, &'a [f32])> + Clone,
 ) {
     for (block, y) in y.chunks_mut(BLOCK_PANELS * PANEL_ROWS).enumerate() {
         let mut sums = [[0.0; PANEL_ROWS]; BLOCK_PANELS];
@@ -116,13 +138,12 @@ pub fn add_components<'a>(
         for (b, t) in parts.clone() {
             let len = t.len() * PANEL_ROWS;
             let start = block * BLOCK_PANELS * len;
-            let b = &b[start..start + n_panels * len];
+            let b = b.part(start, n_panels * len);
             match backend {
                 #[cfg(not(target_feature = "simd128"))]
                 Backend::Scalar => {
-                    let panels = b.chunks_exact(len.max(1));
-                    for (sums, b) in sums.iter_mut().zip(panels) {
-                        scalar::add_panel(sums, b, t);
+                    for (i, sums) in sums.iter_mut().take(n_panels).enumerate() {
+                        scalar::add_panel(sums, b.part(i * len, len), t);
                     }
                 }
                 Backend::Fast => add_panels(&mut sums, b, t),
@@ -139,14 +160,27 @@ pub fn add_components<'a>(
 /// Not generic and not inlined, so that it is compiled here, for speed, and not where the parts
 /// are listed, which modules compile for size.
 #[inline(never)]
-fn add_panels(sums: &mut [[f32; PANEL_ROWS]; BLOCK_PANELS], b: &[f32], t: &[f32]) {
+fn add_panels(sums: &mut [[f32; PANEL_ROWS]; BLOCK_PANELS], b: Factors<'_>, t: &[f32]) {
+    match b {
+        Factors::F32(values) => add_panels_of(sums, values, t, |v| *v),
+        Factors::F16(bits, unit) => add_panels_of(sums, bits, t, |v| raised_to_f32(*v, unit)),
+    }
+}
+
+#[inline(always)]
+fn add_panels_of<T>(
+    sums: &mut [[f32; PANEL_ROWS]; BLOCK_PANELS],
+    b: &[T],
+    t: &[f32],
+    wide: impl Fn(&T) -> f32,
+) {
     let (components, _) = b.as_chunks::<PANEL_ROWS>();
     let panels = components.chunks_exact(t.len().max(1));
     for (sums, panel) in sums.iter_mut().zip(panels) {
         let mut own = *sums;
         for (component, t) in panel.iter().zip(t) {
             for i in 0..PANEL_ROWS {
-                own[i] += component[i] * t;
+                own[i] += wide(&component[i]) * t;
             }
         }
         *sums = own;

@@ -131,6 +131,16 @@ pub fn dot_f16(backend: Backend, a: &[f32], b: &[u16]) -> f32 {
     by_backend!(backend, dot_f16(a, b))
 }
 
+/// [`dot`] with `b` stored as raised f16 (`half::raise`), each widened exactly.
+///
+/// # Panics
+/// When the lengths differ.
+#[inline]
+pub fn dot_raised(backend: Backend, a: &[f32], b: &[u16], unit: f32) -> f32 {
+    assert_eq!(a.len(), b.len(), "dot_raised: lengths");
+    by_backend!(backend, dot_raised(a, b, unit))
+}
+
 /// [`dot`] with `b` stored as signed 8-bit codes, each widened exactly; the caller scales.
 ///
 /// # Panics

@@ -11,7 +11,7 @@
 
 use super::scalar::{self, TILE_ROWS};
 use super::{Activations, BLOCK_LEN, PARTIAL_SUMS};
-use crate::tensor::half::{bf16_to_f32, f16_to_f32};
+use crate::tensor::half::{bf16_to_f32, f16_to_f32, raised_to_f32};
 use crate::tensor::tile::super_blocks;
 use crate::tensor::{Dtype, TensorRef};
 
@@ -313,6 +313,13 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// See [`scalar::dot_f16`].
 pub fn dot_f16(a: &[f32], b: &[u16]) -> f32 {
     dot_with(a.as_chunks(), b.as_chunks(), |a, b| a * f16_to_f32(*b))
+}
+
+/// See [`scalar::dot_raised`].
+pub fn dot_raised(a: &[f32], b: &[u16], unit: f32) -> f32 {
+    dot_with(a.as_chunks(), b.as_chunks(), |a, b| {
+        a * raised_to_f32(*b, unit)
+    })
 }
 
 /// See [`scalar::dot_i8`].

@@ -16,8 +16,8 @@ use super::tiles::{BlockSums, Constants, Sums};
 
 pub use super::products::matmul_tiles;
 pub use super::vectors::{
-    dot, dot_bf16_bytes, dot_f16, dot_f16_bytes, dot_f32_bytes, dot_i8, dot_rows, dot_rows_f16,
-    dot_rows_i8, quantize_block,
+    dot, dot_bf16_bytes, dot_f16, dot_f16_bytes, dot_f32_bytes, dot_i8, dot_raised, dot_rows,
+    dot_rows_f16, dot_rows_i8, quantize_block,
 };
 use core::arch::wasm32::*;
 

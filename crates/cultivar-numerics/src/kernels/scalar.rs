@@ -3,9 +3,9 @@
 //! Written to be read and compared against, not to be fast; `docs/numerics.md` says the same in
 //! formulas. A backend that differs from these functions by one bit is wrong.
 
-use super::low_rank::PANEL_ROWS;
+use super::low_rank::{Factors, PANEL_ROWS};
 use super::{Activations, BLOCK_LEN, PARTIAL_SUMS};
-use crate::tensor::half::{bf16_to_f32, f16_to_f32};
+use crate::tensor::half::{bf16_to_f32, f16_to_f32, raised_to_f32};
 use crate::tensor::tile;
 use crate::tensor::unpacked::{SUPER_BLOCKS, Unpacked};
 use crate::tensor::{Dtype, TensorRef};
@@ -86,6 +86,11 @@ pub fn dot_f16(a: &[f32], b: &[u16]) -> f32 {
     dot_with(a, b, |a, b| a * f16_to_f32(*b))
 }
 
+/// Dot product with a row of raised f16 (`half::raise`).
+pub fn dot_raised(a: &[f32], b: &[u16], unit: f32) -> f32 {
+    dot_with(a, b, |a, b| a * raised_to_f32(*b, unit))
+}
+
 /// Dot product with a row of 8-bit codes.
 pub fn dot_i8(a: &[f32], b: &[i8]) -> f32 {
     dot_with(a, b, |a, b| a * f32::from(*b))
@@ -99,10 +104,10 @@ pub fn dot_rows<T>(out: &mut [f32], a: &[f32], rows: &[T], dot: fn(&[f32], &[T])
 }
 
 /// One panel of `lora_b: [16, rank]` times `t: [rank]`, added to sixteen sums in the order of `t`.
-pub fn add_panel(acc: &mut [f32; PANEL_ROWS], b: &[f32], t: &[f32]) {
+pub fn add_panel(acc: &mut [f32; PANEL_ROWS], b: Factors<'_>, t: &[f32]) {
     for (r, acc) in acc.iter_mut().enumerate() {
         for (j, t) in t.iter().enumerate() {
-            *acc += b[j * PANEL_ROWS + r] * t;
+            *acc += b.get(j * PANEL_ROWS + r) * t;
         }
     }
 }

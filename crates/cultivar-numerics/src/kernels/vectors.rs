@@ -4,7 +4,7 @@
 use super::lanes::{load_bytes, load_codes, load_f32, load_u16, store_bytes, store_f32};
 use super::scalar::{self, ACTIVATION_FLOOR};
 use super::{BLOCK_LEN, PARTIAL_SUMS};
-use crate::tensor::half::{bf16_to_f32, f16_to_f32};
+use crate::tensor::half::{bf16_to_f32, f16_to_f32, raised_to_f32};
 use core::arch::wasm32::*;
 
 /// See [`scalar::quantize_block`].
@@ -79,6 +79,25 @@ fn wide_f16(v: &[u16; 16]) -> [v128; 4] {
     };
     let (low, high) = (load_u16(low), load_u16(high));
     [low, high_half(low), high, high_half(high)].map(widen_f16)
+}
+
+/// The same of raised f16.
+#[inline(always)]
+fn wide_raised(v: &[u16; 16], unit: v128) -> [v128; 4] {
+    let [low, high] = v.as_chunks::<8>().0 else {
+        return [f32x4_splat(0.0); 4];
+    };
+    let (low, high) = (load_u16(low), load_u16(high));
+    [
+        i32x4_extend_low_i16x8(low),
+        i32x4_extend_high_i16x8(low),
+        i32x4_extend_low_i16x8(high),
+        i32x4_extend_high_i16x8(high),
+    ]
+    .map(|wide| {
+        let bits = v128_and(i32x4_shl(wide, 13), u32x4_splat(0x8fff_e000));
+        f32x4_mul(bits, unit)
+    })
 }
 
 /// The same of signed 8-bit codes.
@@ -220,6 +239,13 @@ fn high_half(v: v128) -> v128 {
 pub fn dot_f16(a: &[f32], b: &[u16]) -> f32 {
     let product = |i: usize| a[i] * f16_to_f32(b[i]);
     dot_with(a, b.as_chunks().0, wide_f16, product)
+}
+
+/// See [`scalar::dot_raised`].
+pub fn dot_raised(a: &[f32], b: &[u16], unit: f32) -> f32 {
+    let product = |i: usize| a[i] * raised_to_f32(b[i], unit);
+    let unit = f32x4_splat(unit);
+    dot_with(a, b.as_chunks().0, |b| wide_raised(b, unit), product)
 }
 
 /// See [`scalar::dot_i8`].

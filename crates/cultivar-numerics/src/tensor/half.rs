@@ -1,6 +1,9 @@
 //! f16 and bf16 to f32 and back, exactly; by integer steps and normal arithmetic only, because
 //! arithmetic on subnormals is slow on many CPUs.
 
+use crate::memory::reserved;
+use alloc::vec::Vec;
+
 /// Exact.
 #[inline(always)]
 pub fn f16_to_f32(bits: u16) -> f32 {
@@ -16,6 +19,32 @@ pub fn f16_to_f32(bits: u16) -> f32 {
         magnitude + (112 << 23)
     };
     f32::from_bits(value | sign)
+}
+
+/// Values that are f16, times the largest power of two that none of them overflows by, as the bits
+/// of f16: exactly, and so that hardly any is subnormal. Behind them the unit by which
+/// [`raised_to_f32`] gives the values back. `None` if a value is not finite or memory is lacking.
+#[inline]
+pub fn raise(values: &[f32]) -> Option<(Vec<u16>, f32)> {
+    let largest = values.iter().map(|v| v.to_bits() & 0x7fff_ffff);
+    let exponent = largest.fold(0, Ord::max) >> 23;
+    if exponent == 0xff {
+        return None;
+    }
+    // The exponent of the largest f16 is that of 2^15, that of the smallest f16 39 below.
+    let steps = Ord::min(142u32.saturating_sub(exponent), 39);
+    let factor = f32::from_bits((127 + steps) << 23);
+    let mut raised = reserved(values.len())?;
+    raised.extend(values.iter().map(|v| f32_to_f16(v * factor)));
+    Some((raised, f32::from_bits((127 + 112 - steps) << 23)))
+}
+
+/// A value that [`raise`] has multiplied, as it was: exact. Four steps instead of the ten of
+/// [`f16_to_f32`]: the exponent is taken for one of f32, and one product puts it right.
+#[inline(always)]
+pub fn raised_to_f32(bits: u16, unit: f32) -> f32 {
+    let wide = (i32::from(bits.cast_signed()) << 13).cast_unsigned();
+    f32::from_bits(wide & 0x8fff_e000) * unit
 }
 
 /// Rounds to nearest, ties to even; beyond the largest f16 to infinity. NaN stays NaN.
