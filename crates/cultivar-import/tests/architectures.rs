@@ -8,7 +8,6 @@ use cultivar_core::package::{
     QkNorm, RopeScalingKind, TensorPlan, schema, write_model,
 };
 use cultivar_import::TargetFormat;
-use cultivar_testdata::reference;
 use made::{import, options};
 use transformers_numbers::{Reference, folder, largest_difference, logits, read};
 

@@ -5,9 +5,8 @@
 
 use cultivar_core::package::{ModelConfig, Package, RopeScalingKind};
 use cultivar_import::TargetFormat;
-use cultivar_testdata::reference;
 use made::{import, options};
-use transformers_numbers::{Reference, folder, logits, read};
+use transformers_numbers::{Reference, folder, read};
 
 mod made;
 mod transformers_numbers;

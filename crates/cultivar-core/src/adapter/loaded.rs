@@ -10,6 +10,7 @@ use super::delta::{Delta, DeltaKind};
 use super::stack_error::{StackError, StackRule};
 use super::whole::Adapter;
 use crate::digest::Digest;
+use crate::kernels::PARTIAL_SUMS;
 use crate::kernels::low_rank::{Factors, PANEL_ROWS, panel_at, panel_len};
 use crate::memory::{filled, reserved};
 use crate::package::schema::{TensorRole, expected_tensors};
@@ -286,7 +287,12 @@ fn load_delta(
 
 /// All values of a tensor, row by row.
 fn decode(tensor: TensorRef<'_>) -> Option<Values> {
-    Some(held(decode_f32(tensor)?, tensor.format.dtype))
+    let values = decode_f32(tensor)?;
+    // Products take 16-bit floats by whole groups.
+    Some(match tensor.d_in % PARTIAL_SUMS {
+        0 => held(values, tensor.format.dtype),
+        _ => Values::F32(values),
+    })
 }
 
 /// Values as they are held: stored as 16-bit floats they stay such, if all are finite.

@@ -59,10 +59,10 @@ impl<'a> Factors<'a> {
         }
     }
 
-    /// `dot16` of these values with `x`.
+    /// `dot16` of these values with `x`; of 16-bit floats whole groups of 16.
     ///
     /// # Panics
-    /// When the lengths differ.
+    /// When the lengths differ, or are others than those.
     #[inline]
     pub fn dot(self, backend: Backend, x: &[f32]) -> f32 {
         match self {

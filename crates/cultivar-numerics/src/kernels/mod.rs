@@ -131,13 +131,14 @@ pub fn dot_f16(backend: Backend, a: &[f32], b: &[u16]) -> f32 {
     by_backend!(backend, dot_f16(a, b))
 }
 
-/// [`dot`] with `b` stored as raised f16 (`half::raise`), each widened exactly.
+/// [`dot`] with `b` stored as raised f16 (`half::raise`), each widened exactly; whole groups of 16.
 ///
 /// # Panics
-/// When the lengths differ.
+/// When the lengths differ or are no multiple of 16.
 #[inline]
 pub fn dot_raised(backend: Backend, a: &[f32], b: &[u16], unit: f32) -> f32 {
     assert_eq!(a.len(), b.len(), "dot_raised: lengths");
+    assert_eq!(a.len() % PARTIAL_SUMS, 0, "dot_raised: a tail");
     by_backend!(backend, dot_raised(a, b, unit))
 }
 

@@ -4,7 +4,7 @@
 use super::lanes::{load_bytes, load_codes, load_f32, load_u16, store_bytes, store_f32};
 use super::scalar::{self, ACTIVATION_FLOOR};
 use super::{BLOCK_LEN, PARTIAL_SUMS};
-use crate::tensor::half::{bf16_to_f32, f16_to_f32, raised_to_f32};
+use crate::tensor::half::{bf16_to_f32, f16_to_f32};
 use core::arch::wasm32::*;
 
 /// See [`scalar::quantize_block`].
@@ -243,9 +243,9 @@ pub fn dot_f16(a: &[f32], b: &[u16]) -> f32 {
 
 /// See [`scalar::dot_raised`].
 pub fn dot_raised(a: &[f32], b: &[u16], unit: f32) -> f32 {
-    let product = |i: usize| a[i] * raised_to_f32(b[i], unit);
     let unit = f32x4_splat(unit);
-    dot_with(a, b.as_chunks().0, |b| wide_raised(b, unit), product)
+    let wide = |b: &_| wide_raised(b, unit);
+    sum_tree(partial_sums(a.as_chunks().0, b.as_chunks().0, wide))
 }
 
 /// See [`scalar::dot_i8`].
