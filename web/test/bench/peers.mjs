@@ -21,13 +21,14 @@ const ENGINES = {
 };
 const MODELS = { "15m": "stories15m", "135m": "smol135m", "360m": "smol360m" };
 
-/** Columns of the peers' samples. */
-export const PEER_ENGINES = [...Object.keys(ENGINES), "llama.cpp"];
-
-/** The peers' model of a case; undefined if they have none. */
-export function peerModel(folder, { shape, format }) {
+/** What the peers can measure of a case: `{ engine, model }` for each that has a file of it. */
+export function peersOf(folder, { shape, format }) {
   const model = `${MODELS[shape]}-${format}`;
-  return existsSync(path.join(folder, "models", `${model}.gguf`)) ? model : undefined;
+  const has = (file) => existsSync(path.join(folder, "models", file));
+  const files = { ort: `${model.replace(/_0$/, "")}.onnx` };
+  return [...Object.keys(ENGINES), "llama.cpp"]
+    .filter((engine) => has(`${model}.gguf`) && has(files[engine] ?? `${model}.gguf`))
+    .map((engine) => ({ engine, model }));
 }
 
 /** Figures of one run as that bench writes it. */
@@ -74,7 +75,7 @@ function inBrowser({ folder, packages }, engine, model) {
   }
 }
 
-/** One measurement of one of PEER_ENGINES; `packages` is the folder of ours. */
+/** One measurement of one of [peersOf]; `packages` is the folder of ours. */
 export function measurePeer({ folder, packages }, engine, model) {
   const isNative = engine === "llama.cpp";
   const figures = isNative ? native(folder, model) : inBrowser({ folder, packages }, engine, model);

@@ -4,14 +4,13 @@
  * the plan in BENCH_PLAN. Every measurement has a fresh process or a fresh browser.
  */
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import path from "node:path";
-import { gzipSync } from "node:zlib";
 import { MODULE_FILES } from "../../runtime/features.js";
 import { inBrowser } from "./browser.mjs";
 import { casesBelowFloor } from "./floor.mjs";
 import { measureNative } from "./native.mjs";
-import { PEER_ENGINES, measurePeer, peerModel } from "./peers.mjs";
+import { measurePeer, peersOf } from "./peers.mjs";
 import { measureRoofline } from "./roofline-run.mjs";
 import { profileTable } from "./profile.mjs";
 import { caseTable, environmentLine, short } from "./table.mjs";
@@ -63,10 +62,11 @@ function measure(engine, { path, shape, format, adapter }, round) {
   return host === "node" ? measureNode(job) : measureChromium(job);
 }
 
-/** What a visitor fetches of a module. */
+/** What a visitor fetches of a module, packed as the build and the tests pack it. */
 function measureSize(module) {
-  const bytes = readFileSync(new URL(`../../wasm/${FILES[module]}`, import.meta.url));
-  return { figures: { gzip_kib: gzipSync(bytes, { level: 9 }).length / 1024 } };
+  const file = new URL(`../../wasm/${FILES[module]}`, import.meta.url).pathname;
+  const packed = execFileSync("gzip", ["-9", "-n", "-c", file], { maxBuffer: 2 ** 24 });
+  return { figures: { gzip_kib: packed.length / 1024 } };
 }
 
 /** What is measured in a round, one after the other: `{ case, engine, measure }`. */
@@ -84,10 +84,9 @@ function* jobs(round) {
     for (const engine of engines) {
       yield { case: name, engine, measure: () => measure(engine, one, round) };
     }
-    const model = plan.peers && peerModel(plan.peers, one);
-    if (!model) continue;
+    if (!plan.peers) continue;
     const folders = { folder: plan.peers, packages: path.dirname(one.path) };
-    for (const engine of PEER_ENGINES) {
+    for (const { engine, model } of peersOf(plan.peers, one)) {
       yield { case: name, engine, measure: () => measurePeer(folders, engine, model) };
     }
   }

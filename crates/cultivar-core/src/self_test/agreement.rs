@@ -15,8 +15,8 @@ use alloc::vec::Vec;
 ///
 /// Products of every format with a matrix of up to 44 rows and 1024 columns and up to 20 rows of
 /// activations; attention of one query over up to 80 stored rows of up to 160 columns, in each
-/// format of the cache; norms, rotation and activation functions; low-rank deltas of up to 600 rows,
-/// 192 columns and rank 20, one of f32 and one of 16-bit floats at once.
+/// format of the cache; norms, rotation and activation functions; low-rank deltas of up to 600
+/// rows, 192 columns and rank 20, one of f32 and one of 16-bit floats at once.
 pub fn seeded(backend: Backend, seed: u64) -> Option<u64> {
     let mut results = Results {
         digest: seed,
