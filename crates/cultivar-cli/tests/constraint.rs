@@ -3,7 +3,7 @@
 
 mod command;
 
-use command::{asked, cultivar, folder, folder_with_model, text};
+use command::{asked, cultivar, folder, folder_with_model, ids, text};
 use cultivar_core::json::{self, JsonValue};
 use std::path::{Path, PathBuf};
 
@@ -47,6 +47,71 @@ fn golden_runs_have_the_digests_of_the_boundary() {
         let replayed = asked(&folder, 0, &["replay", "run.json", &model]);
         assert_eq!(text(&replayed, "run_digest"), text(row, "run_digest"));
     }
+}
+
+#[test]
+fn a_snapshot_goes_on_with_its_own_constraint_and_log_probabilities() {
+    let folder = folder("constraint_resumed");
+    let is_word = |report: &JsonValue| {
+        let word = text(report, "text").strip_suffix('.').unwrap_or_default();
+        (3..=6).contains(&word.len()) && word.bytes().all(|byte| matches!(byte, b'a' | b'b'))
+    };
+    std::fs::write(folder.join("word.gbnf"), "root ::= [ab]{3,6} \".\"").unwrap();
+    let package = golden("golden-q8_0.slm");
+    let package = package.to_str().unwrap();
+    let first = [
+        "run",
+        package,
+        "--prompt=The cat sat on the mat.",
+        "--constraint=grammar:word.gbnf",
+        "--temperature=1",
+        "--max-tokens=60",
+        "--seed=1",
+        "--logprobs=2",
+        "--snapshot=one.snapshot",
+    ];
+    let report = asked(&folder, 0, &first);
+    assert!(is_word(&report), "{}", text(&report, "text"));
+    std::fs::remove_file(folder.join("word.gbnf")).unwrap();
+    let next = ["run", package, "--prompt= And?", "--resume=one.snapshot"];
+    let record = [&next[..], &["--record=two.json"]].concat();
+    let report = asked(&folder, 0, &record);
+    assert_eq!(text(&report, "stop_reason"), "grammar_end");
+    assert!(is_word(&report), "{}", text(&report, "text"));
+    let tokens = report.get("logprobs").and_then(JsonValue::as_array);
+    let tokens = tokens.unwrap();
+    assert_eq!(tokens.len(), ids(&report, "output_ids").len());
+    let top = tokens[0].get("top").and_then(JsonValue::as_array);
+    assert_eq!(top.unwrap().len(), 2);
+    let model = format!("--model={package}");
+    let replayed = asked(&folder, 0, &["replay", "two.json", &model]);
+    assert_eq!(text(&replayed, "run_digest"), text(&report, "run_digest"));
+
+    // What a snapshot says is refused by name before any file is looked for.
+    for flag in [
+        "--constraint=json",
+        "--constraint=schema:missing.json",
+        "--logprobs=1",
+        "--kv=q8",
+        "--prompt-lookup=4",
+        "--ignore-stop",
+    ] {
+        let given = ["run", "no.slm", "--prompt=A", "--resume=no.snapshot", flag];
+        let refused = cultivar(&folder, &given);
+        assert_eq!((refused.exit, &*refused.out), (2, ""), "{flag}");
+        let name = flag.split('=').next().unwrap();
+        let says = format!("{name} is what the snapshot says");
+        assert!(refused.err.contains(&says), "{flag}: {}", refused.err);
+        assert!(refused.err.contains("leave out --resume"), "{flag}");
+    }
+    // A damaged one is that, whatever its constraint seems to be.
+    let mut bytes = std::fs::read(folder.join("one.snapshot")).unwrap();
+    let at = bytes.windows(6).position(|part| part == b"\"gbnf\"");
+    bytes[at.unwrap() + 1] = b'x';
+    std::fs::write(folder.join("one.snapshot"), bytes).unwrap();
+    let refused = cultivar(&folder, &next);
+    assert_eq!(refused.exit, 3, "{}", refused.err);
+    assert!(refused.err.contains("one.snapshot: "), "{}", refused.err);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod import_adapter;
 mod inspect;
 mod logits;
 mod replay;
+mod resume;
 mod run;
 mod setting_flags;
 mod tokenize;

@@ -1,12 +1,13 @@
 //! `cultivar run`: a prompt in, text out, token by token; or one JSON report with the run digest.
 
 use super::generate::generate;
+use super::resume;
 use super::setting_flags::{SETTING_FLAGS, and_settings, settings};
 use super::{BACKEND_FLAG, Command, backend};
 use crate::adapter_files::{self, ADAPTER_FLAG};
 use crate::arguments::{Arguments, Flag};
 use crate::constraint_flag::{self, CONSTRAINT_FLAG};
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::output::{self, Report};
 use crate::package_file::PackageFile;
 use cultivar_core::grammar::Grammar;
@@ -76,13 +77,16 @@ pub const COMMAND: Command = Command {
     summary: "Continue a prompt",
     usage: &["FILE (--prompt TEXT | --prompt-ids 1,2,3) [FLAGS]"],
     about: "Prints the text that follows the prompt as it is made, then figures on standard \
-            error.\nSame package, prompt, settings and seed: same tokens, same run digest.",
+            error.\nSame package, prompt, settings and seed: same tokens, same run digest.\n\
+            With --resume the snapshot has the settings, the constraint, the log-probabilities\n\
+            and the weights of its adapters, which are given again with --adapter.",
     flags: &FLAGS,
     run,
 };
 
 fn run(given: &Arguments) -> Result<Report, Failure> {
     let path = given.file()?;
+    resume::check_flags(given)?;
     let mut settings = settings(given)?;
     let constraint = constraint_flag::read(given)?;
     settings.constraint = constraint.as_ref().map(|(source, _)| source.clone());
@@ -140,7 +144,7 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     };
     let mut json = report_json(&session, &engine, report);
     let tokenizer = &engine.model.tokenizer;
-    if given.has("--logprobs") && !given.has("--without-text") {
+    if session.settings().logprobs.is_some() && !given.has("--without-text") {
         // The report is an object, so that another field can stand before its end.
         json.truncate(json.len() - 1);
         json += &format!(",\"logprobs\":{}}}", output.logprobs_json(tokenizer));
@@ -170,19 +174,7 @@ fn open(
         session.use_stack(engine, stack)?;
         return Ok(session);
     };
-    if let Some(flag) = SETTING_FLAGS.iter().find(|flag| given.has(flag.name)) {
-        let reason = format!("{} is what the snapshot says: leave it out", flag.name);
-        return Err(Failure::usage(reason));
-    }
-    let bytes = std::fs::read(path).map_err(|error| Failure::reading(path, &error))?;
-    let stack = stack.and_then(|id| engine.stack(id));
-    let entries = stack.map_or(&[][..], |stack| stack.entries()).iter();
-    let pool: Vec<_> = entries.map(|entry| entry.adapter().clone()).collect();
-    Session::restore(engine, &bytes, &pool).map_err(|error| {
-        let mut failure = Failure::from(error);
-        failure.exit = Exit::BadInput;
-        failure.about(path)
-    })
+    resume::restore(engine, path, stack)
 }
 
 /// A prompt as it was given.
