@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The flag of every command that computes or generates.
-pub const ADAPTER_FLAG: Flag = Flag::with(
+pub const ADAPTER_FLAG: Flag = Flag::repeated(
     "--adapter",
     "FILE.sla[=W]",
     "apply an adapter with this weight (1); repeatable, in order",

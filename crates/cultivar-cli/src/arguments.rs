@@ -7,9 +7,6 @@ use crate::failure::Failure;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-/// Flags that may be given several times; their order counts.
-const REPEATABLE: &[&str] = &["--adapter", "--message"];
-
 /// A flag of a command.
 #[derive(Clone, Copy)]
 pub struct Flag {
@@ -21,6 +18,8 @@ pub struct Flag {
     pub value: &'static str,
     /// One line of help.
     pub help: &'static str,
+    /// Whether it may be given several times; the order counts.
+    pub repeats: bool,
 }
 
 impl Flag {
@@ -29,6 +28,7 @@ impl Flag {
         Flag {
             name,
             short: "",
+            repeats: false,
             value: "",
             help,
         }
@@ -39,8 +39,17 @@ impl Flag {
         Flag {
             name,
             short: "",
+            repeats: false,
             value,
             help,
+        }
+    }
+
+    /// A flag with a value that may be given several times.
+    pub const fn repeated(name: &'static str, value: &'static str, help: &'static str) -> Flag {
+        Flag {
+            repeats: true,
+            ..Flag::with(name, value, help)
         }
     }
 }
@@ -80,7 +89,7 @@ impl Arguments {
                         Failure::usage(format!("{} needs a value: {}", flag.name, flag.value))
                     })?,
                 };
-                if parsed.has(flag.name) && !REPEATABLE.contains(&flag.name) {
+                if parsed.has(flag.name) && !flag.repeats {
                     return Err(Failure::usage(format!("{} is given twice", flag.name)));
                 }
                 parsed.flags.push((flag.name, value));
@@ -125,12 +134,8 @@ impl Arguments {
 
     /// A flag's value as text.
     pub fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
-        let Some(value) = self.value(name) else {
-            return Ok(None);
-        };
-        let text = value.to_str();
-        text.map(Some)
-            .ok_or_else(|| Failure::usage(format!("{name}: the text is not UTF-8")))
+        let value = self.value(name);
+        value.map(|value| text_of(name, value)).transpose()
     }
 
     /// A flag's value as a number of this type.
@@ -164,18 +169,8 @@ impl Arguments {
 
     /// A flag's value as token ids, `1,2,3`; at least one.
     pub fn ids(&self, name: &str) -> Result<Option<Vec<u32>>, Failure> {
-        let Some(text) = self.text(name)? else {
-            return Ok(None);
-        };
-        let id = |word: &str| {
-            word.trim().parse::<u32>().map_err(|_| {
-                Failure::usage(format!("{name}: {word:?} is not a token id; write 1,2,3"))
-            })
-        };
-        text.split(',')
-            .map(id)
-            .collect::<Result<Vec<u32>, Failure>>()
-            .map(Some)
+        let text = self.text(name)?;
+        text.map(|text| ids_of(name, text)).transpose()
     }
 
     /// All values of a flag that may be given several times, in order.
@@ -184,12 +179,37 @@ impl Arguments {
         given.map(|(_, value)| value.as_os_str())
     }
 
+    /// All values of these flags, each with its flag, in the order in which they were given.
+    pub fn sequence<'a>(
+        &'a self,
+        names: &'a [&str],
+    ) -> impl Iterator<Item = (&'static str, &'a OsStr)> {
+        let given = self.flags.iter().filter(|(name, _)| names.contains(name));
+        given.map(|(name, value)| (*name, value.as_os_str()))
+    }
+
     fn value(&self, name: &str) -> Option<&OsStr> {
         self.flags
             .iter()
             .find(|(given, _)| *given == name)
             .map(|(_, value)| value.as_os_str())
     }
+}
+
+/// A flag's value as text.
+pub fn text_of<'a>(name: &str, value: &'a OsStr) -> Result<&'a str, Failure> {
+    let text = value.to_str();
+    text.ok_or_else(|| Failure::usage(format!("{name}: the text is not UTF-8")))
+}
+
+/// The token ids of a flag's value, `1,2,3`.
+pub fn ids_of(name: &str, text: &str) -> Result<Vec<u32>, Failure> {
+    let id = |word: &str| {
+        word.trim()
+            .parse::<u32>()
+            .map_err(|_| Failure::usage(format!("{name}: {word:?} is not a token id; write 1,2,3")))
+    };
+    text.split(',').map(id).collect()
 }
 
 /// The flag of this name, or an error that says which one was probably meant.
@@ -243,6 +263,7 @@ mod tests {
         Flag {
             name: "--out",
             short: "-o",
+            repeats: false,
             value: "FILE",
             help: "",
         },

@@ -81,3 +81,61 @@ fn a_recorded_run_replays_to_the_same_bits_or_names_the_step() {
         3
     );
 }
+
+#[test]
+fn prompts_that_were_left_out_of_several_turns_are_given_in_their_order() {
+    let folder = folder_with_model("replays_turns", "q8_0");
+    let model = ["run", "tiny.slm"];
+    let first = ["--prompt=A tale", "--seed=5", "--snapshot=one.snapshot"];
+    let settings = ["--temperature=0.8", "--max-tokens=9", "--ignore-stop"];
+    asked(&folder, 0, &[&model[..], &first, &settings].concat());
+    let second = ["--prompt", " and then", "--resume", "one.snapshot"];
+    let record = ["--record=two.json", "--redact-prompt"];
+    let report = asked(&folder, 0, &[&model[..], &second, &record].concat());
+
+    let replay = |more: &[&str]| {
+        let base = ["replay", "two.json", "--model=tiny.slm"];
+        cultivar(&folder, &[&base[..], more].concat())
+    };
+    let same = format!("same bits: run digest {}\n", text(&report, "run_digest"));
+    let prompt_ids: Vec<String> = ids(&report, "prompt_ids")
+        .iter()
+        .map(u32::to_string)
+        .collect();
+    let prompt_ids = prompt_ids.join(",");
+    let by_ids = format!("--prompt-ids={prompt_ids}");
+    for second in ["--prompt= and then", &*by_ids] {
+        let answer = replay(&["--prompt=A tale", second]);
+        assert_eq!((answer.exit, answer.out.as_str()), (0, &*same), "{second}");
+    }
+    for (prompts, exit, says) in [
+        (&[][..], 3, "leaves out prompt 1"),
+        (&["--prompt=A tale"], 3, "leaves out prompt 2"),
+        (&[&*by_ids, "--prompt=A tale"], 3, "leaves out prompt 1"),
+        (
+            &["--prompt=A tale", &*by_ids, "--prompt=More"],
+            2,
+            "leaves out 2 prompts, 3 are given",
+        ),
+        (
+            &["--prompt=A tale", "--prompt-ids=1,x"],
+            2,
+            "\"x\" is not a token id",
+        ),
+    ] {
+        let answer = replay(prompts);
+        assert_eq!((answer.exit, &*answer.out), (exit, ""), "{}", answer.err);
+        assert!(answer.err.contains(says), "{prompts:?}: {}", answer.err);
+    }
+    // Elsewhere a prompt is still given once.
+    let twice = cultivar(
+        &folder,
+        &[&model[..], &["--prompt=A", "--prompt=B"]].concat(),
+    );
+    assert_eq!(twice.exit, 2);
+    assert!(
+        twice.err.contains("--prompt is given twice"),
+        "{}",
+        twice.err
+    );
+}

@@ -30,6 +30,7 @@ pub const COMMAND: Command = Command {
         Flag {
             name: "--out",
             short: "-o",
+            repeats: false,
             value: "OUT.slm",
             help: "where the new model goes",
         },

@@ -5,7 +5,7 @@ use super::generate::generate;
 use super::setting_flags::{SETTING_FLAGS, and_settings, settings};
 use super::{BACKEND_FLAG, Command, backend};
 use crate::adapter_files::{self, ADAPTER_FLAG};
-use crate::arguments::{Arguments, Flag};
+use crate::arguments::{Arguments, Flag, text_of};
 use crate::failure::Failure;
 use crate::output::{self, Report};
 use crate::package_file::PackageFile;
@@ -17,7 +17,7 @@ use std::io::{BufRead, IsTerminal};
 
 const OWN_FLAGS: &[Flag] = &[
     Flag::with("--system", "TEXT", "how the model is to behave"),
-    Flag::with(
+    Flag::repeated(
         "--message",
         "TEXT",
         "say this and answer; may be given several times",
@@ -105,9 +105,7 @@ impl Chat {
     fn go_through(&mut self, given: &Arguments) -> Result<(), Failure> {
         if given.has("--message") {
             for text in given.values("--message") {
-                let text = text.to_str();
-                let text = text.ok_or(Failure::usage("--message: the text is not UTF-8"))?;
-                self.answer(text)?;
+                self.answer(text_of("--message", text)?)?;
             }
             return Ok(());
         }

@@ -39,6 +39,7 @@ pub const COMMAND: Command = Command {
         Flag {
             name: "--out",
             short: "-o",
+            repeats: false,
             value: "OUT",
             help: "the package to write, NAME.slm",
         },

@@ -28,6 +28,7 @@ pub const COMMAND: Command = Command {
         Flag {
             name: "--out",
             short: "-o",
+            repeats: false,
             value: "F",
             help: "file for --all",
         },

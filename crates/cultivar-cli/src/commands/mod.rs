@@ -63,6 +63,7 @@ pub const COMMON_FLAGS: &[Flag] = &[
     Flag {
         name: "--help",
         short: "-h",
+        repeats: false,
         value: "",
         help: "print this help",
     },

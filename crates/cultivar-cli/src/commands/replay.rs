@@ -2,7 +2,7 @@
 
 use super::{BACKEND_FLAG, Command, backend};
 use crate::adapter_files::{self, ADAPTER_FLAG};
-use crate::arguments::{Arguments, Flag};
+use crate::arguments::{Arguments, Flag, ids_of, text_of};
 use crate::constraint_flag;
 use crate::failure::{Exit, Failure};
 use crate::output::Report;
@@ -10,18 +10,31 @@ use crate::package_file::PackageFile;
 use cultivar_core::json::JsonWriter;
 use cultivar_core::model::{Engine, EngineOptions};
 use cultivar_core::session::{Difference, Replay, ReplayRecord, ReplayStep};
+use cultivar_core::tokenizer::EncodeOptions;
 use std::path::Path;
+
+/// Flags that give a prompt.
+const PROMPT_FLAGS: [&str; 2] = ["--prompt", "--prompt-ids"];
 
 pub const COMMAND: Command = Command {
     name: "replay",
     summary: "Compute a recorded run again and compare every bit",
-    usage: &["RECORD --model FILE [--prompt TEXT | --prompt-ids 1,2,3] [FLAGS]"],
+    usage: &["RECORD --model FILE [--prompt TEXT | --prompt-ids 1,2,3] … [FLAGS]"],
     about: "Says \"same bits\", or names the first step that differs (exit code 1). A record is\n\
-            made by cultivar run --record FILE. Where its prompt was left out, give it again.",
+            made by cultivar run or chat with --record FILE. Where its prompts were left out,\n\
+            give them again: one --prompt or --prompt-ids per turn, in order.",
     flags: &[
         Flag::with("--model", "FILE", "the package that was run"),
-        Flag::with("--prompt", "TEXT", "the prompt that was left out"),
-        Flag::with("--prompt-ids", "1,2,3", "the same as token ids"),
+        Flag::repeated(
+            "--prompt",
+            "TEXT",
+            "the prompt that was left out; repeatable, in order of turns",
+        ),
+        Flag::repeated("--prompt-ids", "1,2,3", "the same as token ids"),
+        Flag::switch(
+            "--special",
+            "markers such as <s> in prompts become their ids",
+        ),
         ADAPTER_FLAG,
         BACKEND_FLAG,
     ],
@@ -40,13 +53,9 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         ..EngineOptions::default()
     };
     let mut file = PackageFile::open(model)?;
-    let prompt = match (given.text("--prompt")?, given.ids("--prompt-ids")?) {
-        (Some(text), None) => Some(file.tokenizer()?.ids(text, Default::default())?),
-        (None, ids) => ids,
-        _ => return Err(Failure::usage("give either --prompt or --prompt-ids")),
-    };
+    let prompts = prompts(given, &record, &mut file)?;
     let mut engine = Engine::new(file.model()?, options).map_err(|error| file.about(error))?;
-    record.fill_prompts(prompt.as_slice()).map_err(bad)?;
+    record.fill_prompts(&prompts).map_err(bad)?;
     let stack = adapter_files::put(given, &mut engine)?;
     let stack = stack.and_then(|id| engine.stack(id));
     let entries = stack.map_or(&[][..], |stack| stack.entries()).iter();
@@ -61,6 +70,46 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
             end => return Ok(report(&replay, end)),
         }
     }
+}
+
+/// The prompts that were given, for the turns that lack one.
+fn prompts(
+    given: &Arguments,
+    record: &ReplayRecord,
+    file: &mut PackageFile,
+) -> Result<Vec<Vec<u32>>, Failure> {
+    let turns = record.turns.iter().enumerate();
+    let lack: Vec<usize> = turns
+        .filter(|(_, turn)| turn.prompt_ids.is_none())
+        .map(|(i, _)| i)
+        .collect();
+    let n_given = given.sequence(&PROMPT_FLAGS).count();
+    if n_given > lack.len() {
+        return Err(Failure::usage(format!(
+            "the record leaves out {} prompts, {n_given} are given: leave out what it has",
+            lack.len()
+        )));
+    }
+    let (mut prompts, mut tokenizer) = (Vec::new(), None);
+    for (turn, (name, value)) in lack.into_iter().zip(given.sequence(&PROMPT_FLAGS)) {
+        let text = text_of(name, value)?;
+        let options = EncodeOptions {
+            // Only the first begins a sequence.
+            add_bos: Some(false).filter(|_| turn > 0),
+            parse_special: given.has("--special"),
+        };
+        prompts.push(match name {
+            "--prompt-ids" => ids_of(name, text)?,
+            _ => {
+                let tokenizer = match &mut tokenizer {
+                    Some(tokenizer) => tokenizer,
+                    none => none.insert(file.tokenizer()?),
+                };
+                tokenizer.ids(text, options)?
+            }
+        });
+    }
+    Ok(prompts)
 }
 
 /// A record that is not one, or not of this model, is a bad input file.

@@ -35,6 +35,7 @@ pub const COMMAND: Command = Command {
         Flag {
             name: "--out",
             short: "-o",
+            repeats: false,
             value: "OUT.slm",
             help: "where the base goes",
         },

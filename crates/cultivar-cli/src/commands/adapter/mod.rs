@@ -54,6 +54,7 @@ pub const COMMAND: Command = Command {
         Flag {
             name: "--out",
             short: "-o",
+            repeats: false,
             value: "OUT.sla",
             help: "where the new adapter goes",
         },
