@@ -3,7 +3,7 @@
 mod command;
 
 use command::{asked, cultivar, files, folder_with_model, ids, text};
-use cultivar_core::json::JsonValue;
+use cultivar_core::json::{self, JsonValue};
 use cultivar_testdata::adapters::{DeltaSpec, adapter_for};
 use cultivar_testdata::models::ModelSpec;
 
@@ -95,6 +95,29 @@ fn a_conversation_replays_and_what_does_not_fit_is_refused() {
     asked(&folder, 0, &[&MODEL[..], &said].concat());
     let replayed = asked(&folder, 0, &["replay", "chat.json", "--model", "tiny.slm"]);
     assert_eq!(replayed.get("same_bits").unwrap().as_bool(), Some(true));
+    // With digests of the steps, and without what was said: its ids, turn by turn, are enough.
+    let record = |name: &str| json::parse(&std::fs::read(folder.join(name)).unwrap()).unwrap();
+    let whole = record("chat.json");
+    assert!(whole.get("step_digests").is_none());
+    let redacted = ["--record-steps", "--redact-prompt"];
+    asked(&folder, 0, &[&MODEL[..], &said, &redacted].concat());
+    let secret = record("chat.json");
+    assert!(secret.get("step_digests").unwrap().as_array().is_some());
+    let turns = |record: &JsonValue| record.get("turns").unwrap().as_array().unwrap().to_vec();
+    let secrets = turns(&secret);
+    assert!(secrets.len() == 2 && secrets.iter().all(|one| one.get("prompt_ids").is_none()));
+    let given: Vec<String> = turns(&whole)
+        .iter()
+        .map(|turn| {
+            let prompt: Vec<String> = ids(turn, "prompt_ids").iter().map(u32::to_string).collect();
+            format!("--prompt-ids={}", prompt.join(","))
+        })
+        .collect();
+    let replay = ["replay", "chat.json", "--model=tiny.slm"];
+    assert_eq!(cultivar(&folder, &replay).exit, 3);
+    let replayed = [&replay[..], &[&*given[0], &*given[1]]].concat();
+    asked(&folder, 0, &replayed);
+
     let long = "word ".repeat(400);
     let answer = cultivar(&folder, &[&MODEL[..], &["--message", &long]].concat());
     assert_eq!(answer.exit, 2, "{}", answer.err);

@@ -2,6 +2,7 @@
 //! is not known. What was computed of earlier turns is not computed again.
 
 use super::generate::generate;
+use super::recording::{self, RECORD_FLAG, REDACT_FLAG, STEPS_FLAG};
 use super::setting_flags::{SETTING_FLAGS, and_settings, settings};
 use super::{BACKEND_FLAG, Command, backend};
 use crate::adapter_files::{self, ADAPTER_FLAG};
@@ -11,7 +12,7 @@ use crate::output::{self, Report};
 use crate::package_file::PackageFile;
 use cultivar_core::json::JsonWriter;
 use cultivar_core::model::{Engine, EngineOptions, StackId};
-use cultivar_core::session::{RecordOptions, Session, Settings, record_json};
+use cultivar_core::session::{Session, Settings};
 use cultivar_core::tokenizer::{ChatFormat, ChatRole, Tokenizer};
 use std::io::{BufRead, IsTerminal};
 
@@ -23,7 +24,9 @@ const OWN_FLAGS: &[Flag] = &[
         "say this and answer; may be given several times",
     ),
     ADAPTER_FLAG,
-    Flag::with("--record", "FILE", "write a record for cultivar replay"),
+    RECORD_FLAG,
+    STEPS_FLAG,
+    REDACT_FLAG,
     BACKEND_FLAG,
 ];
 const FLAGS: [Flag; OWN_FLAGS.len() + SETTING_FLAGS.len()] = and_settings(OWN_FLAGS);
@@ -85,9 +88,8 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         chat.messages.push((ChatRole::System, text.to_string()));
     }
     chat.go_through(given)?;
-    if let (Some(path), Some(session)) = (given.path("--record"), &chat.session) {
-        let record = record_json(session, &chat.engine, RecordOptions::default()) + "\n";
-        std::fs::write(path, record).map_err(|error| Failure::writing(path, &error))?;
+    if let Some(session) = &chat.session {
+        recording::write(given, session, &chat.engine)?;
     }
     // The answers were printed on the way.
     Ok(Report::new(chat.json(), String::new()))

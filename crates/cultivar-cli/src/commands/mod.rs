@@ -10,6 +10,7 @@ mod import;
 mod import_adapter;
 mod inspect;
 mod logits;
+mod recording;
 mod replay;
 mod resume;
 mod run;

@@ -1,6 +1,7 @@
 //! `cultivar run`: a prompt in, text out, token by token; or one JSON report with the run digest.
 
 use super::generate::generate;
+use super::recording::{self, RECORD_FLAG, REDACT_FLAG, STEPS_FLAG};
 use super::resume;
 use super::setting_flags::{SETTING_FLAGS, and_settings, settings};
 use super::{BACKEND_FLAG, Command, backend};
@@ -13,9 +14,7 @@ use crate::package_file::PackageFile;
 use cultivar_core::grammar::Grammar;
 use cultivar_core::kv_cache::KvBudget;
 use cultivar_core::model::{Engine, EngineOptions};
-use cultivar_core::session::{
-    LoadTimes, RecordOptions, ReportOptions, Session, Settings, record_json, report_json,
-};
+use cultivar_core::session::{LoadTimes, ReportOptions, Session, Settings, report_json};
 use cultivar_core::tokenizer::EncodeOptions;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -34,15 +33,9 @@ const OWN_FLAGS: &[Flag] = &[
     ADAPTER_FLAG,
     CONSTRAINT_FLAG,
     Flag::with("--kv-budget-mib", "N", "most memory for keys and values"),
-    Flag::with("--record", "FILE", "write a record for cultivar replay"),
-    Flag::switch(
-        "--record-steps",
-        "with a digest after each token, to name a first difference",
-    ),
-    Flag::switch(
-        "--redact-prompt",
-        "leave the prompt out of the record but for its SHA-256",
-    ),
+    RECORD_FLAG,
+    STEPS_FLAG,
+    REDACT_FLAG,
     Flag::with(
         "--snapshot",
         "FILE",
@@ -124,14 +117,7 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
     let mut session = open(given, &mut engine, settings, grammar)?;
     session.prompt(&mut engine, &ids)?;
     let output = generate(&mut session, &mut engine, &ids, !given.has("--json"))?;
-    if let Some(path) = given.path("--record") {
-        let options = RecordOptions {
-            redacts_prompts: given.has("--redact-prompt"),
-            has_steps: given.has("--record-steps"),
-        };
-        let record = record_json(&session, &engine, options) + "\n";
-        std::fs::write(path, record).map_err(|error| Failure::writing(path, &error))?;
-    }
+    recording::write(given, &session, &engine)?;
     if let Some(path) = given.path("--snapshot") {
         let bytes = session.snapshot(&engine)?;
         std::fs::write(path, bytes).map_err(|error| Failure::writing(path, &error))?;
