@@ -4,6 +4,8 @@ mod command;
 
 use command::{asked, cultivar, folder_with_model, ids, text};
 use cultivar_core::json::JsonValue;
+use cultivar_testdata::adapters::{DeltaSpec, adapter_for};
+use cultivar_testdata::models::ModelSpec;
 
 #[test]
 fn a_run_is_the_same_however_it_is_asked_for() {
@@ -289,4 +291,41 @@ fn a_snapshot_goes_on_in_another_process_and_nowhere_else() {
             answer.err
         );
     }
+}
+
+#[test]
+fn choices_that_fell_back_to_greedy_are_said_to_people_too() {
+    let folder = folder_with_model("fallbacks", "q8_0");
+    let model = ModelSpec::tiny("q8_0").build();
+    for (file, name) in [("a.sla", "final_norm"), ("b.sla", "token_embedding")] {
+        let adapter = adapter_for(&model, 1, DeltaSpec::Raw("f32"), |it| it == name);
+        std::fs::write(folder.join(file), adapter).unwrap();
+    }
+    let sampled = [
+        "tiny.slm",
+        "--temperature=1",
+        "--max-tokens=5",
+        "--ignore-stop",
+    ];
+    // Weights out of all proportion: the logits' sums are no finite numbers.
+    let broken = ["--adapter", "a.sla=1e38", "--adapter", "b.sla=1e10"];
+    let run = [&["run"][..], &sampled, &["--prompt=A tale"]].concat();
+    let chat = [&["chat"][..], &sampled, &["--message=Hello"]].concat();
+    let says = "warning: 5 of the choices fell back to the likeliest token";
+    for command in [&run, &chat] {
+        let answer = cultivar(&folder, &[&command[..], &broken].concat());
+        assert_eq!(answer.exit, 0, "{}", answer.err);
+        let lines = answer.err.lines().filter(|line| line.starts_with(says));
+        assert_eq!(lines.count(), 1, "{}", answer.err);
+        let sound = cultivar(&folder, command);
+        assert!(!sound.err.contains("fell back"), "{}", sound.err);
+    }
+    // The JSON of a run has it among its warnings.
+    let answer = cultivar(&folder, &[&run[..], &broken, &["--json"]].concat());
+    assert!(
+        answer.out.contains("sampler_fell_back_to_greedy"),
+        "{}",
+        answer.out
+    );
+    assert!(!answer.err.contains("fell back"), "{}", answer.err);
 }

@@ -156,6 +156,7 @@ impl Chat {
         if self.prints {
             output::print("\n")?;
         }
+        output.note_fallbacks();
         let reason = session.stop_reason().map_or("", |reason| reason.name());
         let digest = session.run_digest().to_string();
         let n_tokens = session.output_ids().len();

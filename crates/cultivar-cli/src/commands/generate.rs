@@ -18,6 +18,8 @@ pub struct Output {
     pub text: String,
     /// The tokens, the likeliest behind each.
     pub logprobs: Vec<(TokenLogprob, Vec<TokenLogprob>)>,
+    /// Choices that fell back to greedy.
+    pub n_fallbacks: u64,
 }
 
 /// Runs to the end, printing the text on the way if asked.
@@ -31,6 +33,7 @@ pub fn generate(
     let mut decoder = decoder.ok_or(Failure::new(Exit::OutOfSpace, "out of memory"))?;
     decoder.begin(&engine.model.tokenizer, before);
     let mut output = Output::default();
+    let n_fallbacks = session.n_sampler_fallbacks();
     let (mut n_pushed, mut n_tokens) = (0, 0);
     loop {
         let started = Instant::now();
@@ -55,12 +58,25 @@ pub fn generate(
             output::print(new)?;
         }
         if is_done {
+            let n_now = session.n_sampler_fallbacks();
+            output.n_fallbacks = n_now.saturating_sub(n_fallbacks);
             return Ok(output);
         }
     }
 }
 
 impl Output {
+    /// Tells people of tokens that were not chosen as the settings say, if there are any.
+    pub fn note_fallbacks(&self) {
+        if self.n_fallbacks > 0 {
+            output::note(&format!(
+                "warning: {} of the choices fell back to the likeliest token: the probabilities \
+                 had no usable mass, or no logit was a number",
+                self.n_fallbacks
+            ));
+        }
+    }
+
     /// A line per token for people: ln p, the token, and the likeliest in its place.
     pub fn logprob_lines(&self, tokenizer: &Detokenizer) -> String {
         let shown = |one: &TokenLogprob| {

@@ -139,6 +139,7 @@ fn run(given: &Arguments) -> Result<Report, Failure> {
         output::print("\n")?;
         output::note(output.logprob_lines(tokenizer).trim_end());
         print_figures(&session);
+        output.note_fallbacks();
     }
     // The text was printed on the way.
     Ok(Report::new(json, String::new()))
