@@ -89,7 +89,7 @@ export interface Report {
   stop_reason: StopReason | null;
   /** Equal wherever and however the same run is made. */
   run_digest: string;
-  settings: Record<string, number | string | boolean>;
+  settings: Record<string, unknown>;
   diagnostics: Diagnostics;
 }
 
@@ -101,6 +101,8 @@ export interface Diagnostics {
   numerics_version: number;
   assembly: string;
   n_adapters: number;
+  /** In the order of the stack. */
+  adapters: RecordedAdapter[];
   load_ms: number;
   n_prompt_tokens: number;
   n_output_tokens: number;
@@ -122,10 +124,14 @@ export interface Diagnostics {
   decode_ms_p50: number | null;
   decode_ms_p95: number | null;
   decode_ms: number;
+  /** Where watts were stated: those, and what they make of the time per token. */
+  energy_estimate?: { stated_watts: number; joules_per_token: number | null };
   /**
    * Bytes by class: `weights_bytes`, `adapter_bytes`, `kv_bytes`, `workspace_bytes` and
    * `buffers_bytes` (all else that is live) add up to `heap_used_bytes`; `heap_peak_bytes` is the
-   * most there ever was.
+   * most there ever was. `total_bytes` is weights, K/V and workspace, `peak_bytes` the most of
+   * that with adapters; of the K/V, `kv_used_bytes` are held by sessions, `kv_retained_bytes` kept
+   * for prompts to come, `kv_peak_bytes` the most of both.
    */
   memory: Record<string, number>;
   warnings: { kind: string; count: number }[];
@@ -187,7 +193,10 @@ export interface ReplayRecord {
     prompt_sha256: string;
     output_ids: number[];
   }[];
-  events: { n_tokens: number; n_positions: number; assembly: string; weights: number[] }[];
+  /** Changes of the mix: where they came, and the stack from there on. */
+  events: {
+    n_tokens: number; n_positions: number; assembly: string; adapters: RecordedAdapter[];
+  }[];
   /** 16 hexadecimal digits after each token, where asked for. */
   step_digests?: string[];
   stop_reason: StopReason | null;

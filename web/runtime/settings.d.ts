@@ -44,7 +44,7 @@ export interface Settings {
   stop_strings?: string | string[];
   /** When the context is full, keep so many first tokens, drop half of the others and go on. */
   context_shift?: number | null;
-  /** Tokens of a draft looked up in what came before: 0 (off) to 16. Changes speed alone. */
+  /** Tokens of a draft looked up in what came before: 0 (off) to 16. Changes speed alone. None is made with logprobs or a constraint. */
   prompt_lookup?: number;
   /** Log-probabilities with every token, and of so many of the likeliest: up to 20. */
   logprobs?: number | null;

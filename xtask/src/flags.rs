@@ -111,8 +111,8 @@ const TASKS: &[Task] = &[
         details: "Random-weight models of four shapes. Rounds interleave what is measured; each \
                   measurement has a fresh process; the table holds medians. Lists are separated \
                   by commas, or \"all\". Phases: roofline, instantiate, load, first, prefill, \
-                  decode, memory, chat, forks, batch, profile, workers; docs/performance.md says \
-                  what each is.",
+                  decode, memory, chat, forks, constraint, batch, adapters, profile, workers; \
+                  docs/performance.md says what each is.",
         flags: &[
             switch("--quick", "small shape only, one round"),
             value("--shapes", "LIST", "15m, 135m, 360m, 600m (15m,135m)"),

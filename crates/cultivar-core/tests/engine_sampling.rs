@@ -141,6 +141,8 @@ fn options_change_digests_and_only_where_they_are_on() {
         r#""logit_bias":{"4":0.001}"#,
         r#""banned_tokens":[3]"#,
         r#""random_stream":"prompt""#,
+        r#""kv":"f16""#,
+        r#""kv":"q8""#,
     ];
     let mut digests: Vec<Digest> = on.iter().map(|f| run(&mut engine, &with(f)).2).collect();
     digests.push(plain);

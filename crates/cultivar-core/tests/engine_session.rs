@@ -273,6 +273,27 @@ fn the_report_says_what_was_done() {
 }
 
 #[test]
+fn the_first_tokens_time_is_that_of_its_own_prompt() {
+    let mut engine = engine();
+    let ids = prompt("Once upon a time there was a little girl");
+    let mut session = Session::new(&mut engine, settings(r#"{"max_tokens":2}"#)).unwrap();
+    session.prompt(&mut engine, &ids).unwrap();
+    assert!(matches!(
+        session.step(&mut engine, 1).unwrap(),
+        Step::Prefilling { .. }
+    ));
+    session.note_ms(1000.0);
+    session.cancel();
+    session.prompt(&mut engine, &ids[1..3]).unwrap();
+    assert_eq!(session.diagnostics().first_token_ms, None);
+    while !matches!(session.step(&mut engine, 64).unwrap(), Step::Done(_)) {
+        session.note_ms(2.0);
+    }
+    assert!(session.diagnostics().first_token_ms.unwrap() < 1000.0);
+    session.close(&mut engine);
+}
+
+#[test]
 fn choices_without_usable_mass_are_a_warning_of_the_report() {
     let mut engine = engine();
     // All but one are banned, and a stop that a grammar does not allow yet is that one.

@@ -3,7 +3,7 @@
  * and prints tables of medians. Started by `cargo xtask bench`, which builds all of it and passes
  * the plan in BENCH_PLAN. Every measurement has a fresh process or a fresh browser.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { MODULE_FILES } from "../../runtime/features.js";
@@ -65,8 +65,8 @@ function measure(engine, { path, shape, format, adapter }, round) {
 /** What a visitor fetches of a module, packed as the build and the tests pack it. */
 function measureSize(module) {
   const file = new URL(`../../wasm/${FILES[module]}`, import.meta.url).pathname;
-  const packed = execFileSync("gzip", ["-9", "-n", "-c", file], { maxBuffer: 2 ** 24 });
-  return { figures: { gzip_kib: packed.length / 1024 } };
+  const packed = spawnSync("gzip", ["-9", "-n", "-c", file], { maxBuffer: 2 ** 24 });
+  return { figures: packed.status === 0 ? { gzip_kib: packed.stdout.length / 1024 } : {} };
 }
 
 /** What is measured in a round, one after the other: `{ case, engine, measure }`. */

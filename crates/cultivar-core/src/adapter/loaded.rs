@@ -1,9 +1,9 @@
 //! An adapter in the form that is applied: verified, fitted to its base, decoded once.
 //!
 //! `lora_a` stays row by row, `lora_b` becomes panels of sixteen rows, so that both are read front
-//! to back. 16-bit floats stay, raised so that widening them is cheap (`half::raise`); all else
-//! becomes f32, exactly. Nothing refers to the file any more, and nothing here changes once it is
-//! made.
+//! to back. 16-bit floats stay where rows are whole groups of 16, raised so that widening them is
+//! cheap (`half::raise`); all else becomes f32, exactly. Nothing refers to the file any more, and
+//! nothing here changes once it is made.
 
 use super::binding::BaseFit;
 use super::delta::{Delta, DeltaKind};
@@ -213,7 +213,7 @@ impl LoadedAdapter {
 /// About the bytes that the decoded tensors take, before any of them is.
 fn decoded_bytes(adapter: &Adapter<'_>) -> u64 {
     let bytes = |entry: &Entry| {
-        let is_half = entry.format.dtype == Dtype::F16 && !entry.name.ends_with("#values");
+        let is_half = entry.format.dtype == Dtype::F16 && entry.d_in().is_multiple_of(PARTIAL_SUMS);
         let element_bytes = if is_half { 2 } else { 4 };
         entry.n_elements().saturating_mul(element_bytes)
     };

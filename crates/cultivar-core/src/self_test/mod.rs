@@ -86,8 +86,9 @@ impl Results {
     }
 }
 
-/// Computes with all kernels of this build on seeded values, extremes included, and compares the
-/// digests with those of the specification. Returns how many computations were made.
+/// Computes products of every format, dots and dots with stored rows on seeded values, extremes
+/// included, and compares the digests with those of the specification. Returns how many
+/// computations were made.
 pub fn run() -> Result<u32, SelfTestError> {
     let mut n_checks = 0;
     for (group, (kernel, expected)) in EXPECTED.into_iter().enumerate() {

@@ -75,6 +75,13 @@ impl Diagnostics {
         }
     }
 
+    /// A prompt was queued: what earlier ones took counts no more until its first token.
+    pub(super) fn note_prompt(&mut self, n_tokens: usize) {
+        self.n_prompt_tokens += n_tokens as u64;
+        self.since_prompt_ms = 0.0;
+        self.first_token_ms = None;
+    }
+
     pub(super) fn note_pages(&mut self, counts: PageCounts, is_first_look: bool) {
         self.pages.n_hits += counts.n_hits;
         if is_first_look {

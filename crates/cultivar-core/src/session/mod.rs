@@ -302,7 +302,7 @@ impl Session {
         self.tokens.extend_from_slice(ids);
         self.context.tokens.extend_from_slice(ids);
         self.digest.prompt(ids);
-        self.diagnostics.n_prompt_tokens += ids.len() as u64;
+        self.diagnostics.note_prompt(ids.len());
         self.stop = None;
         self.is_new = true;
         self.read_again(engine)
@@ -437,6 +437,6 @@ impl Session {
 }
 
 fn no_room(n_tokens: usize) -> SessionError {
-    let per_token = size_of::<u32>() + size_of::<Digest>();
-    ModelError::out_of_memory((n_tokens * per_token) as u64).into()
+    let per_token = (size_of::<u32>() + size_of::<Digest>()) as u64;
+    ModelError::out_of_memory((n_tokens as u64).saturating_mul(per_token)).into()
 }

@@ -1,5 +1,5 @@
 //! f16 and bf16 to f32 and back, exactly; by integer steps and normal arithmetic only, because
-//! arithmetic on subnormals is slow on many CPUs.
+//! arithmetic on subnormals is slow on many CPUs. (What is raised may hold a few; see there.)
 
 use crate::memory::reserved;
 use alloc::vec::Vec;

@@ -53,7 +53,10 @@ impl Host {
         let n_drafts = session.settings().prompt_lookup as usize;
         let handle = self.keep(package, session)?;
         let slot = self.packages.get_mut(package)?;
-        slot.make_room(1, 1 + n_drafts)?;
+        if let Err(failure) = slot.make_room(1, 1 + n_drafts) {
+            self.session_close(handle)?;
+            return Err(failure);
+        }
         Ok(handle)
     }
 
