@@ -177,9 +177,10 @@ export function createRunCommands({ store, desk, now, live = createLiveSessions(
       start(turn.parent);
     },
     /** Writes a turn anew from its `nth` token on, which is to be `token`. */
-    branchAt(turn, nth, token) {
+    branchAt({ parent, tokens, id }, nth, token) {
       if (runObstacle(store.state)) return;
-      start(turn.parent, [...turn.tokens.slice(0, nth), token], turn.id);
+      // With the alternatives of its place.
+      start(parent, tokens.slice(0, nth).concat({ ...tokens[nth], ...token }), id);
     },
     /** Stops what the session on show writes. */
     stop() {
